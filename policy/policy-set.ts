@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import type { Problem } from "#policy/problem";
+import type { PolicyRef, RuleResult } from "#policy/report/result";
+import type { Review } from "#policy/review";
+import type { World } from "#policy/world";
+
+/**
+ * One policy, compiled: what it can do is what it has. A classic policy may have all three.
+ * Each answer is a pure function of its arguments; none throws on any review.
+ */
+export type CompiledPolicy = {
+  readonly ref: PolicyRef;
+  readonly annotations: Readonly<Record<string, string>>;
+  /**
+   * Which objects the policy may speak about, for the index: plurals (`pods`) and kinds (`Pod`) in lower case, or 'any'.
+   * Too much is allowed, too little is a bug: the policy's own match decides.
+   */
+  readonly index: readonly string[] | "any";
+  readonly validate?: (review: Review, world: World) => readonly RuleResult[];
+  readonly mutate?: (review: Review, world: World) => Mutation;
+  readonly generate?: (review: Review, world: World) => Generation;
+};
+
+/** `object` is the very object of the review when nothing changed. */
+export type Mutation = { readonly object: JsonObject; readonly results: readonly RuleResult[] };
+
+export type Generation = {
+  readonly resources: readonly JsonObject[];
+  readonly results: readonly RuleResult[];
+};
+
+/** Policies in the order of their documents, which is the order they run in. */
+export type PolicySet = {
+  readonly policies: readonly CompiledPolicy[];
+  /** Those of `policies` that may match a review, by its kind and plural; in order. */
+  readonly candidates: (review: Review) => readonly CompiledPolicy[];
+};
+
+/** A document that is understood but cannot be evaluated exactly here: named, never passed over. */
+export type Unsupported = {
+  readonly policy: PolicyRef;
+  readonly rule: string;
+  readonly reason: string;
+};
+
+/** What came of compiling documents: problems do not stop the policies that have none. */
+export type Compilation = {
+  readonly set: PolicySet;
+  readonly problems: readonly Problem[];
+  readonly unsupported: readonly Unsupported[];
+};

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds the test control plane from Go modules, once, into a cache outside the repository.
+#   build.sh kubernetes   etcd, kube-apiserver, kube-controller-manager, kubectl
+#   build.sh crossplane   Crossplane core
+# Prints the folder that holds the binaries. The cache key is the go.sum's hash, so a version change builds anew;
+# a lock lets parallel runs wait for one build. Measured: 750 and 375 CPU seconds from cold on two cores.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+what=${1:?usage: build.sh kubernetes|crossplane}
+src=$here/$what
+[ -f "$src/go.mod" ] || { echo "build.sh: no module $src" >&2; exit 2; }
+cache=${PARAPET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/parapet}
+key=$(cat "$src/go.mod" "$src/go.sum" "$here/build.sh" | sha256sum | cut -c1-12)
+bin=$cache/$what-$key
+mkdir -p "$cache"
+
+compile() { # package binary ldflags
+  echo "building $2 from Go modules (once; minutes from cold) ..." >&2
+  (cd "$src" && CGO_ENABLED=0 nice go build -mod=mod -trimpath -ldflags "-s -w $3" -o "$bin.tmp/$2" "$1")
+}
+
+kubernetes_flags() { # the release's version, which an ordinary go build leaves at v0.0.0-master
+  local v=$1 major minor flags=""
+  major=$(echo "${v#v}" | cut -d. -f1) minor=$(echo "${v#v}" | cut -d. -f2)
+  for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    flags="$flags -X $p.gitVersion=$v -X $p.gitMajor=$major -X $p.gitMinor=$minor -X $p.gitTreeState=archive -X $p.gitCommit=unknown -X $p.buildDate=1970-01-01T00:00:00Z"
+  done
+  echo "$flags"
+}
+
+build() {
+  rm -rf "$bin.tmp" && mkdir -p "$bin.tmp"
+  case $what in
+    kubernetes)
+      local flags; flags=$(kubernetes_flags v1.36.3)
+      compile k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$flags"
+      compile go.etcd.io/etcd/server/v3 etcd ""
+      compile k8s.io/kubernetes/cmd/kube-controller-manager kube-controller-manager "$flags"
+      compile k8s.io/kubernetes/cmd/kubectl kubectl "$flags"
+      ;;
+    crossplane)
+      compile github.com/crossplane/crossplane/v2/cmd/crossplane crossplane ""
+      # What tests read from the module itself: the CRDs that core needs, the wire format of `internal render`.
+      local dir; dir=$(cd "$src" && go list -mod=mod -m -f '{{.Dir}}' github.com/crossplane/crossplane/v2)
+      cp -r "$dir/cluster/crds" "$bin.tmp/crds" && mkdir -p "$bin.tmp/proto"
+      cp -r "$dir/proto/." "$bin.tmp/proto/" && chmod -R u+w "$bin.tmp"
+      ;;
+  esac
+  mv "$bin.tmp" "$bin"
+}
+
+exec 9>"$cache/$what.lock"
+flock 9
+[ -d "$bin" ] || build
+echo "$bin"
