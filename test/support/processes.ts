@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export type Child = {
+  readonly pid: number;
+  readonly name: string;
+  /** What the process wrote so far, both streams. */
+  readonly log: () => string;
+  readonly exitCode: () => number | null;
+  /** Resolves once the process is gone; SIGKILL after `graceMs`. */
+  readonly stop: (signal?: NodeJS.Signals, graceMs?: number) => Promise<void>;
+};
+
+const living = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of living) child.kill("SIGKILL");
+});
+
+/** Starts a program with its output in `logFile`; it dies with this process, however that ends. */
+export function start(
+  name: string,
+  command: string,
+  args: readonly string[],
+  options: {
+    readonly logFile: string;
+    readonly env?: Readonly<Record<string, string>>;
+    readonly cwd?: string;
+  },
+): Child {
+  const out = openSync(options.logFile, "a");
+  const child = spawn(command, args, {
+    stdio: ["ignore", out, out],
+    env: { ...process.env, ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  closeSync(out);
+  living.add(child);
+  const gone = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  }).then(() => living.delete(child));
+  if (child.pid === undefined) throw new Error(`cannot start ${name}: ${command}`);
+  return {
+    pid: child.pid,
+    name,
+    log: () => readFileSync(options.logFile, "utf8"),
+    exitCode: () => child.exitCode ?? (child.signalCode === null ? null : -1),
+    stop: async (signal = "SIGKILL", graceMs = 5_000) => {
+      child.kill(signal);
+      const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+      await gone;
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** A TCP port of the loopback interface that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  if (address === null || typeof address === "string") throw new Error("no TCP address");
+  return address.port;
+}
+
+/**
+ * Polls until `probe` gives a value other than undefined or false.
+ * @throws with `what` and the last error when `timeoutMs` has passed.
+ */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 30_000,
+  everyMs = 25,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await probe();
+      if (value !== undefined && value !== false) return value;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline) {
+      throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: last });
+    }
+    await sleep(everyMs);
+  }
+}
