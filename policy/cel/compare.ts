@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  boolType,
+  bytesType,
+  doubleType,
+  durationType,
+  dynType,
+  errorType,
+  intType,
+  listOf,
+  mapOf,
+  nullType,
+  stringType,
+  timestampType,
+  typeName,
+  typeOfType,
+  uintType,
+  type CelType,
+} from "./types.ts";
+import {
+  CelError,
+  CelMap,
+  CelObject,
+  Double,
+  Duration,
+  isIntNumber,
+  isList,
+  isPlainMap,
+  Optional,
+  optionalRuntimeType,
+  Timestamp,
+  TypeValue,
+  Uint,
+  type CelResult,
+  type CelValue,
+  type PlainMap,
+} from "./values.ts";
+
+const dynList = listOf(dynType);
+const dynMap = mapOf(dynType, dynType);
+const dynTypeType = typeOfType(dynType);
+
+/** The type that a value shows at run time; lists and maps are of `dyn`. */
+export function typeOf(value: CelResult): CelType {
+  if (typeof value === "string") return stringType;
+  if (typeof value === "number") return isIntNumber(value) ? intType : doubleType;
+  if (typeof value === "boolean") return boolType;
+  if (value === null) return nullType;
+  if (typeof value === "bigint") return intType;
+  if (isList(value)) return dynList;
+  if (value instanceof Double) return doubleType;
+  if (value instanceof Uint) return uintType;
+  if (value instanceof Uint8Array) return bytesType;
+  if (value instanceof Timestamp) return timestampType;
+  if (value instanceof Duration) return durationType;
+  if (value instanceof Optional) return optionalRuntimeType;
+  if (value instanceof TypeValue) return dynTypeType;
+  if (value instanceof CelObject) return value.type;
+  if (value instanceof CelError) return errorType;
+  return dynMap;
+}
+
+/** The name of a value's type, as error messages and `type(x)` have it. */
+export const typeNameOf = (value: CelResult): string => typeName(typeOf(value));
+
+/** A number for comparison with numbers of other types: bigint for ints and uints, number for doubles. */
+function numeric(value: CelValue): number | bigint | undefined {
+  if (typeof value === "number" || typeof value === "bigint") return value;
+  if (value instanceof Double || value instanceof Uint) return value.value;
+  return undefined;
+}
+
+/**
+ * CEL equality: numbers by value whatever their types, lists and maps by content, NaN equal to nothing, and false (never
+ * an error) for values of different types. JS compares numbers with bigints exactly, so mixed ones need no care.
+ */
+export function equals(a: CelValue, b: CelValue): boolean {
+  if (a === b) return typeof a !== "number" || !Number.isNaN(a);
+  if (typeof a !== typeof b || typeof a !== "object") {
+    const x = numeric(a);
+    const y = numeric(b);
+    // oxlint-disable-next-line eqeqeq -- a number and a bigint of one value are equal only by `==`
+    return x !== undefined && y !== undefined && x == y;
+  }
+  if (a === null || b === null || typeof b !== "object") return false;
+  if (isList(a)) return isList(b) && listsEqual(a, b);
+  if (isPlainMap(a)) return mapsEqual(a, b);
+  return boxedEqual(a, b);
+}
+
+function listsEqual(a: readonly CelValue[], b: readonly CelValue[]): boolean {
+  return a.length === b.length && a.every((item, index) => equals(item, b[index] ?? null));
+}
+
+function mapsEqual(a: PlainMap, b: CelValue): boolean {
+  if (b instanceof CelMap) return b.size === 0 && Object.keys(a).length === 0;
+  if (!isPlainMap(b)) return false;
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  return keys.every((key) => Object.hasOwn(b, key) && equals(a[key] ?? null, b[key] ?? null));
+}
+
+function boxedEqual(a: CelValue, b: CelValue): boolean {
+  if (a instanceof Uint8Array) {
+    return b instanceof Uint8Array && a.length === b.length && a.every((byte, i) => byte === b[i]);
+  }
+  const x = numeric(a);
+  if (x !== undefined) {
+    const y = numeric(b);
+    // oxlint-disable-next-line eqeqeq -- as above
+    return y !== undefined && x == y;
+  }
+  if (a instanceof Timestamp) return b instanceof Timestamp && a.nanos === b.nanos;
+  if (a instanceof Duration) return b instanceof Duration && a.nanos === b.nanos;
+  if (a instanceof TypeValue) return b instanceof TypeValue && a.name === b.name;
+  if (a instanceof Optional) return b instanceof Optional && optionalsEqual(a, b);
+  if (a instanceof CelMap) return keyedMapsEqual(a, b);
+  return a instanceof CelObject && b instanceof CelObject && a.equals(b);
+}
+
+function optionalsEqual(a: Optional, b: Optional): boolean {
+  if (a.value === undefined || b.value === undefined) return a.value === b.value;
+  return equals(a.value, b.value);
+}
+
+function keyedMapsEqual(a: CelMap, b: CelValue): boolean {
+  if (!(b instanceof CelMap)) {
+    return a.size === 0 && isPlainMap(b) && Object.keys(b).length === 0;
+  }
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a.entries()) {
+    const other = b.get(key);
+    if (other === undefined || !equals(value, other)) return false;
+  }
+  return true;
+}
+
+/**
+ * Order of two values: negative, zero or positive; NaN when the order is undefined (a NaN operand); undefined when the
+ * types have no order between them (`no such overload`). Numbers of all types compare with each other.
+ */
+export function compare(a: CelValue, b: CelValue): number | undefined {
+  const x = numeric(a);
+  const y = numeric(b);
+  if (x !== undefined && y !== undefined) return compareNumbers(x, y);
+  if (typeof a === "string" && typeof b === "string") return compareStrings(a, b);
+  if (typeof a === "boolean" && typeof b === "boolean") return Number(a) - Number(b);
+  if (a instanceof Timestamp && b instanceof Timestamp) return compareNumbers(a.nanos, b.nanos);
+  if (a instanceof Duration && b instanceof Duration) return compareNumbers(a.nanos, b.nanos);
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return compareBytes(a, b);
+  return undefined;
+}
+
+function compareNumbers(a: number | bigint, b: number | bigint): number {
+  if (a < b) return -1;
+  if (a > b) return 1;
+  // oxlint-disable-next-line eqeqeq -- a number and a bigint of one value are equal only by `==`
+  return a == b ? 0 : Number.NaN;
+}
+
+/**
+ * Order of strings by code point, which is that of their UTF-8 bytes and so Go's. JS compares UTF-16 units, where
+ * surrogates sort before U+E000..U+FFFF.
+ */
+export function compareStrings(a: string, b: string): number {
+  const shared = Math.min(a.length, b.length);
+  for (let i = 0; i < shared; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) return codePointRank(x) - codePointRank(y);
+  }
+  return a.length - b.length;
+}
+
+const codePointRank = (unit: number): number =>
+  unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const shared = Math.min(a.length, b.length);
+  for (let i = 0; i < shared; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
