@@ -32,3 +32,9 @@ export function textAt(value: Json | undefined, path: readonly (string | number)
   const found = at(value, path);
   return typeof found === "string" ? found : "";
 }
+
+/**
+ * Parses JSON text.
+ * @throws SyntaxError when the text is not JSON; numbers beyond 2^53 lose digits as in every JavaScript number.
+ */
+export const parseJson: (text: string) => Json = JSON.parse;
