@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// This file performs I/O: it lists folders and reads files for all commands.
+import { globSync, readFileSync, readdirSync, statSync } from "node:fs";
+import path from "node:path";
+import type { Json } from "#policy/json";
+import { parseText } from "./yaml.ts";
+
+/** Largest file that is read, in bytes: etcd holds 1.5 MiB per object, so this is some thousands of objects. */
+export const fileBytesMax = 512 * 1024 * 1024;
+/** Most files under one argument; a folder beyond it was hardly meant. */
+export const filesMax = 100_000;
+
+export type InputError = { readonly file: string; readonly message: string };
+
+/** One document of a file, as it was read. */
+export type SourceDocument = {
+  /** The path as given, or `-` for standard input. */
+  readonly file: string;
+  /** Place among the file's documents, from 1. */
+  readonly position: number;
+  readonly value: Json;
+};
+
+export type ReadDocuments = {
+  readonly documents: readonly SourceDocument[];
+  readonly errors: readonly InputError[];
+  readonly warnings: readonly InputError[];
+};
+
+/** What {@link findFiles} and {@link readDocuments} need beside their arguments. */
+export type Disk = {
+  /** Relative paths start here. */
+  readonly folder: string;
+  /** All of standard input, for the path `-`. */
+  readonly stdin: () => string;
+};
+
+const manifestFile = /\.(ya?ml|json)$/i;
+
+/**
+ * Turns arguments into files: a file as it is, a folder into every .yaml, .yml and .json below it (sorted; names that
+ * start with a dot are left out), a glob into what it matches, `-` into standard input.
+ */
+export function findFiles(
+  paths: readonly string[],
+  disk: Disk,
+): { readonly files: readonly string[]; readonly errors: readonly InputError[] } {
+  const files: string[] = [];
+  const errors: InputError[] = [];
+  for (const given of paths) {
+    const found = findOne(given, disk);
+    if (typeof found === "string") errors.push({ file: given, message: found });
+    if (typeof found !== "string") files.push(...found);
+  }
+  return { files: [...new Set(files)], errors };
+}
+
+function findOne(given: string, disk: Disk): readonly string[] | string {
+  if (given === "-") return ["-"];
+  if (isRemote(given)) return "remote addresses are not read: fetch it first and give the file";
+  const stats = statSync(path.resolve(disk.folder, given), { throwIfNoEntry: false });
+  if (stats === undefined) return findByGlob(given, disk);
+  if (!stats.isDirectory()) return [given];
+  const files = walk(given, disk, (name) => manifestFile.test(name));
+  if (files.length > filesMax) return `more than ${filesMax} files`;
+  return files.length === 0 ? "a folder without any .yaml, .yml or .json file" : files;
+}
+
+function findByGlob(given: string, disk: Disk): readonly string[] | string {
+  if (!/[*?[{]/.test(given)) return "no such file or folder";
+  const matches = globSync(given, { cwd: disk.folder });
+  const files = matches
+    .filter((match) => statSync(path.resolve(disk.folder, match)).isFile())
+    .sort();
+  return files.length === 0 ? "no file matches" : files;
+}
+
+export const isRemote = (given: string): boolean => /^(https?|git|ssh):\/\//.test(given);
+
+/**
+ * All files below a folder whose name passes, sorted by path. Folders that start with a dot are entered only when
+ * `hidden` says so: Kyverno's tests live in `.kyverno-test`.
+ */
+export function walk(
+  folder: string,
+  disk: Disk,
+  wanted: (name: string) => boolean,
+  hidden = false,
+): readonly string[] {
+  const files: string[] = [];
+  const folders = [folder];
+  while (folders.length > 0 && files.length <= filesMax) {
+    const here = folders.pop() ?? "";
+    for (const entry of readdirSync(path.resolve(disk.folder, here), { withFileTypes: true })) {
+      const below = path.join(here, entry.name);
+      const skipped = entry.name === "node_modules" || entry.name === ".git";
+      const visible = hidden || !entry.name.startsWith(".");
+      if (entry.isDirectory() && visible && !skipped) folders.push(below);
+      if (!entry.isDirectory() && wanted(entry.name)) files.push(below);
+    }
+  }
+  return files.sort();
+}
+
+/** Reads files into documents; what cannot be read or parsed is an error that names the file, the others stand. */
+export function readDocuments(files: readonly string[], disk: Disk): ReadDocuments {
+  const documents: SourceDocument[] = [];
+  const errors: InputError[] = [];
+  const warnings: InputError[] = [];
+  for (const file of files) {
+    const text = readText(file, disk);
+    if (!text.ok) {
+      errors.push({ file, message: text.message });
+      continue;
+    }
+    const parsed = parseText(text.text);
+    if (!parsed.ok) {
+      errors.push({ file, message: parsed.message });
+      continue;
+    }
+    warnings.push(...parsed.warnings.map((message) => ({ file, message })));
+    for (const [index, value] of parsed.documents.entries()) {
+      documents.push({ file, position: index + 1, value });
+    }
+  }
+  return { documents, errors, warnings };
+}
+
+export type ReadText =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: false; readonly message: string };
+
+export function readText(file: string, disk: Disk): ReadText {
+  try {
+    if (file === "-") return { ok: true, text: disk.stdin() };
+    const full = path.resolve(disk.folder, file);
+    const { size } = statSync(full);
+    if (size > fileBytesMax) {
+      return { ok: false, message: `${size} bytes; at most ${fileBytesMax} are read` };
+    }
+    return { ok: true, text: readFileSync(full, "utf8") };
+  } catch (error) {
+    return { ok: false, message: describeError(error) };
+  }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "no such file",
+  EACCES: "not allowed to read it",
+  EISDIR: "a folder, not a file",
+};
+
+function describeError(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const known = Object.hasOwn(reasons, code) ? reasons[code] : undefined;
+  return known ?? (error instanceof Error ? error.message : String(error));
+}
