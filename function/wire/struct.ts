@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Json, JsonObject } from "#policy/json";
+import { internText } from "./intern.ts";
+import { readField, readVarint, WireError, type Cursor, type Slice } from "./reader.ts";
+
+/**
+ * How deep JSON may be nested. Kubernetes itself takes more, but nothing real does: CRD schemas end far above this, and
+ * every walk over the value is recursive.
+ */
+export const depthMax = 256;
+
+/** Tags of google.protobuf.Struct, Value and ListValue (google/protobuf/struct.proto). */
+const tagEntry = 0x0a;
+const tagKey = 0x0a;
+const tagEntryValue = 0x12;
+const tagItem = 0x0a;
+const tagNull = 0x08;
+const tagNumber = 0x11;
+const tagText = 0x1a;
+const tagBool = 0x20;
+const tagStruct = 0x2a;
+const tagList = 0x32;
+
+type Building = { [key: string]: Json };
+
+/**
+ * The JSON object in a google.protobuf.Struct. Keys are kept as they are, `__proto__` too; a Value of no kind is null,
+ * as Go reads it. Throws a WireError on malformed bytes, on numbers that JSON lacks and on nesting above `depthMax`.
+ */
+export function decodeStruct(slice: Slice): JsonObject {
+  return readStruct({ bytes: slice.bytes, pos: slice.start }, slice.end, 0);
+}
+
+/** The value of one key of a Struct without reading the others, undefined when the key is not there. */
+export function decodeKey(slice: Slice, key: string): Json | undefined {
+  const found = findKey(slice, key);
+  return found && readValue({ bytes: slice.bytes, pos: found.start }, found.end, 0);
+}
+
+/** Where the Struct that is the value of a key has its bytes; undefined when it is no object. */
+export function structAt(slice: Slice, key: string): Slice | undefined {
+  const found = findKey(slice, key);
+  if (found === undefined || found.bytes[found.start] !== tagStruct) return undefined;
+  const cursor: Cursor = { bytes: slice.bytes, pos: found.start + 1 };
+  const end = endOf(cursor, found.end);
+  return { bytes: slice.bytes, start: cursor.pos, end };
+}
+
+function findKey(slice: Slice, key: string): Slice | undefined {
+  const cursor: Cursor = { bytes: slice.bytes, pos: slice.start };
+  let found: Slice | undefined;
+  while (cursor.pos < slice.end) {
+    const entry = readField(cursor, slice.end);
+    if (entry.number !== 1 || entry.wireType !== 2) continue;
+    const parts = entryParts({ bytes: slice.bytes, pos: entry.start }, entry.end);
+    if (parts.key === key) found = { bytes: slice.bytes, start: parts.start, end: parts.end };
+  }
+  return found;
+}
+
+function readStruct(cursor: Cursor, end: number, depth: number): JsonObject {
+  const object: Building = {};
+  const { bytes } = cursor;
+  while (cursor.pos < end) {
+    if (bytes[cursor.pos] !== tagEntry) {
+      readField(cursor, end);
+      continue;
+    }
+    cursor.pos++;
+    const entryEnd = endOf(cursor, end);
+    const entry = entryParts(cursor, entryEnd);
+    cursor.pos = entry.start;
+    put(object, entry.key, readValue(cursor, entry.end, depth));
+    cursor.pos = entryEnd;
+  }
+  return object;
+}
+
+/** Assignment that also holds for the one key that objects treat as their prototype. */
+function put(object: Building, key: string, value: Json): void {
+  if (key === "__proto__") {
+    Object.defineProperty(object, key, {
+      value,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+    return;
+  }
+  object[key] = value;
+}
+
+/** Key and place of the value of one map entry; either may be missing or come in any order. */
+function entryParts(cursor: Cursor, end: number): { key: string; start: number; end: number } {
+  const { bytes } = cursor;
+  const parts = { key: "", start: end, end };
+  while (cursor.pos < end) {
+    const tag = bytes[cursor.pos];
+    if (tag !== tagKey && tag !== tagEntryValue) {
+      readField(cursor, end);
+      continue;
+    }
+    cursor.pos++;
+    const partEnd = endOf(cursor, end);
+    if (tag === tagKey) parts.key = internText(bytes, cursor.pos, partEnd);
+    if (tag === tagEntryValue) {
+      parts.start = cursor.pos;
+      parts.end = partEnd;
+    }
+    cursor.pos = partEnd;
+  }
+  return parts;
+}
+
+/** Reads a Value that fills the bytes up to `end`: of several kinds the last counts, as in every oneof. */
+function readValue(cursor: Cursor, end: number, depth: number): Json {
+  let value: Json = null;
+  while (cursor.pos < end) value = readKind(cursor, end, depth);
+  return value;
+}
+
+function readKind(cursor: Cursor, end: number, depth: number): Json {
+  const { bytes } = cursor;
+  const tag: number = bytes[cursor.pos++] ?? -1;
+  switch (tag) {
+    case tagText: {
+      const textEnd = endOf(cursor, end);
+      const text = internText(bytes, cursor.pos, textEnd);
+      cursor.pos = textEnd;
+      return text;
+    }
+    case tagStruct: {
+      const structEnd = endOf(cursor, end);
+      return readStruct(cursor, structEnd, deeper(depth));
+    }
+    case tagList: {
+      const listEnd = endOf(cursor, end);
+      return readList(cursor, listEnd, deeper(depth));
+    }
+    case tagBool:
+      return readVarint(cursor, end) !== 0;
+    case tagNumber:
+      return readNumber(cursor, end);
+    case tagNull:
+      readVarint(cursor, end);
+      return null;
+    default:
+      throw new WireError(`a value has the unknown tag ${tag}`);
+  }
+}
+
+function readList(cursor: Cursor, end: number, depth: number): Json {
+  const items: Json[] = [];
+  while (cursor.pos < end) {
+    if (cursor.bytes[cursor.pos] !== tagItem) {
+      readField(cursor, end);
+      continue;
+    }
+    cursor.pos++;
+    const itemEnd = endOf(cursor, end);
+    items.push(readValue(cursor, itemEnd, depth));
+  }
+  return items;
+}
+
+function readNumber(cursor: Cursor, end: number): number {
+  if (end - cursor.pos < 8) throw new WireError("the message ends inside a number");
+  const value = cursor.bytes.readDoubleLE(cursor.pos);
+  cursor.pos += 8;
+  if (!Number.isFinite(value)) throw new WireError("a number is not finite, which JSON cannot say");
+  return value;
+}
+
+function deeper(depth: number): number {
+  if (depth >= depthMax) {
+    throw new WireError(`the object is nested deeper than ${depthMax} levels`);
+  }
+  return depth + 1;
+}
+
+function endOf(cursor: Cursor, end: number): number {
+  const { bytes } = cursor;
+  const first = bytes[cursor.pos] ?? 0x80;
+  const length = first < 0x80 && cursor.pos < end ? first : readVarint(cursor, end);
+  if (first < 0x80) cursor.pos++;
+  if (length > end - cursor.pos) throw new WireError("a field is longer than its message");
+  return cursor.pos + length;
+}
