@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ResourceType } from "#responder/cluster";
+import type { Edit } from "#responder/edit";
+import { pathText } from "#responder/edit";
+import type { PlannedAction, Target } from "#responder/plan";
+
+/** RBAC that the action needs on every kind that is watched for drift. */
+export const rollbackVerbs = ["get", "list", "watch", "patch"] as const;
+
+/**
+ * Takes an out-of-band change back: each path from the value that somebody set to the one of the trusted baseline, or away
+ * where the baseline has none. Written as a JSON patch with a test of every value, so it fails rather than overwrite a newer one.
+ */
+export function planRollback(
+  target: Target,
+  type: ResourceType,
+  edits: readonly Edit[],
+): { readonly action: PlannedAction; readonly notes: readonly string[] } {
+  return {
+    action: {
+      action: "rollback",
+      changes: [
+        {
+          kind: "edit",
+          type,
+          namespace: target.namespace,
+          name: target.name,
+          uid: target.uid,
+          edits,
+        },
+      ],
+    },
+    notes: [
+      `restores ${edits.map((edit) => pathText(edit.path)).join(", ")} of ${target.kind} ${target.namespace}/${target.name}`,
+      "Crossplane does not own these fields and leaves them as they are",
+    ],
+  };
+}

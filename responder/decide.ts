@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ApprovalView } from "#responder/approval";
+import type { Remediation, RemediationEvent } from "#responder/remediation";
+
+/** What is true now, read just before the decision. */
+export type Facts = {
+  readonly nowMs: number;
+  /** The global stop: nothing new is done while it is on. Taking back stays possible. */
+  readonly stopped: boolean;
+  readonly approval: ApprovalView;
+  /** `unknown` when the live object could not be read: then nothing is done. */
+  readonly target: "present" | "gone" | "unknown";
+  /** How long an applied change is given before it counts as realised. */
+  readonly settleMs: number;
+};
+
+export type Decision =
+  | { readonly do: "nothing"; readonly reason: string; readonly wakeAtMs: number | undefined }
+  | { readonly do: "move"; readonly event: RemediationEvent }
+  /** Make the plan's changes, or check that they are made; then read back. */
+  | { readonly do: "act" }
+  /** Check that what was applied still holds, then move on by what is found. */
+  | { readonly do: "check" }
+  | { readonly do: "undo"; readonly by: string; readonly reason: string; readonly message: string };
+
+/** The one next step of a remediation. Pure and total: the worker does it and asks again. */
+export function decide(remediation: Remediation, facts: Facts): Decision {
+  const { state } = remediation.status;
+  if (facts.target === "unknown") return rest("the target could not be read");
+  switch (state) {
+    case "Observed":
+      return facts.target === "gone" ? gone() : lapse(remediation, facts);
+    case "Proposed":
+      return facts.target === "gone" ? gone() : decideProposed(remediation, facts);
+    case "Approved":
+      return facts.target === "gone" ? gone() : decideApproved(remediation, facts);
+    case "Applying":
+      return facts.target === "gone" ? undoGone() : { do: "act" };
+    case "Applied":
+    case "Realised":
+    case "Verified":
+    case "Unverifiable":
+      return decideInForce(remediation, facts);
+    case "Failed":
+      return decideFailed(remediation, facts);
+    case "Denied":
+    case "Expired":
+    case "Undone":
+    case "TargetGone":
+      return rest(`${state} is final`);
+    default:
+      return state satisfies never;
+  }
+}
+
+const rest = (reason: string, wakeAtMs?: number): Decision => ({
+  do: "nothing",
+  reason,
+  wakeAtMs,
+});
+
+const gone = (): Decision => ({
+  do: "move",
+  event: {
+    kind: "targetGone",
+    reason: "TargetGone",
+    message: "the target no longer exists under its uid",
+    by: "parapet",
+  },
+});
+
+const undoGone = (): Decision => ({
+  do: "undo",
+  by: "parapet",
+  reason: "TargetGone",
+  message: "the target no longer exists under its uid",
+});
+
+function lapse(remediation: Remediation, facts: Facts): Decision {
+  const { expiresAtMs } = remediation.status;
+  if (expiresAtMs === undefined || facts.nowMs < expiresAtMs) {
+    return rest("waits for review", expiresAtMs);
+  }
+  const message = "nobody decided in time";
+  return {
+    do: "move",
+    event: { kind: "expired", reason: "NoDecisionInTime", message, by: "parapet" },
+  };
+}
+
+function decideProposed(remediation: Remediation, facts: Facts): Decision {
+  const { approval } = facts;
+  switch (approval.kind) {
+    case "denied":
+      return {
+        do: "move",
+        event: { kind: "denied", reason: "Denied", message: approval.reason, by: approval.by },
+      };
+    case "approved":
+      return {
+        do: "move",
+        event: { kind: "approved", reason: "Approved", message: approval.reason, by: approval.by },
+      };
+    case "none":
+      return lapse(remediation, facts);
+    default:
+      return approval satisfies never;
+  }
+}
+
+function decideApproved(remediation: Remediation, facts: Facts): Decision {
+  const { approval } = facts;
+  if (approval.kind === "denied") {
+    return {
+      do: "move",
+      event: { kind: "denied", reason: "Denied", message: approval.reason, by: approval.by },
+    };
+  }
+  if (remediation.mode !== "Automatic" && approval.kind === "none") {
+    const message = "the approval was deleted or ran out before anything was done";
+    return {
+      do: "move",
+      event: { kind: "denied", reason: "ApprovalWithdrawn", message, by: "parapet" },
+    };
+  }
+  if (facts.stopped) return rest("the global stop is on");
+  return {
+    do: "move",
+    event: { kind: "begun", reason: "Acting", message: "intent recorded", by: "parapet" },
+  };
+}
+
+function decideInForce(remediation: Remediation, facts: Facts): Decision {
+  const { status } = remediation;
+  if (status.undo !== undefined) {
+    return { do: "undo", message: "", by: status.undo.by, reason: status.undo.reason };
+  }
+  if (facts.target === "gone") return undoGone();
+  const end = endOf(remediation, facts);
+  if (end !== undefined) return end;
+  const settledAtMs = (status.appliedAtMs ?? facts.nowMs) + facts.settleMs;
+  if (status.state === "Applied") {
+    return facts.nowMs < settledAtMs ? rest("settles", settledAtMs) : { do: "check" };
+  }
+  return rest("in force", status.expiresAtMs);
+}
+
+/** Why what is in force must end now, undefined when it need not. */
+function endOf(remediation: Remediation, facts: Facts): Decision | undefined {
+  const { status } = remediation;
+  if (facts.approval.kind === "denied") {
+    const { by, reason } = facts.approval;
+    return { do: "undo", by, reason: "Denied", message: reason };
+  }
+  if (
+    remediation.mode !== "Automatic" &&
+    facts.approval.kind === "none" &&
+    facts.approval.withdrawn
+  ) {
+    const message = "the approval was deleted";
+    return { do: "undo", by: "parapet", reason: "ApprovalWithdrawn", message };
+  }
+  if (status.expiresAtMs !== undefined && facts.nowMs >= status.expiresAtMs) {
+    const message = "its time is over";
+    return { do: "undo", by: "parapet", reason: "Expired", message };
+  }
+  return undefined;
+}
+
+function decideFailed(remediation: Remediation, facts: Facts): Decision {
+  if (remediation.status.undo !== undefined) return decideInForce(remediation, facts);
+  if (facts.target === "gone") return undoGone();
+  return endOf(remediation, facts) ?? rest("failed", remediation.status.expiresAtMs);
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import type { Json, JsonObject } from "#policy/json";
+import { isObject } from "#policy/json";
+import { types } from "#responder/cluster";
+import type { Change, Plan } from "#responder/plan";
+import { changeJson, changeText, digestLabel } from "#responder/plan";
+import type { Remediation, Status } from "#responder/remediation";
+import { historyMax, modes, states } from "#responder/remediation";
+
+/** Label of a Remediation by which those of one target and cause are found. */
+export const findingLabel = "parapet.dev/finding";
+/** Label of a Remediation that names its target's uid. */
+export const targetLabel = "parapet.dev/target-uid";
+/** Label of Remediations and Approvals: the first 32 hex digits of the plan digest. */
+export const digestLabelKey = "parapet.dev/digest";
+
+const json: z.ZodType<Json> = z.json();
+const jsonObject = z.custom<JsonObject>(isObject, "must be an object");
+export const instant = z.iso.datetime({ offset: true });
+const text = z.string();
+
+const target = z.object({
+  apiVersion: text,
+  kind: text,
+  namespace: text,
+  name: text,
+  uid: text,
+});
+
+const resourceType = z.object({
+  apiVersion: text,
+  kind: text,
+  resource: text,
+  namespaced: z.boolean(),
+});
+
+const editSchema = z.object({
+  path: z.array(z.union([text, jsonObject])),
+  from: json.optional(),
+  to: json.optional(),
+});
+
+const changeSchema = z.object({
+  type: resourceType,
+  apply: jsonObject.optional(),
+  edit: z.object({ namespace: text, name: text, uid: text, edits: z.array(editSchema) }).optional(),
+});
+
+const planSchema = z.object({
+  digest: text,
+  summary: z.array(text).default([]),
+  actions: z.array(z.object({ action: text, changes: z.array(changeSchema) })),
+  residualAllows: z
+    .array(z.object({ policy: text, direction: z.enum(["Ingress", "Egress"]), detail: text }))
+    .default([]),
+  notes: z.array(text).default([]),
+});
+
+export const metadata = z.object({
+  name: text,
+  namespace: text.default(""),
+  uid: text.default(""),
+  resourceVersion: text.default(""),
+  creationTimestamp: instant.optional(),
+});
+
+export const remediationSpec = z.object({
+  target,
+  cause: z.object({
+    source: z.enum(["Falco", "Drift"]),
+    rule: text,
+    priority: text,
+    fingerprint: text,
+    actor: text,
+    message: text,
+  }),
+  policy: text,
+  mode: z.enum(modes),
+  ttlSeconds: z.int(),
+  plan: planSchema.optional(),
+});
+
+export const remediationStatus = z.object({
+  state: z.enum(states),
+  history: z
+    .array(
+      z.object({
+        at: instant,
+        from: z.union([z.enum(states), z.literal("")]),
+        to: z.enum(states),
+        reason: text,
+        message: text,
+        by: text,
+      }),
+    )
+    .default([]),
+  alerts: z.object({
+    count: z.int(),
+    firstSeen: instant,
+    lastSeen: instant,
+    recent: z.array(text).default([]),
+  }),
+  approval: z.object({ name: text, by: text }).optional(),
+  undo: z.object({ at: instant, by: text, reason: text }).optional(),
+  expiresAt: instant.optional(),
+  appliedAt: instant.optional(),
+  attempts: z.int().default(0),
+  lastError: text.default(""),
+});
+
+const remediationSchema = z.object({
+  metadata,
+  spec: remediationSpec,
+  status: remediationStatus.optional(),
+});
+
+/** A Remediation from its custom resource; a text when the object is none that the responder wrote. */
+export function readRemediation(object: JsonObject): Remediation | string {
+  const parsed = remediationSchema.safeParse(object);
+  if (!parsed.success) return z.prettifyError(parsed.error);
+  const { spec, status } = parsed.data;
+  const meta = parsed.data.metadata;
+  const plan = spec.plan === undefined ? undefined : toPlan(spec.plan);
+  if (typeof plan === "string") return plan;
+  const createdMs = ms(meta.creationTimestamp) ?? 0;
+  return {
+    name: { namespace: meta.namespace, name: meta.name },
+    uid: meta.uid,
+    resourceVersion: meta.resourceVersion,
+    target: spec.target,
+    cause: spec.cause,
+    policy: spec.policy,
+    mode: spec.mode,
+    plan,
+    ttlMs: spec.ttlSeconds * 1_000,
+    // A crash between the create and the first status leaves none: the record then starts anew from its spec.
+    status: status === undefined ? blankStatus(createdMs) : toStatus(status),
+  };
+}
+
+const blankStatus = (nowMs: number): Status => ({
+  state: "Observed",
+  history: [],
+  alerts: { count: 0, firstSeenMs: nowMs, lastSeenMs: nowMs, recent: [] },
+  approval: undefined,
+  undo: undefined,
+  expiresAtMs: undefined,
+  appliedAtMs: undefined,
+  attempts: 0,
+  lastError: "",
+});
+
+/** True when the object's status was never written. */
+export const hasNoStatus = (object: JsonObject): boolean => !isObject(object["status"]);
+
+/** Milliseconds since 1970 of a time that was read. */
+export const ms = (at: string | undefined): number | undefined =>
+  at === undefined ? undefined : Date.parse(at);
+
+/** As Kubernetes writes times, in UTC. */
+export const iso = (atMs: number): string => new Date(atMs).toISOString();
+
+function toPlan(stored: z.infer<typeof planSchema>): Plan | string {
+  const actions = [];
+  for (const action of stored.actions) {
+    const changes = [];
+    for (const change of action.changes) {
+      const read = toChange(change);
+      if (read === undefined) return "a change of the plan is neither apply nor edit";
+      changes.push(read);
+    }
+    actions.push({ action: action.action, changes });
+  }
+  const { digest, residualAllows, notes } = stored;
+  return { digest, actions, residualAllows, notes };
+}
+
+function toChange(stored: z.infer<typeof changeSchema>): Change | undefined {
+  if (stored.apply !== undefined) {
+    return { kind: "apply", type: stored.type, manifest: stored.apply };
+  }
+  if (stored.edit === undefined) return undefined;
+  const edits = stored.edit.edits.map(({ path, from, to }) => ({
+    path,
+    ...(from === undefined ? {} : { from }),
+    ...(to === undefined ? {} : { to }),
+  }));
+  return { kind: "edit", type: stored.type, ...stored.edit, edits };
+}
+
+function toStatus(stored: z.infer<typeof remediationStatus>): Status {
+  return {
+    state: stored.state,
+    history: stored.history.map(({ at, ...entry }) => ({ ...entry, atMs: Date.parse(at) })),
+    alerts: {
+      count: stored.alerts.count,
+      firstSeenMs: Date.parse(stored.alerts.firstSeen),
+      lastSeenMs: Date.parse(stored.alerts.lastSeen),
+      recent: stored.alerts.recent,
+    },
+    approval: stored.approval,
+    undo:
+      stored.undo === undefined
+        ? undefined
+        : { atMs: Date.parse(stored.undo.at), by: stored.undo.by, reason: stored.undo.reason },
+    expiresAtMs: ms(stored.expiresAt),
+    appliedAtMs: ms(stored.appliedAt),
+    attempts: stored.attempts,
+    lastError: stored.lastError,
+  };
+}
+
+/** What is written of a status. Texts are cut so that no alert can make the object too large. */
+export function statusJson(status: Status): JsonObject {
+  const last = status.history.at(-1);
+  return {
+    state: status.state,
+    reason: last?.reason ?? "",
+    message: cut(last?.message ?? "", 1_024),
+    history: status.history.slice(-historyMax).map(({ atMs, ...entry }) => ({
+      at: iso(atMs),
+      ...entry,
+      message: cut(entry.message, 1_024),
+    })),
+    alerts: {
+      count: status.alerts.count,
+      firstSeen: iso(status.alerts.firstSeenMs),
+      lastSeen: iso(status.alerts.lastSeenMs),
+      recent: status.alerts.recent,
+    },
+    ...(status.approval === undefined ? {} : { approval: status.approval }),
+    ...(status.undo === undefined
+      ? {}
+      : { undo: { at: iso(status.undo.atMs), by: status.undo.by, reason: status.undo.reason } }),
+    ...(status.expiresAtMs === undefined ? {} : { expiresAt: iso(status.expiresAtMs) }),
+    ...(status.appliedAtMs === undefined ? {} : { appliedAt: iso(status.appliedAtMs) }),
+    attempts: status.attempts,
+    lastError: cut(status.lastError, 1_024),
+  };
+}
+
+/** The custom resource of a new remediation, without its status (the API server takes that in a second write). */
+export function remediationJson(
+  remediation: Pick<
+    Remediation,
+    "name" | "target" | "cause" | "policy" | "mode" | "plan" | "ttlMs"
+  >,
+  finding: string,
+): JsonObject {
+  const { name, plan, cause } = remediation;
+  return {
+    apiVersion: types.remediation.apiVersion,
+    kind: types.remediation.kind,
+    metadata: {
+      name: name.name,
+      namespace: name.namespace,
+      labels: {
+        [findingLabel]: finding,
+        [targetLabel]: remediation.target.uid.slice(0, 63),
+        ...(plan === undefined ? {} : { [digestLabelKey]: digestLabel(plan.digest) }),
+      },
+    },
+    spec: {
+      target: remediation.target,
+      cause: { ...cause, rule: cut(cause.rule, 512), message: cut(cause.message, 2_048) },
+      policy: remediation.policy,
+      mode: remediation.mode,
+      ttlSeconds: Math.round(remediation.ttlMs / 1_000),
+      ...(plan === undefined ? {} : { plan: planJson(plan) }),
+    },
+  };
+}
+
+function planJson(plan: Plan): JsonObject {
+  return {
+    digest: plan.digest,
+    summary: plan.actions.flatMap((action) => action.changes.map(changeText)),
+    actions: plan.actions.map((action) => ({
+      action: action.action,
+      changes: action.changes.map(changeJson),
+    })),
+    residualAllows: plan.residualAllows.slice(0, 100),
+    notes: plan.notes,
+  };
+}
+
+/** No control characters reach a terminal or a page, and no lone surrogate the API server. */
+export const cut = (value: string, lengthMax: number): string =>
+  value
+    .slice(0, lengthMax)
+    .toWellFormed()
+    .replaceAll(/[^\P{Cc}\n\t]/gu, " ");

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ObjectName } from "#responder/cluster";
+import type { Plan, Target } from "#responder/plan";
+
+export const states = [
+  "Observed",
+  "Proposed",
+  "Approved",
+  "Applying",
+  "Applied",
+  "Realised",
+  "Verified",
+  "Unverifiable",
+  "Failed",
+  "Denied",
+  "Expired",
+  "Undone",
+  "TargetGone",
+] as const;
+export type State = (typeof states)[number];
+
+export const modes = ["Observe", "Propose", "Automatic"] as const;
+export type Mode = (typeof modes)[number];
+
+export type Cause = {
+  readonly source: "Falco" | "Drift";
+  /** The Falco rule, or the kind of drift. */
+  readonly rule: string;
+  readonly priority: string;
+  /** Of the first alert or of the drift; later alerts of the same cause are counted in the status. */
+  readonly fingerprint: string;
+  /** Who did it, as far as it is known; '' when unknown. A hint unless it says otherwise. */
+  readonly actor: string;
+  /** One line for people: the alert's output, or the difference. */
+  readonly message: string;
+};
+
+export type HistoryEntry = {
+  readonly atMs: number;
+  readonly from: State | "";
+  readonly to: State;
+  /** CamelCase, never changes. */
+  readonly reason: string;
+  readonly message: string;
+  /** Who caused the step: a person's name from an Approval, or `parapet`. */
+  readonly by: string;
+};
+
+export type Status = {
+  readonly state: State;
+  readonly history: readonly HistoryEntry[];
+  readonly alerts: AlertCount;
+  /** The approval that was acted on. */
+  readonly approval: { readonly name: string; readonly by: string } | undefined;
+  /** Set before anything is taken back: intent before the act. */
+  readonly undo:
+    | { readonly atMs: number; readonly by: string; readonly reason: string }
+    | undefined;
+  /** When a proposal lapses, or when an applied remediation is undone. */
+  readonly expiresAtMs: number | undefined;
+  readonly appliedAtMs: number | undefined;
+  /** Failed tries of the present step. */
+  readonly attempts: number;
+  readonly lastError: string;
+};
+
+export type AlertCount = {
+  readonly count: number;
+  readonly firstSeenMs: number;
+  readonly lastSeenMs: number;
+  /** Short fingerprints of the newest alerts, so that one delivered twice is counted once. */
+  readonly recent: readonly string[];
+};
+
+/** One response to one finding. */
+export type Remediation = {
+  readonly name: ObjectName;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly target: Target;
+  readonly cause: Cause;
+  /** Name of the ResponsePolicy. */
+  readonly policy: string;
+  readonly mode: Mode;
+  /** Undefined when nothing could be planned; then it is for review only. */
+  readonly plan: Plan | undefined;
+  readonly ttlMs: number;
+  readonly status: Status;
+};
+
+export type EventKind =
+  | "approved"
+  | "denied"
+  | "expired"
+  | "begun"
+  | "applied"
+  | "settled"
+  | "verified"
+  | "unverifiable"
+  | "failed"
+  | "undone"
+  | "targetGone";
+
+export type RemediationEvent = {
+  readonly kind: EventKind;
+  readonly reason: string;
+  readonly message: string;
+  readonly by: string;
+};
+
+const afterApply = {
+  undone: "Undone",
+  targetGone: "TargetGone",
+  failed: "Failed",
+} as const satisfies Partial<Record<EventKind, State>>;
+
+/** Which event leads where; an event that a state does not list is refused and changes nothing. */
+export const transitions: Readonly<Record<State, Partial<Record<EventKind, State>>>> = {
+  Observed: { expired: "Expired", targetGone: "TargetGone" },
+  Proposed: {
+    approved: "Approved",
+    denied: "Denied",
+    expired: "Expired",
+    targetGone: "TargetGone",
+  },
+  Approved: {
+    begun: "Applying",
+    denied: "Denied",
+    expired: "Expired",
+    targetGone: "TargetGone",
+  },
+  Applying: { applied: "Applied", ...afterApply },
+  Applied: {
+    settled: "Realised",
+    verified: "Verified",
+    unverifiable: "Unverifiable",
+    ...afterApply,
+  },
+  Realised: { verified: "Verified", unverifiable: "Unverifiable", ...afterApply },
+  Verified: { unverifiable: "Unverifiable", ...afterApply },
+  Unverifiable: { verified: "Verified", ...afterApply },
+  // What a failed act left behind can still be taken back.
+  Failed: { undone: "Undone", targetGone: "TargetGone" },
+  Denied: {},
+  Expired: {},
+  Undone: {},
+  TargetGone: {},
+};
+
+/** States that no event leaves. */
+export const isFinal = (state: State): boolean => Object.keys(transitions[state]).length === 0;
+
+/** States in which our changes are, or may be, in the cluster. */
+export const mayBeInForce: Readonly<Record<State, boolean>> = {
+  Observed: false,
+  Proposed: false,
+  Approved: false,
+  Applying: true,
+  Applied: true,
+  Realised: true,
+  Verified: true,
+  Unverifiable: true,
+  Failed: true,
+  Denied: false,
+  Expired: false,
+  Undone: false,
+  TargetGone: false,
+};
+
+/** Entries kept in `status.history`; the audit log has all. */
+export const historyMax = 40;
+
+export type Moved =
+  | { readonly ok: true; readonly status: Status }
+  | { readonly ok: false; readonly reason: string };
+
+/** The status after an event. Total: an event that the state does not allow is a reason, not an exception. */
+export function advance(status: Status, event: RemediationEvent, nowMs: number): Moved {
+  const to = transitions[status.state][event.kind];
+  if (to === undefined) {
+    return { ok: false, reason: `${event.kind} is not possible in state ${status.state}` };
+  }
+  const entry: HistoryEntry = {
+    atMs: nowMs,
+    from: status.state,
+    to,
+    reason: event.reason,
+    message: event.message,
+    by: event.by,
+  };
+  const history = [...status.history, entry].slice(-historyMax);
+  return { ok: true, status: { ...status, state: to, history, attempts: 0, lastError: "" } };
+}
