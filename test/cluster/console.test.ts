@@ -125,6 +125,7 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
     if (file !== undefined) {
       change([exampleRemediation({ name: "first", state: "Proposed" }), ...remediations.slice(1)]);
       await page.waitForSelector(".row .state.Proposed");
+      await page.locator(".row summary").first().click();
       await page.screenshot({ path: join(file, "console.png"), fullPage: true });
     }
     expect(errors).toEqual([]);
