@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { field, isArray, isObject, textAt } from "#policy/json";
+import { field, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { kindOf, parseApiVersion, pluralOf } from "#policy/kubernetes/kinds";
 import { emptyWorld } from "#policy/world";
@@ -84,27 +84,4 @@ function parseSelector(selector: string): Readonly<Record<string, string>> | und
     labels.set(found[1] ?? "", found[2] ?? "");
   }
   return Object.fromEntries(labels);
-}
-
-/** Plural and scope of the kinds that CustomResourceDefinitions among the objects define. */
-export function kindsOfDefinitions(objects: readonly JsonObject[]): World["resourceOf"] {
-  const known = new Map<string, { readonly resource: string; readonly namespaced: boolean }>();
-  for (const object of objects) {
-    if (textAt(object, ["kind"]) !== "CustomResourceDefinition") continue;
-    const spec = field(object, "spec");
-    const resource = textAt(spec, ["names", "plural"]);
-    if (resource === "" || !isObject(spec)) continue;
-    const namespaced = textAt(spec, ["scope"]) !== "Cluster";
-    known.set(`${textAt(spec, ["group"])}/${textAt(spec, ["names", "kind"])}`, {
-      resource,
-      namespaced,
-    });
-  }
-  return (kind) => known.get(`${kind.group}/${kind.kind}`);
-}
-
-/** The objects of a `List`, or the object itself. */
-export function itemsOf(object: JsonObject): readonly JsonObject[] {
-  const items = field(object, "items");
-  return isArray(items) ? items.filter(isObject) : [object];
 }

@@ -21,7 +21,7 @@ export type ValueDifference = {
 
 /**
  * Where two documents differ, as Kyverno's tests compare them: empty maps, empty lists and nulls count for nothing, and
- * neither do the labels that mark generated resources.
+ * neither do the labels that Kyverno puts on what it generates.
  */
 export function compareResources(
   actual: JsonObject,
@@ -29,22 +29,24 @@ export function compareResources(
 ): readonly ValueDifference[] {
   const differences: ValueDifference[] = [];
   findDifferences(
-    tidy(withoutGenerateLabels(actual)),
-    tidy(withoutGenerateLabels(expected)),
+    tidy(withGenerateLabels(actual)),
+    tidy(withGenerateLabels(expected)),
     "",
     differences,
   );
   return differences;
 }
 
-function withoutGenerateLabels(object: JsonObject): JsonObject {
+const managedBy = "app.kubernetes.io/managed-by";
+
+function withGenerateLabels(object: JsonObject): JsonObject {
   const metadata = field(object, "metadata");
   const labels = field(metadata, "labels");
-  if (!isObject(metadata) || !isObject(labels)) return object;
-  const kept = Object.entries(labels).filter(
-    ([key]) => key !== "app.kubernetes.io/managed-by" && !key.startsWith("generate.kyverno.io/"),
+  const own = Object.entries(isObject(labels) ? labels : {}).filter(
+    ([key]) => !key.startsWith("generate.kyverno.io/"),
   );
-  return { ...object, metadata: { ...metadata, labels: Object.fromEntries(kept) } };
+  const fixed = { [managedBy]: "kyverno", ...Object.fromEntries(own) };
+  return { ...object, metadata: { ...(isObject(metadata) ? metadata : {}), labels: fixed } };
 }
 
 /** Without nulls and what is empty after that; undefined when nothing is left. */
