@@ -117,8 +117,12 @@ function isPolicy({ policy }: Response, expected: string): boolean {
   return ref.name === name && (namespace === undefined || ref.namespace === namespace);
 }
 
-/** Rules of pod controllers carry a prefix; kinds without rules have no name to ask for. */
-function isRule(result: ExpectedResult, { rule, policy }: RuleResult): boolean {
+/**
+ * Rules of pod controllers carry a prefix; kinds without rules have no name to ask for, and a policy that cannot be run
+ * at all says so for each of its rules.
+ */
+function isRule(result: ExpectedResult, { rule, policy, unsupported }: RuleResult): boolean {
+  if (unsupported !== undefined && rule === "") return true;
   if (result.ruleless || !policy.apiVersion.startsWith("kyverno.io/")) return true;
   return ["", "autogen-", "autogen-cronjob-"].some((prefix) => rule === `${prefix}${result.rule}`);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prints how far the engine agrees with the recorded answers of Kyverno, for whoever works on it:
-//   npx node test/conformance/report.ts [cel|classic|mutated] [part of the policy file's path] [--all]
+//   npx node test/conformance/report.ts [cel|classic|mutated|policies|cli] [part of the policy file's path] [--all]
 import { replayDecisions, replayMutations } from "./decisions.ts";
 import type { Difference, Replay } from "./decisions.ts";
+import { runCorpus } from "./test-files.ts";
+import type { Corpus } from "./test-files.ts";
 
 const [which = "cel", filter = ""] = process.argv.slice(2).filter((word) => !word.startsWith("--"));
 const all = process.argv.includes("--all");
@@ -19,9 +21,33 @@ function replay(): Replay {
       return replayDecisions(which, filter);
     case "mutated":
       return replayMutations(filter);
+    case "policies":
+    case "cli":
+      return replayTests(which);
     default:
-      throw new Error(`unknown suite ${which}: cel, classic or mutated`);
+      throw new Error(`unknown suite ${which}: cel, classic, mutated, policies or cli`);
   }
+}
+
+/** A check of a kyverno-test file that failed, or that nothing answered, is a difference. */
+function replayTests(corpus: Corpus): Replay {
+  const { checks, errors, reference } = runCorpus(corpus, filter);
+  const wrong = checks.filter(
+    (check) => check.status === "failed" || check.status === "unsupported",
+  );
+  const skipped = checks.filter((check) => check.status === "skipped").length;
+  console.log(`${skipped} checks passed only because no rule answered`);
+  const differences = wrong.map((check): Difference => {
+    const failed = reference.get(check.file)?.failed ?? 0;
+    const note = failed === 0 ? "" : ` (the reference fails ${failed} here)`;
+    return { ...check, actual: `${check.actual} ${check.status}: ${check.message}${note}` };
+  });
+  return {
+    compared: checks.length,
+    same: checks.length - differences.length,
+    differences,
+    refused: errors.map(({ file, message }) => ({ file, reason: message })),
+  };
 }
 
 const shorten = (text: string): string =>
