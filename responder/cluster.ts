@@ -86,7 +86,7 @@ export type Cluster = {
   readonly remove: (type: ResourceType, name: ObjectName, uid: string) => Promise<Reply<undefined>>;
   /**
    * Reports changes after `resourceVersion` until the server ends the stream (ok), it fails, or `signal` aborts (ok).
-   * Bookmarks are asked for. A throwing `onEvent` ends the watch and is rethrown.
+   * Bookmarks are asked for. `onEvent` must not throw.
    */
   readonly watch: (
     type: ResourceType,

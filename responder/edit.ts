@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json, JsonObject } from "#policy/json";
-import { field, isArray, isObject } from "#policy/json";
+import { field, isArray } from "#policy/json";
+import { sameJson } from "#policy/kubernetes/json-patch";
 import type { PatchStep } from "#responder/cluster";
 
 /** A step of a path into an object: a member, or the item of a list that has these key fields (as fieldsV1's `k:`). */
@@ -31,8 +32,8 @@ export type EditState =
 /** Works out one edit against the live object. The steps carry a `test` of every value they replace or remove. */
 export function editState(object: JsonObject, edit: Edit): EditState {
   const found = resolve(object, edit.path);
-  if (sameValue(found.value, edit.to)) return { kind: "done" };
-  if (!sameValue(found.value, edit.from)) {
+  if (sameJson(found.value, edit.to)) return { kind: "done" };
+  if (!sameJson(found.value, edit.from)) {
     return {
       kind: "changed",
       reason: `${pathText(edit.path)} is neither the old nor the new value`,
@@ -76,7 +77,7 @@ function resolve(object: JsonObject, path: Path): Resolved {
 }
 
 const hasKeys = (item: Json, keys: JsonObject): boolean =>
-  Object.entries(keys).every(([key, wanted]) => sameValue(field(item, key), wanted));
+  Object.entries(keys).every(([key, wanted]) => sameJson(field(item, key), wanted));
 
 function removal(found: Resolved): readonly PatchStep[] {
   if (found.value === undefined) return [];
@@ -99,20 +100,6 @@ function addition(object: JsonObject, path: Path, value: Json): readonly PatchSt
 }
 
 const escapePointer = (step: string): string => step.replaceAll("~", "~0").replaceAll("/", "~1");
-
-/** Equal JSON; an absent value equals only an absent one. */
-export function sameValue(a: Json | undefined, b: Json | undefined): boolean {
-  if (a === b) return true;
-  if (isArray(a) && isArray(b)) {
-    return a.length === b.length && a.every((item, index) => sameValue(item, b[index]));
-  }
-  if (!isObject(a) || !isObject(b)) return false;
-  const keys = Object.keys(a);
-  return (
-    keys.length === Object.keys(b).length &&
-    keys.every((key) => Object.hasOwn(b, key) && sameValue(a[key], b[key]))
-  );
-}
 
 /** A path for people: `spec.containers[name=web].env[name=X]`. */
 export function pathText(path: Path): string {

@@ -6,7 +6,7 @@ import { types } from "#responder/cluster";
 import type { Change, Plan } from "#responder/plan";
 import { changeJson, changeText, digestLabel } from "#responder/plan";
 import type { Remediation, Status } from "#responder/remediation";
-import { historyMax, modes, states } from "#responder/remediation";
+import { historyMax, initialStatus, modes, states } from "#responder/remediation";
 
 /** Label of a Remediation by which those of one target and cause are found. */
 export const findingLabel = "parapet.dev/finding";
@@ -78,6 +78,8 @@ export const remediationSpec = z.object({
   policy: text,
   mode: z.enum(modes),
   ttlSeconds: z.int(),
+  seenAt: instant,
+  decideBefore: instant,
   plan: planSchema.optional(),
 });
 
@@ -123,8 +125,7 @@ export function readRemediation(object: JsonObject): Remediation | string {
   const meta = parsed.data.metadata;
   const plan = spec.plan === undefined ? undefined : toPlan(spec.plan);
   if (typeof plan === "string") return plan;
-  const createdMs = ms(meta.creationTimestamp) ?? 0;
-  return {
+  const record = {
     name: { namespace: meta.namespace, name: meta.name },
     uid: meta.uid,
     resourceVersion: meta.resourceVersion,
@@ -134,22 +135,11 @@ export function readRemediation(object: JsonObject): Remediation | string {
     mode: spec.mode,
     plan,
     ttlMs: spec.ttlSeconds * 1_000,
-    // A crash between the create and the first status leaves none: the record then starts anew from its spec.
-    status: status === undefined ? blankStatus(createdMs) : toStatus(status),
+    seenAtMs: Date.parse(spec.seenAt),
+    decideBeforeMs: Date.parse(spec.decideBefore),
   };
+  return { ...record, status: status === undefined ? initialStatus(record) : toStatus(status) };
 }
-
-const blankStatus = (nowMs: number): Status => ({
-  state: "Observed",
-  history: [],
-  alerts: { count: 0, firstSeenMs: nowMs, lastSeenMs: nowMs, recent: [] },
-  approval: undefined,
-  undo: undefined,
-  expiresAtMs: undefined,
-  appliedAtMs: undefined,
-  attempts: 0,
-  lastError: "",
-});
 
 /** True when the object's status was never written. */
 export const hasNoStatus = (object: JsonObject): boolean => !isObject(object["status"]);
@@ -244,7 +234,15 @@ export function statusJson(status: Status): JsonObject {
 export function remediationJson(
   remediation: Pick<
     Remediation,
-    "name" | "target" | "cause" | "policy" | "mode" | "plan" | "ttlMs"
+    | "name"
+    | "target"
+    | "cause"
+    | "policy"
+    | "mode"
+    | "plan"
+    | "ttlMs"
+    | "seenAtMs"
+    | "decideBeforeMs"
   >,
   finding: string,
 ): JsonObject {
@@ -267,6 +265,8 @@ export function remediationJson(
       policy: remediation.policy,
       mode: remediation.mode,
       ttlSeconds: Math.round(remediation.ttlMs / 1_000),
+      seenAt: iso(remediation.seenAtMs),
+      decideBefore: iso(remediation.decideBeforeMs),
       ...(plan === undefined ? {} : { plan: planJson(plan) }),
     },
   };

@@ -84,9 +84,66 @@ export type Remediation = {
   readonly mode: Mode;
   /** Undefined when nothing could be planned; then it is for review only. */
   readonly plan: Plan | undefined;
+  /** How long what is applied stays in force. */
   readonly ttlMs: number;
+  /** When the cause was first known to us. */
+  readonly seenAtMs: number;
+  /** When a proposal lapses. */
+  readonly decideBeforeMs: number;
   readonly status: Status;
 };
+
+/** The status of a remediation that has none yet: a function of its spec, so a crash after its creation loses nothing. */
+export function initialStatus(spec: Omit<Remediation, "status">): Status {
+  const state = spec.plan === undefined || spec.mode === "Observe" ? "Observed" : "Proposed";
+  const automatic = state === "Proposed" && spec.mode === "Automatic";
+  const entry: HistoryEntry = {
+    atMs: spec.seenAtMs,
+    from: "",
+    to: automatic ? "Approved" : state,
+    reason: automatic ? "AutomaticByPolicy" : state,
+    message: automatic ? `policy ${spec.policy} acts without asking` : "",
+    by: "parapet",
+  };
+  return {
+    state: entry.to,
+    history: [entry],
+    alerts: {
+      count: 1,
+      firstSeenMs: spec.seenAtMs,
+      lastSeenMs: spec.seenAtMs,
+      recent: [shortFingerprint(spec.cause.fingerprint)],
+    },
+    approval: undefined,
+    undo: undefined,
+    expiresAtMs: spec.decideBeforeMs,
+    appliedAtMs: undefined,
+    attempts: 0,
+    lastError: "",
+  };
+}
+
+/** Of the alerts counted last; more than are ever under way at once. */
+export const recentMax = 250;
+
+export const shortFingerprint = (fingerprint: string): string => fingerprint.slice(0, 12);
+
+/** Counts alerts of the same cause, each once however often the queue delivers it. */
+export function countAlerts(
+  alerts: AlertCount,
+  more: readonly { readonly fingerprint: string; readonly atMs: number }[],
+): AlertCount {
+  const recent = [...alerts.recent];
+  let { count, lastSeenMs } = alerts;
+  for (const { fingerprint, atMs } of more) {
+    const short = shortFingerprint(fingerprint);
+    if (recent.includes(short)) continue;
+    recent.push(short);
+    count += 1;
+    lastSeenMs = Math.max(lastSeenMs, atMs);
+  }
+  return { ...alerts, count, lastSeenMs, recent: recent.slice(-recentMax) };
+}
 
 export type EventKind =
   | "approved"

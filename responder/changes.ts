@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import { isObject, textAt } from "#policy/json";
+import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
+import type { Cluster, Failure, PatchStep, Reply } from "#responder/cluster";
+import { failure, nameOf, uidOf, versionOf } from "#responder/cluster";
+import type { Edit } from "#responder/edit";
+import { editState, pathText } from "#responder/edit";
+import type { Change } from "#responder/plan";
+import { changeText, inverseEdits, ownershipLabel } from "#responder/plan";
+
+/** Times that an edit is worked out anew because the object moved between read and write. */
+const conflictsMax = 5;
+
+/** What became of one change: whether the cluster had to be written. */
+export type Made = Reply<{ readonly wrote: boolean }>;
+
+/**
+ * Makes one change so that it can be repeated at any time: what is already as wanted is left alone, an object of ours is created
+ * and never taken over from somebody else, and an edit fails with Invalid rather than overwrite a third value.
+ */
+export function makeChange(
+  cluster: Cluster,
+  change: Change,
+  remediation: string,
+  dryRun: boolean,
+): Promise<Made> {
+  return change.kind === "apply"
+    ? applyOwn(cluster, change, remediation, dryRun)
+    : applyEdits(cluster, change, change.edits, dryRun);
+}
+
+type Apply = Extract<Change, { kind: "apply" }>;
+type EditChange = Extract<Change, { kind: "edit" }>;
+
+async function applyOwn(
+  cluster: Cluster,
+  change: Apply,
+  remediation: string,
+  dryRun: boolean,
+): Promise<Made> {
+  const created = await cluster.create(change.type, change.manifest, { dryRun });
+  if (created.ok) return wrote;
+  if (created.code !== "AlreadyExists") return created;
+  const live = await cluster.get(change.type, nameOf(change.manifest));
+  if (!live.ok) return live;
+  if (!isOwn(live.value, remediation)) return notOurs(change);
+  if (sameJson(live.value["spec"], change.manifest["spec"])) return already;
+  const applied = await cluster.apply(change.type, change.manifest, { dryRun });
+  return applied.ok ? wrote : applied;
+}
+
+const wrote: Made = { ok: true, value: { wrote: true } };
+const already: Made = { ok: true, value: { wrote: false } };
+
+const isOwn = (object: JsonObject, remediation: string): boolean =>
+  textAt(object, ["metadata", "labels", ownershipLabel]) === remediation;
+
+const notOurs = (change: Change): Failure =>
+  failure("Invalid", `${changeText(change)}: an object of that name belongs to somebody else`);
+
+async function applyEdits(
+  cluster: Cluster,
+  change: EditChange,
+  edits: readonly Edit[],
+  dryRun: boolean,
+): Promise<Made> {
+  let last: Failure = failure("Conflict", "the object keeps changing");
+  for (let tries = 0; tries < conflictsMax; tries++) {
+    const live = await readTarget(cluster, change);
+    if (!live.ok) return live;
+    const steps: PatchStep[] = [];
+    let object = live.value;
+    for (const edit of edits) {
+      const state = editState(object, edit);
+      if (state.kind === "changed") return failure("Invalid", state.reason);
+      if (state.kind === "done") continue;
+      steps.push(...state.steps);
+      // Later edits are worked out on what the earlier ones leave: one may add the map that the next needs.
+      const next = applyJsonPatch(object, state.steps, admissionPatchOptions);
+      if (!next.ok || !isObject(next.value)) return failure("Invalid", pathText(edit.path));
+      object = next.value;
+    }
+    if (steps.length === 0) return already;
+    const guards: readonly PatchStep[] = [
+      { op: "test", path: "/metadata/uid", value: change.uid },
+      { op: "test", path: "/metadata/resourceVersion", value: versionOf(live.value) },
+    ];
+    const reply = await cluster.patch(change.type, change, [...guards, ...steps], { dryRun });
+    if (reply.ok) return wrote;
+    if (reply.code !== "Conflict") return reply;
+    last = reply;
+  }
+  return last;
+}
+
+/** The object of that name, NotFound unless it is the very one that the change is bound to. */
+async function readTarget(cluster: Cluster, change: EditChange): Promise<Reply<JsonObject>> {
+  const live = await cluster.get(change.type, change);
+  if (!live.ok || uidOf(live.value) === change.uid) return live;
+  return failure("NotFound", `${change.type.kind} ${change.name} is another one now`);
+}
+
+/** Whether a change is in the cluster exactly as planned, by reading it back; a text says what differs. */
+export async function readBack(
+  cluster: Cluster,
+  change: Change,
+  remediation: string,
+): Promise<Reply<{ readonly difference: string | undefined }>> {
+  if (change.kind === "apply") {
+    const live = await cluster.get(change.type, nameOf(change.manifest));
+    if (!live.ok) return missing(live, change);
+    if (!isOwn(live.value, remediation)) return differs(`${changeText(change)}: not ours any more`);
+    const same = sameJson(live.value["spec"], change.manifest["spec"]);
+    return same ? asPlanned : differs(`${changeText(change)}: its spec is another`);
+  }
+  const live = await readTarget(cluster, change);
+  if (!live.ok) return missing(live, change);
+  const open = change.edits.filter((edit) => editState(live.value, edit).kind !== "done");
+  return open.length === 0 ? asPlanned : differs(`${changeText(change)}: not in force`);
+}
+
+type ReadBack = Reply<{ readonly difference: string | undefined }>;
+const asPlanned: ReadBack = { ok: true, value: { difference: undefined } };
+const differs = (difference: string): ReadBack => ({ ok: true, value: { difference } });
+const missing = (reply: Failure, change: Change): ReadBack =>
+  reply.code === "NotFound" ? differs(`${changeText(change)}: not there`) : reply;
+
+/** What became of taking one change back; `left` says what was not touched because somebody changed it meanwhile. */
+export type TakenBack = Reply<{ readonly left: string | undefined }>;
+
+/** Takes one change back. What is already gone, or whose object is, is done. */
+export async function takeBack(
+  cluster: Cluster,
+  change: Change,
+  remediation: string,
+): Promise<TakenBack> {
+  if (change.kind === "edit") {
+    const reply = await applyEdits(cluster, change, inverseEdits(change.edits), false);
+    if (reply.ok || reply.code === "NotFound") return takenBack;
+    if (reply.code === "Invalid") return { ok: true, value: { left: reply.message } };
+    return reply;
+  }
+  const name = nameOf(change.manifest);
+  const live = await cluster.get(change.type, name);
+  if (!live.ok) return live.code === "NotFound" ? takenBack : live;
+  if (!isOwn(live.value, remediation)) {
+    return { ok: true, value: { left: `${changeText(change)}: belongs to somebody else` } };
+  }
+  const removed = await cluster.remove(change.type, name, uidOf(live.value));
+  return removed.ok || removed.code === "NotFound" ? takenBack : removed;
+}
+
+const takenBack: TakenBack = { ok: true, value: { left: undefined } };
