@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Expression } from "#policy/cel/ast";
+import { compare, equals, typeNameOf } from "#policy/cel/compare";
+import type { FunctionDeclaration, Library, Macro, Overload } from "#policy/cel/library";
+import {
+  boolType,
+  bytesType,
+  doubleType,
+  durationType,
+  dynType,
+  intType,
+  listOf,
+  optionalOf,
+  parameter,
+  stringType,
+  timestampType,
+  typeName,
+  uintType,
+} from "#policy/cel/types";
+import {
+  CelError,
+  isList,
+  isPlainMap,
+  mapKeyName,
+  Optional,
+  optionalNone,
+  type CelResult,
+  type CelValue,
+} from "#policy/cel/values";
+import {
+  declare,
+  globalOverload,
+  listLengthMax,
+  memberOverload,
+  tooLarge,
+  type Int,
+} from "./declare.ts";
+
+type List = readonly CelValue[];
+
+/** Types with an order, in cel-go's order of overloads. */
+export const comparableTypes = [
+  intType,
+  uintType,
+  doubleType,
+  boolType,
+  durationType,
+  timestampType,
+  stringType,
+  bytesType,
+] as const;
+
+const t = parameter("T");
+const lengthCost = (list: CelResult): number => (isList(list) ? list.length : 0);
+const sortCost = (list: CelResult): number =>
+  isList(list) ? list.length * Math.ceil(Math.log2(list.length + 1)) : 0;
+
+/**
+ * Version 3 of cel-go's lists extension: slice, flatten, range, distinct, reverse, sort, sortBy. `first` and `last` belong
+ * to the optional library of cel-go, which the language brings.
+ */
+export const extendedListsLibrary: Library = {
+  name: "cel.lib.ext.lists",
+  functions: [
+    declare(
+      "slice",
+      memberOverload("list_slice", [listOf(t), intType, intType], listOf(t), slice, {
+        cost: lengthCost,
+      }),
+    ),
+    declare(
+      "flatten",
+      memberOverload("list_flatten", [listOf(listOf(t))], listOf(t), flatten, { cost: flatCost }),
+      memberOverload("list_flatten_int", [listOf(dynType), intType], listOf(dynType), flatten, {
+        cost: flatCost,
+      }),
+    ),
+    declare("sort", ...sortOverloads()),
+    declare("@sortByAssociatedKeys", ...sortByOverloads()),
+    declare(
+      "lists.range",
+      globalOverload("lists_range", [intType], listOf(intType), range, {
+        cost: (size) => (typeof size === "number" ? Math.max(0, size) : 0),
+      }),
+    ),
+    declare(
+      "reverse",
+      memberOverload("list_reverse", [listOf(t)], listOf(t), (list: List) => list.toReversed(), {
+        cost: lengthCost,
+      }),
+    ),
+    declare(
+      "distinct",
+      memberOverload("list_distinct", [listOf(t)], listOf(t), distinct, { cost: distinctCost }),
+    ),
+  ],
+  macros: [sortByMacro()],
+};
+
+/** `first()` and `last()` of lists, which give optionals. */
+export const listEnds: readonly FunctionDeclaration[] = [
+  declare("first", memberOverload("list_first", [listOf(t)], optionalOf(t), firstOf)),
+  declare("last", memberOverload("list_last", [listOf(t)], optionalOf(t), lastOf)),
+];
+
+function firstOf(list: List): CelResult {
+  const item = list[0];
+  return item === undefined ? optionalNone : new Optional(item);
+}
+
+function lastOf(list: List): CelResult {
+  const item = list.at(-1);
+  return item === undefined ? optionalNone : new Optional(item);
+}
+
+function sortOverloads(): readonly Overload[] {
+  return comparableTypes.map((type) =>
+    memberOverload(
+      `list_${typeName(type)}_sort`,
+      [listOf(type)],
+      listOf(type),
+      (list: List) => sortByKeys(list, list),
+      { cost: sortCost },
+    ),
+  );
+}
+
+function sortByOverloads(): readonly Overload[] {
+  return comparableTypes.map((type) =>
+    memberOverload(
+      `list_${typeName(type)}_sortByAssociatedKeys`,
+      [listOf(t), listOf(type)],
+      listOf(t),
+      sortByKeys,
+      { cost: sortCost },
+    ),
+  );
+}
+
+function slice(list: List, start: Int, end: Int): CelResult {
+  const call = `cannot slice(${start}, ${end})`;
+  if (start < 0 || end < 0) return new CelError(`${call}, negative indexes not supported`);
+  if (start > end) {
+    return new CelError(`${call}, start index must be less than or equal to end index`);
+  }
+  if (end > list.length) return new CelError(`${call}, list is length ${list.length}`);
+  return list.slice(Number(start), Number(end));
+}
+
+function flatten(list: List, depth: Int = 1): CelResult {
+  if (depth < 0) return new CelError("level must be non-negative");
+  const flat: CelValue[] = [];
+  const levels = Number(depth);
+  // An explicit stack: nesting comes from outside.
+  const stack: { readonly items: List; next: number }[] = [{ items: list, next: 0 }];
+  for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+    const item = top.items[top.next];
+    top.next += 1;
+    if (item === undefined) stack.pop();
+    else if (isList(item) && stack.length <= levels) stack.push({ items: item, next: 0 });
+    else flat.push(item);
+    if (flat.length > listLengthMax) return tooLarge("flatten");
+  }
+  return flat;
+}
+
+function flatCost(list: CelResult): number {
+  if (!isList(list)) return 0;
+  return list.reduce<number>((sum, item) => sum + (isList(item) ? item.length : 1), 0);
+}
+
+function range(size: Int): CelResult {
+  if (size < 0) return new CelError(`lists.range: size must be non-negative, got ${size}`);
+  if (size > listLengthMax) {
+    return new CelError(`lists.range: size ${size} exceeds maximum allowed (${listLengthMax})`);
+  }
+  return Array.from({ length: Number(size) }, (_, index) => index);
+}
+
+/** `list` in the order of `keys`; equal keys keep their order. */
+function sortByKeys(list: List, keys: List): CelResult {
+  if (list.length !== keys.length) {
+    return new CelError(
+      `@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got ${list.length} and ${keys.length} elements respectively`,
+    );
+  }
+  const first = keys[0];
+  if (first === undefined) return list;
+  if (compare(first, first) === undefined) {
+    return new CelError("list elements must be comparable");
+  }
+  const name = typeNameOf(first);
+  if (keys.length > 1 && keys.some((key) => typeNameOf(key) !== name)) {
+    return new CelError("list elements must have the same type");
+  }
+  const order = keys.map((key, index) => ({ key, index }));
+  order.sort((a, b) => compare(a.key, b.key) || a.index - b.index);
+  return order.map(({ index }) => list[index] ?? null);
+}
+
+/** The first of each group of equal elements. Scalars are looked up, others compared one by one. */
+function distinct(list: List): CelResult {
+  const names = new Set<string>();
+  const unique: CelValue[] = [];
+  const structured: CelValue[] = [];
+  for (const item of list) {
+    const name = scalarName(item);
+    if (name === undefined) {
+      if (structured.some((other) => equals(item, other))) continue;
+      structured.push(item);
+    } else if (names.has(name)) {
+      continue;
+    } else {
+      names.add(name);
+    }
+    unique.push(item);
+  }
+  return unique;
+}
+
+function scalarName(item: CelValue): string | undefined {
+  if (item === null) return "null";
+  if (isList(item) || isPlainMap(item)) return undefined;
+  return mapKeyName(item);
+}
+
+function distinctCost(list: CelResult): number {
+  if (!isList(list)) return 0;
+  const structured = list.filter((item) => isList(item) || isPlainMap(item)).length;
+  return list.length + (structured * structured) / 2;
+}
+
+/** `list.sortBy(x, key)` becomes a fold that binds the list once and sorts it by the mapped keys. */
+function sortByMacro(): Macro {
+  const name = "@__sortBy_input__";
+  return {
+    name: "sortBy",
+    receiver: true,
+    arity: 2,
+    expand: (make, target, [variable, key]) => {
+      if (target === undefined || variable === undefined || key === undefined) return undefined;
+      if (!sortable.has(target.kind)) {
+        return {
+          message:
+            "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
+          at: target,
+        };
+      }
+      if (variable.kind !== "ident")
+        return { message: "argument is not an identifier", at: variable };
+      const accumulator = "@result";
+      const keys = make.fold({
+        range: make.ident(name),
+        iterVar: variable.name,
+        accuVar: accumulator,
+        accuInit: make.list(),
+        condition: make.literal(true),
+        step: make.invoke("_+_", make.ident(accumulator), make.list(key)),
+        result: make.ident(accumulator),
+        shape: { kind: "map", filter: undefined, transform: key },
+      });
+      return make.fold({
+        range: make.list(),
+        iterVar: "#unused",
+        accuVar: name,
+        accuInit: target,
+        condition: make.literal(false),
+        step: make.ident(name),
+        result: make.invokeMember(make.ident(name), "@sortByAssociatedKeys", keys),
+      });
+    },
+  };
+}
+
+const sortable: ReadonlySet<Expression["kind"]> = new Set([
+  "list",
+  "select",
+  "ident",
+  "comprehension",
+  "call",
+]);
