@@ -49,7 +49,7 @@ const isolate = z.strictObject({
 });
 
 const specSchema = z.strictObject({
-  on: z.union([
+  match: z.union([
     z.strictObject({
       falco: z.strictObject({
         rules: names.optional(),
@@ -148,10 +148,10 @@ function make(
 }
 
 function actionProblem(spec: PolicySpec): string | undefined {
-  const wanted = "falco" in spec.on ? "isolate" : "rollback";
+  const wanted = "falco" in spec.match ? "isolate" : "rollback";
   const wrong = spec.do.find((action) => !(wanted in action));
   if (wrong === undefined) return undefined;
-  return `${Object.keys(wrong).join()} is not possible here: ${"falco" in spec.on ? "an alert" : "a drift"} can ${wanted}`;
+  return `${Object.keys(wrong).join()} is not possible here: ${"falco" in spec.match ? "an alert" : "a drift"} can ${wanted}`;
 }
 
 export type Match = { readonly matches: boolean; readonly why: string };
@@ -166,8 +166,8 @@ const no = (why: string): Match => ({ matches: false, why });
 
 /** Whether the alert itself is one the policy speaks about: everything but `when`, so cheap and without looking anything up. */
 export function preselects(policy: ResponsePolicy, alert: Alert): Match {
-  if (!("falco" in policy.spec.on)) return no("it is about drift");
-  const { rules, priority, sources, tags } = policy.spec.on.falco;
+  if (!("falco" in policy.spec.match)) return no("it is about drift");
+  const { rules, priority, sources, tags } = policy.spec.match.falco;
   if (rules !== undefined && !rules.includes(alert.rule)) return no(`rule is "${alert.rule}"`);
   if (priority !== undefined && !priorityHolds(alert.priority, priority)) {
     return no(`priority is ${alert.priority}`);
@@ -194,8 +194,8 @@ export function whenHolds(policy: ResponsePolicy, alert: Alert, surroundings: Su
 
 /** The same for drift: `drift` has kind, namespace, name, paths and actor. */
 export function matchesDrift(policy: ResponsePolicy, kind: string, drift: JsonObject): Match {
-  if (!("drift" in policy.spec.on)) return no("it is about alerts");
-  const { kinds } = policy.spec.on.drift;
+  if (!("drift" in policy.spec.match)) return no("it is about alerts");
+  const { kinds } = policy.spec.match.drift;
   if (kinds !== undefined && !kinds.includes(kind)) return no(`kind is ${kind}`);
   if (policy.when === undefined) return { matches: true, why: "no condition" };
   return outcome(policy.when.evaluate({ drift }, makeBudget()));

@@ -38,7 +38,7 @@ export function makeWatcher(options: {
   readonly onFailure: (message: string) => void;
 }): Watcher {
   const { cluster, type } = options;
-  const objects = new Map<string, JsonObject>();
+  const mirror = makeMirror(options.onChange);
   const stopping = new AbortController();
   const first = Promise.withResolvers<void>();
   const selector =
@@ -46,30 +46,13 @@ export function makeWatcher(options: {
   let synced = false;
   let version = "";
 
-  const set = (object: JsonObject, seen: Change["seen"]): void => {
-    const key = keyOf(nameOf(object));
-    const before = objects.get(key);
-    if (before !== undefined && versionOf(before) === versionOf(object)) return;
-    if (before !== undefined && uidOf(before) !== uidOf(object)) drop(key, seen);
-    objects.set(key, object);
-    const same = before !== undefined && uidOf(before) === uidOf(object);
-    options.onChange({ key, before: same ? before : undefined, after: object, seen });
-  };
-  const drop = (key: string, seen: Change["seen"]): void => {
-    const before = objects.get(key);
-    objects.delete(key);
-    if (before !== undefined) options.onChange({ key, before, after: undefined, seen });
-  };
-
   const relist = async (): Promise<boolean> => {
     const reply = await cluster.list(type, selector);
     if (!reply.ok) {
       options.onFailure(`list of ${type.resource}: ${reply.code}: ${reply.message}`);
       return false;
     }
-    const listed = new Set(reply.value.items.map((object) => keyOf(nameOf(object))));
-    for (const key of [...objects.keys()]) if (!listed.has(key)) drop(key, "gap");
-    for (const object of reply.value.items) set(object, "gap");
+    mirror.replaceAll(reply.value.items);
     version = reply.value.resourceVersion;
     synced = true;
     first.resolve();
@@ -82,8 +65,8 @@ export function makeWatcher(options: {
       { resourceVersion: version, ...selector },
       (event) => {
         version = versionOf(event.object);
-        if (event.type === "DELETED") drop(keyOf(nameOf(event.object)), "live");
-        else if (event.type !== "BOOKMARK") set(event.object, "live");
+        if (event.type === "DELETED") mirror.drop(keyOf(nameOf(event.object)), "live");
+        else if (event.type !== "BOOKMARK") mirror.set(event.object, "live");
       },
       stopping.signal,
     );
@@ -93,24 +76,10 @@ export function makeWatcher(options: {
     return reply.code === "Gone";
   };
 
-  const loop = async (): Promise<void> => {
-    let failures = 0;
-    while (!stopping.signal.aborted) {
-      const went = version === "" ? await relist() : await follow();
-      failures = went ? 0 : failures + 1;
-      if (failures === 0) continue;
-      // Half of the pause is drawn, so that many watches do not come back in step.
-      const pauseMs = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(failures - 1, 10));
-      await sleep(pauseMs * (0.5 + Math.random() / 2), undefined, {
-        signal: stopping.signal,
-        ref: false,
-      }).catch(() => undefined);
-    }
-  };
-  const running = loop();
+  const running = repeat(stopping.signal, () => (version === "" ? relist() : follow()));
   return {
-    get: (key) => objects.get(key),
-    all: () => [...objects.values()],
+    get: (key) => mirror.objects.get(key),
+    all: () => [...mirror.objects.values()],
     synced: first.promise,
     isSynced: () => synced,
     stop: async () => {
@@ -118,4 +87,49 @@ export function makeWatcher(options: {
       await running;
     },
   };
+}
+
+/** Runs `once` until the signal aborts, with a growing pause after each one that failed. */
+async function repeat(signal: AbortSignal, once: () => Promise<boolean>): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    failures = (await once()) ? 0 : failures + 1;
+    if (failures === 0) continue;
+    // Half of the pause is drawn, so that many watches do not come back in step.
+    const pauseMs = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(failures - 1, 10));
+    const drawnMs = pauseMs * (0.5 + Math.random() / 2);
+    await sleep(drawnMs, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}
+
+type Mirror = {
+  readonly objects: Map<string, JsonObject>;
+  readonly set: (object: JsonObject, seen: Change["seen"]) => void;
+  readonly drop: (key: string, seen: Change["seen"]) => void;
+  readonly replaceAll: (items: readonly JsonObject[]) => void;
+};
+
+/** The copy itself, which turns each new version into a difference. */
+function makeMirror(onChange: (change: Change) => void): Mirror {
+  const objects = new Map<string, JsonObject>();
+  const set: Mirror["set"] = (object, seen) => {
+    const key = keyOf(nameOf(object));
+    const before = objects.get(key);
+    if (before !== undefined && versionOf(before) === versionOf(object)) return;
+    const same = before !== undefined && uidOf(before) === uidOf(object);
+    if (before !== undefined && !same) drop(key, seen);
+    objects.set(key, object);
+    onChange({ key, before: same ? before : undefined, after: object, seen });
+  };
+  const drop: Mirror["drop"] = (key, seen) => {
+    const before = objects.get(key);
+    objects.delete(key);
+    if (before !== undefined) onChange({ key, before, after: undefined, seen });
+  };
+  const replaceAll: Mirror["replaceAll"] = (items) => {
+    const listed = new Set(items.map((object) => keyOf(nameOf(object))));
+    for (const key of [...objects.keys()]) if (!listed.has(key)) drop(key, "gap");
+    for (const object of items) set(object, "gap");
+  };
+  return { objects, set, drop, replaceAll };
 }

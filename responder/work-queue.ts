@@ -37,16 +37,15 @@ export function makeWorkQueue(options: {
     if (stopped) return;
     const planned = timers.get(key);
     if (inMs <= 0) {
-      if (planned !== undefined) clearTimeout(planned.timer);
+      clearTimeout(planned?.timer);
       timers.delete(key);
       ready.add(key);
-      pump();
-      return;
+      return pump();
     }
     const waitMs = Math.min(inMs, timerMsMax);
     const atMs = performance.now() + waitMs;
     if (planned !== undefined && planned.atMs <= atMs) return;
-    if (planned !== undefined) clearTimeout(planned.timer);
+    clearTimeout(planned?.timer);
     const timer = setTimeout(() => {
       timers.delete(key);
       add(key);
@@ -55,7 +54,7 @@ export function makeWorkQueue(options: {
     timers.set(key, { timer, atMs });
   };
 
-  const run = async (key: string): Promise<void> => {
+  const run = async (key: string) => {
     try {
       const again = await options.handle(key);
       failures.delete(key);
@@ -64,7 +63,7 @@ export function makeWorkQueue(options: {
       const failed = (failures.get(key) ?? 0) + 1;
       failures.set(key, failed);
       options.onError(key, error);
-      add(key, Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(failed - 1, 20)));
+      add(key, backoffMs(failed));
     }
   };
 
@@ -93,3 +92,6 @@ export function makeWorkQueue(options: {
     },
   };
 }
+
+const backoffMs = (failed: number): number =>
+  Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(failed - 1, 20));
