@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: it is the process around the commands.
-import { readFileSync, readSync, writeSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { enableCompileCache } from "node:module";
-import path from "node:path";
 import type { Command, Io } from "./command.ts";
 
 // Saves the stripping of types and the compiling of modules from the second start on.
@@ -12,11 +11,19 @@ enableCompileCache();
 const { parseArguments } = await import("./arguments.ts");
 const { exitCodes, formatHelp, helpOption } = await import("./command.ts");
 const { suggest } = await import("./suggest.ts");
+const { version } = await import("./version.ts");
 
 type Entry = { readonly summary: string; readonly load: () => Promise<Command> };
 
 /** Each command is loaded only when it is asked for: none pays for the imports of the others. */
 const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
+  [
+    "check",
+    {
+      summary: "check manifests against policies",
+      load: async () => (await import("./commands/check.ts")).checkCommand,
+    },
+  ],
   [
     "test",
     {
@@ -69,12 +76,6 @@ function overview(): string {
   const width = Math.max(...[...commands.keys()].map((name) => name.length));
   const lines = [...commands].map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
   return `usage: parapet COMMAND [OPTIONS]\n\ncommands:\n${lines.join("\n")}\n\nparapet COMMAND --help shows its options with examples; parapet --version says which this is\n`;
-}
-
-function version(): string {
-  const file = path.join(import.meta.dirname, "../package.json");
-  const found = /"version":\s*"([^"]+)"/.exec(readFileSync(file, "utf8"));
-  return found?.[1] ?? "unknown";
 }
 
 function makeIo(): Io {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: it lists folders and reads files for all commands.
 import { globSync, readFileSync, readdirSync, statSync } from "node:fs";
+import type { Dirent } from "node:fs";
 import path from "node:path";
 import type { Json } from "#policy/json";
 import { parseText } from "./yaml.ts";
@@ -41,29 +42,47 @@ const manifestFile = /\.(ya?ml|json)$/i;
  * Turns arguments into files: a file as it is, a folder into every .yaml, .yml and .json below it (sorted; names that
  * start with a dot are left out), a glob into what it matches, `-` into standard input.
  */
-export function findFiles(
-  paths: readonly string[],
-  disk: Disk,
-): { readonly files: readonly string[]; readonly errors: readonly InputError[] } {
+export function findFiles(paths: readonly string[], disk: Disk): FoundFiles {
   const files: string[] = [];
+  const named = new Set<string>();
   const errors: InputError[] = [];
   for (const given of paths) {
     const found = findOne(given, disk);
-    if (typeof found === "string") errors.push({ file: given, message: found });
-    if (typeof found !== "string") files.push(...found);
+    if (typeof found === "string") {
+      errors.push({ file: given, message: found });
+      continue;
+    }
+    files.push(...found);
+    if (found.length === 1 && found[0] === given) named.add(given);
   }
-  return { files: [...new Set(files)], errors };
+  return { files: [...new Set(files)], named, errors };
 }
+
+export type FoundFiles = {
+  readonly files: readonly string[];
+  /** Those of `files` that were named one by one, not found in a folder or by a glob. */
+  readonly named: ReadonlySet<string>;
+  readonly errors: readonly InputError[];
+};
 
 function findOne(given: string, disk: Disk): readonly string[] | string {
   if (given === "-") return ["-"];
   if (isRemote(given)) return "remote addresses are not read: fetch it first and give the file";
-  const stats = statSync(path.resolve(disk.folder, given), { throwIfNoEntry: false });
-  if (stats === undefined) return findByGlob(given, disk);
-  if (!stats.isDirectory()) return [given];
-  const files = walk(given, disk, (name) => manifestFile.test(name));
+  const kind = pathKind(given, disk);
+  if (kind === "absent") return findByGlob(given, disk);
+  if (kind === "file") return [given];
+  const found = walk(given, disk, (name) => manifestFile.test(name));
+  if (!found.ok) return found.message;
+  const { files } = found;
   if (files.length > filesMax) return `more than ${filesMax} files`;
   return files.length === 0 ? "a folder without any .yaml, .yml or .json file" : files;
+}
+
+/** What a path leads to. */
+export function pathKind(given: string, disk: Disk): "folder" | "file" | "absent" {
+  const stats = statSync(path.resolve(disk.folder, given), { throwIfNoEntry: false });
+  if (stats === undefined) return "absent";
+  return stats.isDirectory() ? "folder" : "file";
 }
 
 function findByGlob(given: string, disk: Disk): readonly string[] | string {
@@ -86,12 +105,14 @@ export function walk(
   disk: Disk,
   wanted: (name: string) => boolean,
   hidden = false,
-): readonly string[] {
+): FoundBelow {
   const files: string[] = [];
   const folders = [folder];
   while (folders.length > 0 && files.length <= filesMax) {
     const here = folders.pop() ?? "";
-    for (const entry of readdirSync(path.resolve(disk.folder, here), { withFileTypes: true })) {
+    const entries = readFolder(here, disk);
+    if (typeof entries === "string") return { ok: false, message: `${here}: ${entries}` };
+    for (const entry of entries) {
       const below = path.join(here, entry.name);
       const skipped = entry.name === "node_modules" || entry.name === ".git";
       const visible = hidden || !entry.name.startsWith(".");
@@ -99,7 +120,19 @@ export function walk(
       if (!entry.isDirectory() && wanted(entry.name)) files.push(below);
     }
   }
-  return files.sort();
+  return { ok: true, files: files.sort() };
+}
+
+export type FoundBelow =
+  | { readonly ok: true; readonly files: readonly string[] }
+  | { readonly ok: false; readonly message: string };
+
+function readFolder(folder: string, disk: Disk): readonly Dirent[] | string {
+  try {
+    return readdirSync(path.resolve(disk.folder, folder), { withFileTypes: true });
+  } catch (error) {
+    return describeError(error);
+  }
 }
 
 /** Reads files into documents; what cannot be read or parsed is an error that names the file, the others stand. */
@@ -147,6 +180,7 @@ export function readText(file: string, disk: Disk): ReadText {
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
   EACCES: "not allowed to read it",
+  ENOTDIR: "no folder",
   EISDIR: "a folder, not a file",
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isObject } from "#policy/json";
 import { emptyWorld } from "#policy/world";
-import { findFiles, readDocuments, readText, walk } from "../input/files.ts";
+import { findFiles, isRemote, pathKind, readDocuments, readText, walk } from "../input/files.ts";
 import type { Disk } from "../input/files.ts";
 import { parseResources } from "../input/resources.ts";
 import { parseText } from "../input/yaml.ts";
@@ -42,14 +42,12 @@ export function findTests(
 }
 
 function testsUnder(given: string, fileName: string, disk: Disk): readonly string[] | string {
-  try {
-    return walk(given, disk, (name) => name === fileName, true);
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? error.code : "";
-    if (code !== "ENOTDIR" && code !== "ENOENT") throw error;
-    const { files, errors } = findFiles([given], disk);
-    return errors[0]?.message ?? files;
+  if (!isRemote(given) && pathKind(given, disk) === "folder") {
+    const found = walk(given, disk, (name) => name === fileName, true);
+    return found.ok ? found.files : found.message;
   }
+  const { files, errors } = findFiles([given], disk);
+  return errors[0]?.message ?? files;
 }
 
 /** Runs every test document of one file. */

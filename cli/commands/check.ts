@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Arguments } from "../arguments.ts";
+import { exitCodes } from "../command.ts";
+import type { Command, Io } from "../command.ts";
+import { evaluateResource } from "../evaluate.ts";
+import { readText } from "../input/files.ts";
+import { openSession, sessionOptions } from "../input/session.ts";
+import type { Session } from "../input/session.ts";
+import { formatGithub, formatSarif, makeLineOf } from "../output/annotations.ts";
+import { makeProgress } from "../output/progress.ts";
+import { formatJson, formatVerdictTable } from "../output/verdicts.ts";
+import { failOnChoices, isFailure, verdictsOf } from "../verdict.ts";
+import type { Verdict } from "../verdict.ts";
+import { version } from "../version.ts";
+
+/** `parapet check`: manifests against policies. */
+export const checkCommand: Command = {
+  name: "check",
+  summary: "check manifests against policies",
+  usage: "check -p POLICY... -r RESOURCE... [-o table|json|sarif|github]",
+  details: `Judges every resource by every policy that matches it, as kyverno apply does: mutating policies run first, and the
+others see what they left. Resources of namespaced kinds without a namespace are in default.`,
+  options: [
+    ...sessionOptions,
+    {
+      name: "output",
+      short: "o",
+      value: "FORMAT",
+      choices: ["table", "json", "sarif", "github"],
+      help: "how to print the verdicts",
+    },
+    {
+      name: "fail-on",
+      value: "WHAT",
+      choices: failOnChoices,
+      help: "what makes the exit code 1 (default enforced)",
+    },
+    { name: "all", help: "print passes and skips too, in the table" },
+  ],
+  examples: [
+    {
+      line: "parapet check -p policies/ -r app.yaml",
+      does: "one file against a folder of policies",
+    },
+    {
+      line: "helm template . | parapet check -p policies/ -r - --fail-on violation",
+      does: "a rendered chart from standard input; audited violations fail too",
+    },
+    {
+      line: "parapet check -p policies/*.yaml -r 'manifests/**/*.yaml' -o github",
+      does: "annotations on a pull request",
+    },
+  ],
+  run,
+};
+
+function run(args: Arguments, io: Io): number {
+  const opened = openSession(args, io);
+  if (!opened.ok) {
+    io.err(`parapet check: ${opened.message}\nparapet check --help shows its options\n`);
+    return exitCodes.usage;
+  }
+  const { session } = opened;
+  printProblems("check", session, io);
+  const verdicts = judge(session, io);
+  io.out(format(verdicts, args, io));
+  if (session.errors.length > 0) return exitCodes.usage;
+  const failOn = failOnChoices.find((one) => one === args.one("fail-on")) ?? "enforced";
+  return verdicts.some((verdict) => isFailure(verdict, failOn)) ? exitCodes.failed : exitCodes.good;
+}
+
+/** What could not be read, and what is understood but not evaluated, by name. */
+export function printProblems(command: string, session: Session, io: Io): void {
+  for (const line of session.errors) io.err(`parapet ${command}: ${line}\n`);
+  for (const line of session.warnings) io.err(`parapet ${command}: warning: ${line}\n`);
+  for (const { policy, rule, reason } of session.compilation.unsupported) {
+    const name = [policy.kind, policy.namespace, policy.name, rule].filter((part) => part !== "");
+    io.err(`parapet ${command}: unsupported: ${name.join("/")}: ${reason}\n`);
+  }
+}
+
+function judge(session: Session, io: Io): readonly Verdict[] {
+  const progress = makeProgress(io, "resources", session.resources.length);
+  const verdicts: Verdict[] = [];
+  for (const resource of session.resources) {
+    const { responses } = evaluateResource(
+      session.compilation.set,
+      resource.object,
+      session.options,
+    );
+    verdicts.push(...verdictsOf(resource, responses));
+    progress.step();
+  }
+  progress.end();
+  return verdicts;
+}
+
+function format(verdicts: readonly Verdict[], args: Arguments, io: Io): string {
+  const lineOf = makeLineOf((file) => {
+    const read = file === "-" ? undefined : readText(file, io);
+    return read?.ok === true ? read.text : undefined;
+  });
+  switch (args.one("output") ?? "table") {
+    case "json":
+      return formatJson(verdicts);
+    case "sarif":
+      return formatSarif(verdicts, lineOf, version());
+    case "github":
+      return formatGithub(verdicts, lineOf);
+    default:
+      return formatVerdictTable(verdicts, args.flag("all"));
+  }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatKey } from "../input/resources.ts";
+import { policyName } from "../verdict.ts";
+import type { Verdict } from "../verdict.ts";
+
+/** The line of a file where a resource's document starts, 1 where it cannot be told. */
+export type LineOf = (verdict: Verdict) => number;
+
+/** Verdicts that a reviewer should see beside the line. */
+const isNoted = ({ result }: Verdict): boolean =>
+  result.result === "fail" || result.result === "error" || result.result === "warn";
+
+const levelOf = ({ result }: Verdict): "error" | "warning" =>
+  result.action === "Enforce" && result.result !== "warn" ? "error" : "warning";
+
+const titleOf = ({ result }: Verdict): string =>
+  [policyName(result), result.rule].filter((part) => part !== "").join("/");
+
+/**
+ * Workflow commands that GitHub turns into annotations of the changed files
+ * (docs.github.com/actions/reference/workflow-commands-for-github-actions).
+ */
+export function formatGithub(verdicts: readonly Verdict[], lineOf: LineOf): string {
+  return verdicts
+    .filter(isNoted)
+    .map((verdict) => {
+      const file = escapeProperty(verdict.file);
+      const title = escapeProperty(`${titleOf(verdict)} on ${formatKey(verdict.resource)}`);
+      const message = escapeData(verdict.result.message);
+      return `::${levelOf(verdict)} file=${file},line=${lineOf(verdict)},title=${title}::${message}\n`;
+    })
+    .join("");
+}
+
+const escapeData = (text: string): string =>
+  text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+
+const escapeProperty = (text: string): string =>
+  escapeData(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
+
+/** SARIF 2.1.0 (docs.oasis-open.org/sarif/sarif/v2.1.0): one rule per policy and rule, one result per violation. */
+export function formatSarif(
+  verdicts: readonly Verdict[],
+  lineOf: LineOf,
+  toolVersion: string,
+): string {
+  const noted = verdicts.filter(isNoted);
+  const rules = new Map(noted.map((verdict) => [titleOf(verdict), verdict]));
+  const driver = {
+    name: "parapet",
+    version: toolVersion,
+    rules: [...rules].map(([id, { result }]) => ({
+      id,
+      shortDescription: { text: id },
+      properties: {
+        ...(result.category === undefined ? {} : { category: result.category }),
+        ...(result.severity === undefined ? {} : { severity: result.severity }),
+      },
+    })),
+  };
+  const ids = [...rules.keys()];
+  const results = noted.map((verdict) => ({
+    ruleId: titleOf(verdict),
+    ruleIndex: ids.indexOf(titleOf(verdict)),
+    level: levelOf(verdict),
+    message: { text: verdict.result.message || verdict.result.result },
+    locations: [
+      {
+        physicalLocation: {
+          artifactLocation: { uri: uriOf(verdict.file) },
+          region: { startLine: lineOf(verdict) },
+        },
+        logicalLocations: [{ fullyQualifiedName: formatKey(verdict.resource), kind: "resource" }],
+      },
+    ],
+  }));
+  const log = {
+    $schema: "https://json.schemastore.org/sarif-2.1.0.json",
+    version: "2.1.0",
+    runs: [{ tool: { driver }, results }],
+  };
+  return `${JSON.stringify(log, null, 2)}\n`;
+}
+
+const uriOf = (file: string): string =>
+  (file === "-" ? "stdin" : file).split("/").map(encodeURIComponent).join("/");
+
+/** Finds the lines on which the documents of files start, reading each file once and only when asked. */
+export function makeLineOf(read: (file: string) => string | undefined): LineOf {
+  const known = new Map<string, ReadonlyMap<string, number>>();
+  return ({ file, resource }) => {
+    const starts = known.get(file) ?? findStarts(read(file) ?? "");
+    known.set(file, starts);
+    return starts.get(`${resource.kind}\n${resource.name}`) ?? 1;
+  };
+}
+
+/** Line of each document's start, by the kind at its margin and the first name that is indented once. */
+function findStarts(text: string): ReadonlyMap<string, number> {
+  const starts = new Map<string, number>();
+  let here = { line: 1, kind: "", name: "" };
+  for (const [index, line] of `${text}\n---`.split("\n").entries()) {
+    if (/^---(\s|$)/.test(line)) {
+      starts.set(`${here.kind}\n${here.name}`, here.line);
+      here = { line: index + 2, kind: "", name: "" };
+      continue;
+    }
+    const found = /^(\s*)"?(kind|name)"?\s*:\s*["']?([^"',#]*)/.exec(line);
+    if (found === null) continue;
+    const [, indent = "", key, value = ""] = found;
+    if (key === "kind" && indent === "") here.kind = value.trim();
+    if (key === "name" && indent !== "" && here.name === "") here.name = value.trim();
+  }
+  return starts;
+}
