@@ -32,9 +32,11 @@ export type EvaluateOptions = {
   readonly userInfo: UserInfo | null;
   /** For all policies; undefined lets the values decide, CREATE where they say nothing. */
   readonly operation: Operation | undefined;
+  /** Leaves out the other phases. */
+  readonly only?: Work;
 };
 
-type Work = "mutate" | "validate" | "generate";
+export type Work = "mutate" | "validate" | "generate";
 type Phase = { readonly group: string; readonly kind: RegExp; readonly work: Work };
 
 const classic = /^(Cluster)?Policy$/;
@@ -72,6 +74,7 @@ export function evaluateResource(
   let object = resource;
   const candidates = set.candidates(reviewFor(undefined, resource, options));
   for (const phase of phases) {
+    if (options.only !== undefined && options.only !== phase.work) continue;
     for (const policy of candidates) {
       if (!isIn(phase, policy) || policy[phase.work] === undefined) continue;
       const response = run(policy, phase.work, object, options);

@@ -25,6 +25,13 @@ const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    "mutate",
+    {
+      summary: "print resources after mutation",
+      load: async () => (await import("./commands/mutate.ts")).mutateCommand,
+    },
+  ],
+  [
     "test",
     {
       summary: "run kyverno-test files",

@@ -9,6 +9,8 @@ import type { InputError, SourceDocument } from "./files.ts";
 export type Resource = {
   readonly file: string;
   readonly object: JsonObject;
+  /** The object named no namespace and was put into `default`. */
+  readonly placed: boolean;
 };
 
 export type ParsedResources = {
@@ -31,7 +33,8 @@ export function parseResources(
       const wrong = findWrong(item);
       if (wrong !== undefined) errors.push({ file, message: `document ${position}: ${wrong}` });
       if (wrong === undefined && isObject(item)) {
-        resources.push({ file, object: withNamespace(item, world) });
+        const object = withNamespace(item, world);
+        resources.push({ file, object, placed: object !== item });
       }
     }
   }
