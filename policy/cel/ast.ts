@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CelValue } from "./values.ts";
 
-/** Where a node stands in the source, in code points from its start. */
+/** Where a node stands in the source, in UTF-16 units from its start, so that `source.slice(start, end)` is its text. */
 export type Span = {
   /** The position that messages name: of a call its `(`, of a binary operation its operator, as in cel-go. */
   readonly position: number;
@@ -69,7 +69,21 @@ export type ComprehensionShape =
       readonly kind: "map";
       readonly filter: Expression | undefined;
       readonly transform: Expression;
-    };
+    }
+  /** A map with the keys of the range (or its indices) and new values. */
+  | {
+      readonly kind: "transformMap";
+      readonly filter: Expression | undefined;
+      readonly transform: Expression;
+    }
+  /** A map of all entries of the maps that `transform` gives. */
+  | {
+      readonly kind: "transformMapEntry";
+      readonly filter: Expression | undefined;
+      readonly transform: Expression;
+    }
+  /** A variable for the result: `accuVar` stands for `accuInit`, computed when it is first read. */
+  | { readonly kind: "bind" };
 
 export type Expression =
   | Literal

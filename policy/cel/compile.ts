@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Budget } from "./budget.ts";
+import type { Expression } from "./ast.ts";
+import { budgetExceeded, type Budget } from "./budget.ts";
+import { check, type Checked } from "./checker.ts";
 import type { Environment } from "./environment.ts";
-import type { CelType } from "./types.ts";
-import type { CelResult, CelValue } from "./values.ts";
+import type { SyntaxProblem } from "./lexer.ts";
+import { parse } from "./parser.ts";
+import type { Activation, Frame } from "./plan-state.ts";
+import { plan, type Plan } from "./planner.ts";
+import { assignable, makeSubstitution } from "./substitution.ts";
+import { dynType, formatType, type CelType } from "./types.ts";
+import { CelError, type CelResult } from "./values.ts";
+
+export type { Activation } from "./plan-state.ts";
 
 /** One thing wrong with an expression. Line and column count from 1, in code points, as cel-go prints them. */
 export type CelIssue = { readonly line: number; readonly column: number; readonly message: string };
 
-/**
- * Values of the variables by name. Own properties only; JSON goes in as it is. A variable that is declared but absent is
- * an error when read (`no such attribute(s): x`). Implicit arguments of library functions come from here too.
- */
-export type Activation = Readonly<Record<string, CelValue | undefined>>;
-
-/** What a sub-expression gave, for `--explain`: its range in the source in code points, and the value. */
+/** What a sub-expression gave, for `--explain`: its range in the source in UTF-16 units, its text, and the value. */
 export type Step = {
   readonly start: number;
   readonly end: number;
@@ -24,7 +27,7 @@ export type Step = {
 export type Program = {
   readonly source: string;
   readonly type: CelType;
-  /** Never throws; ends in bounded time, at the latest when the budget is used up. */
+  /** Never throws on any input; ends in bounded time, at the latest when the budget is used up. */
   readonly evaluate: (activation: Activation, budget: Budget) => CelResult;
   /** The same, slower, with the value of every sub-expression that was evaluated, in the order of evaluation. */
   readonly explain: (
@@ -48,14 +51,89 @@ export function compileExpression(
   environment: Environment,
   options: CompileOptions = {},
 ): CompiledExpression {
+  const parsed = parse(source, environment);
+  if (!parsed.ok) return { ok: false, issues: toIssues(source, [parsed.problem]) };
+  const checked = check(parsed.expression, environment);
+  if (checked.problems.length > 0) {
+    return { ok: false, issues: toIssues(source, checked.problems) };
+  }
+  const type = checked.types[parsed.expression.id] ?? dynType;
+  const unexpected = mismatch(type, options.expect);
+  if (unexpected !== undefined) {
+    return { ok: false, issues: [{ line: 1, column: 1, message: unexpected }] };
+  }
+  return { ok: true, program: makeProgram(source, parsed.expression, checked, environment, type) };
+}
+
+/** Kubernetes' words for a result of the wrong type: apiserver/pkg/cel/... compilation of admission policies. */
+function mismatch(type: CelType, expect: readonly CelType[] | undefined): string | undefined {
+  if (expect === undefined || expect.length === 0) return undefined;
+  if (expect.some((wanted) => assignable(makeSubstitution(), type, wanted))) return undefined;
+  const [first] = expect;
+  return expect.length === 1 && first !== undefined
+    ? `must evaluate to ${formatType(first)}`
+    : `must evaluate to one of [${expect.map(formatType).join(" ")}]`;
+}
+
+function makeProgram(
+  source: string,
+  expression: Expression,
+  checked: Checked,
+  environment: Environment,
+  type: CelType,
+): Program {
+  const fast = plan(expression, checked, environment, false);
+  let traced: Plan | undefined;
   return {
-    ok: false,
-    issues: [
-      {
-        line: 1,
-        column: 1,
-        message: `not yet: ${source.length} ${environment.variables.size} ${options.expect?.length ?? 0}`,
-      },
-    ],
+    source,
+    type,
+    evaluate: (activation, budget) => run(fast, activation, budget, undefined),
+    explain: (activation, budget) => {
+      traced ??= plan(expression, checked, environment, true);
+      const steps: Step[] = [];
+      const value = run(traced, activation, budget, (node, found) => {
+        const { start, end } = node.span;
+        steps.push({ start, end, source: source.slice(start, end), value: found });
+      });
+      return { value, steps };
+    },
   };
+}
+
+function run(
+  { evaluate, slots, variables, steps }: Plan,
+  activation: Activation,
+  budget: Budget,
+  record: Frame["record"],
+): CelResult {
+  const frame: Frame = { slots: [], budget, activation, record };
+  for (let slot = 0; slot < slots; slot++) frame.slots.push(undefined);
+  for (const [name, slot] of variables) {
+    const value = Object.hasOwn(activation, name) ? activation[name] : undefined;
+    frame.slots[slot] = value === undefined ? absent(name) : value;
+  }
+  budget.used += steps;
+  budget.stop = Math.min(budget.total, budget.used + budget.perExpression);
+  try {
+    const value = evaluate(frame);
+    return budget.used > budget.stop ? budgetExceeded : value;
+  } catch (error) {
+    // The stack's depth and the longest string are limits of the machine, not mistakes.
+    if (error instanceof RangeError)
+      return new CelError(`expression is too large: ${error.message}`);
+    throw error;
+  }
+}
+
+const absent = (name: string): CelError => new CelError(`no such attribute(s): ${name}`);
+
+function toIssues(source: string, problems: readonly SyntaxProblem[]): readonly CelIssue[] {
+  return problems.map(({ position, message }) => ({ ...locate(source, position), message }));
+}
+
+function locate(source: string, position: number): { line: number; column: number } {
+  const before = source.slice(0, position);
+  const start = before.lastIndexOf("\n") + 1;
+  const line = before.split("\n").length;
+  return { line, column: Array.from(before.slice(start)).length + 1 };
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { plainNumber } from "./text.ts";
 import { CelError, Duration, Timestamp } from "./values.ts";
 
 const nanosPerSecond = 1_000_000_000n;
@@ -31,12 +32,63 @@ export function timestampText(nanos: bigint): string {
   return `${date}${fraction(nano)}Z`;
 }
 
-/** Seconds and `s`, as in JSON of protobuf and in `string(duration)`: `3.5s`, `-0.000000001s`. */
+/** Seconds and `s`, as `string(duration)` and JSON have it; through a double, so that long ones lose nanoseconds as in cel-go. */
 export function durationText(nanos: bigint): string {
-  const size = nanos < 0n ? -nanos : nanos;
-  const { seconds, nano } = splitNanos(size);
-  return `${nanos < 0n ? "-" : ""}${seconds}${fraction(nano)}s`;
+  const seconds = Number(nanos / nanosPerSecond) + Number(nanos % nanosPerSecond) / 1e9;
+  return `${seconds === 0 ? "0" : plainNumber(seconds)}s`;
 }
 
 const fraction = (nano: number): string =>
   nano === 0 ? "" : `.${String(nano).padStart(9, "0").replace(/0+$/, "")}`;
+
+const unitNanos: Readonly<Record<string, bigint>> = {
+  ns: 1n,
+  us: 1000n,
+  "\u00b5s": 1000n,
+  "\u03bcs": 1000n,
+  ms: 1_000_000n,
+  s: nanosPerSecond,
+  m: 60n * nanosPerSecond,
+  h: 3600n * nanosPerSecond,
+};
+
+/** A duration as Go's time.ParseDuration reads it, e.g. `1h30m`, `-1.5s`; undefined when it is none or does not fit. */
+export function parseDuration(text: string): bigint | undefined {
+  const [, sign = "", size = ""] = /^([+-]?)(.+)$/s.exec(text) ?? [];
+  if (size === "0") return 0n;
+  if (!/^(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|\u00b5s|\u03bcs|ms|s|m|h))+$/.test(size)) {
+    return undefined;
+  }
+  let nanos = 0n;
+  for (const [, whole = "", , part = "", unit = ""] of size.matchAll(
+    /([0-9]*)(\.([0-9]*))?(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/g,
+  )) {
+    const scale = unitNanos[unit] ?? 0n;
+    nanos += BigInt(whole === "" ? 0 : whole) * scale;
+    if (part !== "") nanos += (BigInt(part) * scale) / 10n ** BigInt(part.length);
+  }
+  const signed = sign === "-" ? -nanos : nanos;
+  return signed > durationMax || signed < durationMin ? undefined : signed;
+}
+
+const timestampPattern =
+  /^(\d{4})-(\d{2})-(\d{2})T(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d+))?(?:Z|([+-])(\d{2}):(\d{2}))$/;
+
+/** Nanoseconds of an RFC 3339 time as Go's time.Parse reads it; undefined when it is none. The range is not checked. */
+export function parseTimestamp(text: string): bigint | undefined {
+  const found = timestampPattern.exec(text);
+  if (found === null) return undefined;
+  const [year, month, day, hour, minute, second] = found.slice(1, 7).map(Number);
+  if (year === undefined || month === undefined || day === undefined) return undefined;
+  if (hour === undefined || minute === undefined || second === undefined) return undefined;
+  const [fractionText = "", sign = "", offsetHours = "0", offsetMinutes = "0"] = found.slice(7);
+  if (hour > 23 || minute > 59 || second > 59) return undefined;
+  if (Number(offsetHours) > 24 || Number(offsetMinutes) > 60) return undefined;
+  const date = new Date(0);
+  date.setUTCFullYear(year, month - 1, day);
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
+  const offset = (Number(offsetHours) * 60 + Number(offsetMinutes)) * (sign === "-" ? -1 : 1);
+  const seconds = date.getTime() / 1000 + (hour * 60 + minute - offset) * 60 + second;
+  const nano = BigInt(fractionText.slice(0, 9).padEnd(9, "0"));
+  return BigInt(seconds) * nanosPerSecond + nano;
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+import { unescapeText } from "./literals.ts";
+
+export type TokenKind =
+  | "ident"
+  /** An identifier in backticks, allowed as a field name only. */
+  | "quotedIdent"
+  | "int"
+  | "uint"
+  | "double"
+  | "string"
+  | "bytes"
+  /** Operators, brackets and the keywords `in`, `true`, `false`, `null`. */
+  | "symbol"
+  | "end";
+
+export type Token = {
+  readonly kind: TokenKind;
+  /** As written; for identifiers the name, for symbols the symbol. */
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+  /** Value of a string or bytes literal. */
+  readonly value: string | Uint8Array | undefined;
+};
+
+export type SyntaxProblem = { readonly position: number; readonly message: string };
+
+export type Lexed =
+  | { readonly ok: true; readonly tokens: readonly Token[] }
+  | { readonly ok: false; readonly problem: SyntaxProblem };
+
+const keywords = new Set(["in", "true", "false", "null"]);
+const blank = /[\t \r\n\f]+|\/\/[^\n]*/y;
+const identifier = /[_a-zA-Z][_a-zA-Z0-9]*/y;
+const quotedIdentifier = /`[a-zA-Z0-9_.\-/ ]+`/y;
+const number =
+  /0x[0-9a-fA-F]+[uU]?|(?:[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|\.[0-9]+(?:[eE][+-]?[0-9]+)?)|[0-9]+[uU]?/y;
+const symbol = /==|!=|<=|>=|&&|\|\||[<>[\]{}().,\-!?:+*/%]/y;
+/** Prefix and opening quote of a string or bytes literal. */
+const quote = /([bB]?)([rR]?)("""|'''|"|')/y;
+/**
+ * The rest of a literal by its quote. Escapes are matched as a backslash and any character, so that a quote after a
+ * backslash does not end the text; which escapes exist is checked when the text is unescaped.
+ */
+const rest: Readonly<Record<string, RegExp>> = {
+  '"': /(?:[^"\\\r\n]|\\[^\r\n])*"/y,
+  "'": /(?:[^'\\\r\n]|\\[^\r\n])*'/y,
+  '"""': /(?:[^"\\]|\\[^]|"(?!""))*"""/y,
+  "'''": /(?:[^'\\]|\\[^]|'(?!''))*'''/y,
+  'r"': /[^"\r\n]*"/y,
+  "r'": /[^'\r\n]*'/y,
+  'r"""': /(?:[^"]|"(?!""))*"""/y,
+  "r'''": /(?:[^']|'(?!''))*'''/y,
+};
+
+function matchAt(pattern: RegExp, source: string, position: number): RegExpExecArray | null {
+  pattern.lastIndex = position;
+  return pattern.exec(source);
+}
+
+/** Splits a source into tokens; the last one is the end. All patterns are linear in the length of the source. */
+export function lex(source: string): Lexed {
+  const tokens: Token[] = [];
+  let position = 0;
+  for (;;) {
+    const skipped = matchAt(blank, source, position);
+    if (skipped !== null) {
+      position += skipped[0].length;
+      continue;
+    }
+    if (position >= source.length) break;
+    const token = nextToken(source, position);
+    if ("message" in token) return { ok: false, problem: token };
+    tokens.push(token);
+    position = token.end;
+  }
+  tokens.push({
+    kind: "end",
+    text: "<EOF>",
+    start: source.length,
+    end: source.length,
+    value: undefined,
+  });
+  return { ok: true, tokens };
+}
+
+function nextToken(source: string, start: number): Token | SyntaxProblem {
+  const opening = matchAt(quote, source, start);
+  if (opening !== null) return textToken(source, start, opening);
+  const name = matchAt(identifier, source, start)?.[0];
+  if (name !== undefined) {
+    return makeToken(keywords.has(name) ? "symbol" : "ident", name, start, start + name.length);
+  }
+  const digits = matchAt(number, source, start)?.[0];
+  if (digits !== undefined) {
+    return makeToken(numberKind(digits), digits, start, start + digits.length);
+  }
+  const mark = matchAt(symbol, source, start)?.[0];
+  if (mark !== undefined) return makeToken("symbol", mark, start, start + mark.length);
+  const quoted = matchAt(quotedIdentifier, source, start)?.[0];
+  if (quoted !== undefined) {
+    return makeToken("quotedIdent", quoted.slice(1, -1), start, start + quoted.length);
+  }
+  return unrecognized(source, start);
+}
+
+function numberKind(digits: string): "int" | "uint" | "double" {
+  if (/[uU]$/.test(digits)) return "uint";
+  return digits.startsWith("0x") || /^[0-9]+$/.test(digits) ? "int" : "double";
+}
+
+const makeToken = (
+  kind: TokenKind,
+  text: string,
+  start: number,
+  end: number,
+  value?: string | Uint8Array,
+): Token => ({ kind, text, start, end, value });
+
+function textToken(source: string, start: number, opening: RegExpExecArray): Token | SyntaxProblem {
+  const [prefix, bytes, raw, marks] = opening;
+  const isBytes = bytes !== "";
+  const isRaw = raw !== "";
+  const from = start + prefix.length;
+  const ending = rest[`${isRaw ? "r" : ""}${marks}`];
+  const found = ending === undefined ? null : matchAt(ending, source, from);
+  if (found === null || marks === undefined) return unrecognized(source, start);
+  const end = from + found[0].length;
+  const text = source.slice(from, end - marks.length).replace(/\r\n?/g, "\n");
+  const value = unescapeText(text, isBytes, isRaw);
+  if (value === undefined) return unrecognized(source, start);
+  const kind = isBytes ? "bytes" : "string";
+  return makeToken(kind, source.slice(start, end), start, end, value);
+}
+
+/** ANTLR's words for characters that begin no token. */
+function unrecognized(source: string, position: number): SyntaxProblem {
+  const text = String.fromCodePoint(source.codePointAt(position) ?? 0);
+  return { position, message: `Syntax error: token recognition error at: '${text}'` };
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Expression, Ident, Select } from "./ast.ts";
+import type { Checked } from "./checker.ts";
+import type { Environment } from "./environment.ts";
+import { planCall } from "./plan-call.ts";
+import { planComprehension } from "./plan-comprehension.ts";
+import { planList, planMap, planStruct } from "./plan-literals.ts";
+import { planSelection } from "./plan-select.ts";
+import {
+  constantOf,
+  newSlot,
+  planned,
+  referenceOf,
+  unset,
+  type Evaluate,
+  type Planned,
+  type PlanState,
+} from "./plan-state.ts";
+
+export type Plan = {
+  readonly evaluate: Evaluate;
+  readonly steps: number;
+  readonly slots: number;
+  /** Names and slots of the variables to load before evaluation. */
+  readonly variables: readonly (readonly [name: string, slot: number])[];
+};
+
+/** Turns a checked expression into closures. With `explaining` every node reports its value to the frame. */
+export function plan(
+  expression: Expression,
+  checked: Checked,
+  environment: Environment,
+  explaining: boolean,
+): Plan {
+  const state: PlanState = {
+    environment,
+    checked,
+    variables: new Map(),
+    slots: 0,
+    scope: undefined,
+    explaining,
+    plan: explaining ? planRecorded : planNode,
+  };
+  const { evaluate, steps } = state.plan(state, expression);
+  return { evaluate, steps, slots: state.slots, variables: [...state.variables] };
+}
+
+function planNode(state: PlanState, node: Expression): Planned {
+  switch (node.kind) {
+    case "literal":
+      return constantOf(node.value);
+    case "ident":
+      return planIdent(state, node);
+    case "select":
+      return planSelect(state, node);
+    case "call":
+      return planCall(state, node);
+    case "list":
+      return planList(state, node);
+    case "map":
+      return planMap(state, node);
+    case "struct":
+      return planStruct(state, node);
+    case "comprehension":
+      return planComprehension(state, node);
+    default:
+      return node satisfies never;
+  }
+}
+
+function planRecorded(state: PlanState, node: Expression): Planned {
+  const { evaluate, steps } = planNode(state, node);
+  if (node.kind === "literal") return constantOf(node.value);
+  return planned((frame) => {
+    const value = evaluate(frame);
+    frame.record?.(node, value);
+    return value;
+  }, steps);
+}
+
+function planIdent(state: PlanState, node: Ident): Planned {
+  const reference = referenceOf(state, node);
+  if (reference?.kind === "constant") return constantOf(reference.constant.value);
+  if (reference?.kind === "variable") return planVariable(state, reference.name);
+  for (let scope = state.scope; scope !== undefined; scope = scope.outer) {
+    if (scope.name === node.name) return planLocal(scope.slot, scope.lazy);
+  }
+  throw new Error(`the checker let ${node.name} pass`);
+}
+
+function planVariable(state: PlanState, name: string): Planned {
+  const slot = state.variables.get(name) ?? newSlot(state);
+  state.variables.set(name, slot);
+  return planned((frame) => frame.slots[slot] ?? loaded(frame.slots[slot]), 1);
+}
+
+/** Null is a value too, which `??` does not see. */
+const loaded = (value: null | undefined) => (value === null ? null : unset);
+
+function planLocal(slot: number, lazy: Evaluate | undefined): Planned {
+  if (lazy === undefined) {
+    return planned((frame) => frame.slots[slot] ?? loaded(frame.slots[slot]), 1);
+  }
+  return planned((frame) => {
+    const known = frame.slots[slot];
+    if (known !== undefined) return known;
+    const value = lazy(frame);
+    frame.slots[slot] = value;
+    return value;
+  }, 1);
+}
+
+function planSelect(state: PlanState, node: Select): Planned {
+  const reference = referenceOf(state, node);
+  if (reference?.kind === "constant") return constantOf(reference.constant.value);
+  if (reference?.kind === "variable") return planVariable(state, reference.name);
+  return planSelection(state, node);
+}
