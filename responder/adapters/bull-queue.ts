@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  createPostgresBackend,
+  Queue,
+  runMigrations,
+  UnrecoverableError,
+  withBackend,
+} from "bullmq";
+import { type ConnectionOptions, Worker } from "bullmq";
+import type { AlertQueue, QueueDepth, StoredAlert } from "#responder/alert-queue";
+import { Hopeless } from "#responder/alert-queue";
+import type { PglitePool } from "#responder/adapters/pglite-pool";
+
+/** A worker that dies loses its locks after this time, and its alerts are handed over again. */
+const lockMs = 10_000;
+/** Longest wait for Redis to take an alert; then the spool takes it. */
+const commandMsMax = 1_000;
+/** How long a handled alert stays known, so that a second copy of it is the same one. */
+const knownSecondsMax = 3_600;
+const knownMax = 20_000;
+/** Tries until an alert counts as hopeless: years, at the longest pause. */
+const attemptsMax = 1_000_000;
+const retryMsMin = 200;
+const retryMsMax = 30_000;
+/** Most alerts in one round trip. */
+const bulkMax = 200;
+
+const jobOptions = {
+  attempts: attemptsMax,
+  backoff: { type: "custom" },
+  // By age: with a count as well Postgres is two to three times slower.
+  removeOnFail: false,
+} as const;
+
+const workerOptions = {
+  lockDuration: lockMs,
+  stalledInterval: lockMs / 2,
+  // A crash is no fault of the alert, however often it happens.
+  maxStalledCount: 1_000_000,
+  settings: {
+    backoffStrategy: (attemptsMade: number) =>
+      Math.min(retryMsMax, retryMsMin * 2 ** Math.min(attemptsMade - 1, 20)),
+  },
+};
+
+export type BullOptions = {
+  readonly name: string;
+  readonly concurrency: number;
+  readonly onError: (error: Error) => void;
+};
+
+/** The queue in Redis: durable as its `appendfsync` says, which is over kill -9 of any process with `everysec`. */
+export function makeRedisQueue(url: string, options: BullOptions): AlertQueue {
+  const target = redisOptions(url);
+  // Without these four a Redis that is away or hangs would make `add` wait for ever (BullMQ waits for `ready`).
+  const producer: ConnectionOptions = {
+    ...target,
+    maxRetriesPerRequest: 1,
+    enableReadyCheck: false,
+    enableOfflineQueue: false,
+    commandTimeout: commandMsMax,
+    connectTimeout: commandMsMax,
+    retryStrategy: (times: number) => Math.min(1_000, 50 * times),
+  };
+  const consumer: ConnectionOptions = { ...target, maxRetriesPerRequest: null };
+  const queue = new Queue<StoredAlert>(options.name, {
+    connection: producer,
+    skipWaitingForReady: true,
+  });
+  queue.on("error", options.onError);
+  const makeWorker = (process: Process) =>
+    new Worker<StoredAlert>(options.name, process, {
+      connection: consumer,
+      concurrency: options.concurrency,
+      ...workerOptions,
+    });
+  const remove = { removeOnComplete: { age: knownSecondsMax, count: knownMax } };
+  return makeQueue(queue, makeWorker, remove, options, `Redis at ${withoutSecrets(url)}`);
+}
+
+/** BullMQ's Postgres backend on an embedded PGlite: for a laptop and demos, one process, about 50 alerts a second. */
+export async function makePgliteQueue(
+  database: PglitePool,
+  options: BullOptions,
+): Promise<AlertQueue> {
+  const client = await database.pool.connect();
+  await runMigrations(client, "bullmq");
+  await client.query("SET search_path TO bullmq");
+  client.release();
+  const backend = withBackend(createPostgresBackend);
+  const queue = new backend.Queue<StoredAlert>(options.name, { connection: database.pool });
+  queue.on("error", options.onError);
+  await queue.waitUntilReady();
+  const makeWorker = (process: Process) =>
+    new backend.Worker<StoredAlert>(options.name, process, {
+      connection: database.pool,
+      concurrency: options.concurrency,
+      ...workerOptions,
+    });
+  const remove = { removeOnComplete: { age: knownSecondsMax } };
+  const made = makeQueue(
+    queue,
+    makeWorker,
+    remove,
+    options,
+    "embedded PGlite, laptop and demo only",
+  );
+  return {
+    ...made,
+    close: async () => {
+      await made.close();
+      await database.close();
+    },
+  };
+}
+
+type Process = (job: { readonly data: StoredAlert }) => Promise<void>;
+
+/** What the two backends' queues and workers have in common, as used here. */
+type AnyQueue = {
+  readonly addBulk: (jobs: ReturnType<typeof toJob>[]) => Promise<unknown>;
+  readonly getJobCounts: () => Promise<Record<string, number>>;
+  readonly close: () => Promise<void>;
+};
+type AnyWorker = {
+  readonly on: (event: "error", listener: (error: Error) => void) => unknown;
+  readonly close: () => Promise<void>;
+};
+
+type Remove = { readonly removeOnComplete: { readonly age: number; readonly count?: number } };
+
+const toJob = (alert: StoredAlert, remove: Remove) => ({
+  name: "alert",
+  data: alert,
+  // An id of digits alone would be refused.
+  opts: { jobId: `a-${alert.fingerprint}`, ...jobOptions, ...remove },
+});
+
+function makeQueue(
+  queue: AnyQueue,
+  makeWorker: (process: Process) => AnyWorker,
+  remove: Remove,
+  options: BullOptions,
+  description: string,
+): AlertQueue {
+  let worker: AnyWorker | undefined;
+  return {
+    add: async (alerts) => {
+      for (let from = 0; from < alerts.length; from += bulkMax) {
+        const part = alerts.slice(from, from + bulkMax);
+        await withTimeout(
+          queue.addBulk(part.map((alert) => toJob(alert, remove))),
+          2 * commandMsMax,
+        );
+      }
+    },
+    start: (handle) => {
+      worker = makeWorker(async (job) => {
+        try {
+          await handle(job.data);
+        } catch (error) {
+          if (error instanceof Hopeless) throw new UnrecoverableError(error.message);
+          throw error;
+        }
+      });
+      worker.on("error", options.onError);
+    },
+    depth: async () => toDepth(await withTimeout(queue.getJobCounts(), 2 * commandMsMax)),
+    close: async () => {
+      await worker?.close();
+      await queue.close();
+    },
+    description,
+  };
+}
+
+const toDepth = (counts: Record<string, number>): QueueDepth => ({
+  waiting: (counts["waiting"] ?? 0) + (counts["prioritized"] ?? 0) + (counts["paused"] ?? 0),
+  active: counts["active"] ?? 0,
+  delayed: counts["delayed"] ?? 0,
+  failed: counts["failed"] ?? 0,
+});
+
+/** The last guard against a call that never answers. */
+async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** ioredis options of a `redis://`, `rediss://` or `unix://` URL. */
+function redisOptions(url: string): Record<string, unknown> {
+  const parsed = new URL(url);
+  const auth = {
+    ...(parsed.username === "" ? {} : { username: decodeURIComponent(parsed.username) }),
+    ...(parsed.password === "" ? {} : { password: decodeURIComponent(parsed.password) }),
+  };
+  if (parsed.protocol === "unix:") return { path: decodeURIComponent(parsed.pathname), ...auth };
+  const database = Number(parsed.pathname.slice(1));
+  return {
+    host: parsed.hostname.replace(/^\[|\]$/g, ""),
+    port: parsed.port === "" ? 6379 : Number(parsed.port),
+    ...auth,
+    ...(Number.isInteger(database) && database > 0 ? { db: database } : {}),
+    ...(parsed.protocol === "rediss:" ? { tls: { servername: parsed.hostname } } : {}),
+  };
+}
+
+function withoutSecrets(url: string): string {
+  const parsed = new URL(url);
+  parsed.username = "";
+  parsed.password = "";
+  return parsed.toString();
+}
