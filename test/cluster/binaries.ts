@@ -46,7 +46,13 @@ export function crossplaneBinaries(): CrossplaneBinaries | undefined {
   };
 }
 
-function built(what: "kubernetes" | "crossplane"): string | undefined {
+/** The program of test/cluster/build/network-policy-oracle. */
+export function networkPolicyOracle(): string | undefined {
+  const folder = built("network-policy-oracle");
+  return folder === undefined ? undefined : join(folder, "network-policy-oracle");
+}
+
+function built(what: "kubernetes" | "crossplane" | "network-policy-oracle"): string | undefined {
   if (spawnSync("go", ["version"], { stdio: "ignore" }).status !== 0) {
     const message = `SKIPPED: no Go to build ${what} with, and KUBEBUILDER_ASSETS is not set: no cluster tests`;
     if (process.env["CI"] === "true") throw new Error(message);
