@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
+import { isObject } from "#policy/json";
 import type { Json } from "#policy/json";
 import { formatYaml, parseText } from "./yaml.ts";
 
@@ -67,7 +68,7 @@ describe("documents", () => {
 
   test("__proto__ is a key like any other and changes no prototype", () => {
     const value = parsed("__proto__:\n  polluted: true\n");
-    expect(Object.keys(Object(value))).toEqual(["__proto__"]);
+    expect(isObject(value) && Object.keys(value)).toEqual(["__proto__"]);
     expect(Object.hasOwn({}, "polluted")).toBe(false);
     expect(Reflect.get({}, "polluted")).toBeUndefined();
   });
