@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { reviewOf } from "#policy/kubernetes/kinds";
-import type { CompiledPolicy, PolicySet } from "#policy/policy-set";
+import type { CompiledPolicy, PolicySet, TargetMutation } from "#policy/policy-set";
 import type { RuleResult } from "#policy/report/result";
 import type { Operation, Review, UserInfo } from "#policy/review";
 import type { World } from "#policy/world";
@@ -18,6 +18,8 @@ export type Response = {
   /** The resource as the policy left it; the same object where it changed nothing. */
   readonly after: JsonObject;
   readonly generated: readonly JsonObject[];
+  /** Other objects that the policy changes because of this one. */
+  readonly targets: readonly TargetMutation[];
 };
 
 export type Evaluation = {
@@ -97,13 +99,13 @@ function run(
   options: EvaluateOptions,
 ): Response {
   const review = reviewFor(policy, before, options);
-  const unchanged = { policy, before, after: before, generated: [] };
+  const unchanged = { policy, before, after: before, generated: [], targets: [] };
   switch (work) {
     case "mutate": {
       const done = policy.mutate?.(review, options.world);
       const changed = done !== undefined && done.object !== review.object;
       const after = changed ? done.object : before;
-      return { ...unchanged, after, results: done?.results ?? [] };
+      return { ...unchanged, after, results: done?.results ?? [], targets: done?.targets ?? [] };
     }
     case "validate":
       return { ...unchanged, results: policy.validate?.(review, options.world) ?? [] };

@@ -70,13 +70,15 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
   const hasCluster = test.clusterResources.length > 0;
   const everything = [...inCluster, ...definitions, ...params, ...targets, ...resources];
   const cluster = hasCluster ? makeObjectStore(everything, resourceOf) : undefined;
-  const contextStore = context && makeObjectStore(context.resources, resourceOf);
+  // Without a cluster only a Context file is asked, and the objects that policies are to change.
+  const known = [...(context?.resources ?? []), ...(targets.length > 0 ? everything : [])];
+  const knownStore = known.length > 0 ? makeObjectStore(known, resourceOf) : undefined;
   const values = loadValues(test, disk);
   const world = makeWorld({
     nowMs,
     values,
     resourceOf,
-    cluster: cluster ?? contextStore,
+    cluster: cluster ?? knownStore,
     api: cluster,
     calls: test.apiCallResponses.map(parseCall),
     globalContext: new Map(

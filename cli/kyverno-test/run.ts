@@ -43,15 +43,38 @@ function evaluateAll(loaded: LoadedTest, operation: Operation | undefined): read
     const heard = responses.filter(({ results }) => results.length > 0);
     const quiet = set.policies
       .filter((policy) => !isSilent(policy) && !heard.some((one) => one.policy === policy))
-      .map((policy) => ({ policy, results: [], before: resource, after: object, generated: [] }));
+      .map((policy): Response => ({
+        policy,
+        results: [],
+        before: resource,
+        after: object,
+        generated: [],
+        targets: [],
+      }));
     return { key: keyOf(resource), responses: [...heard, ...quiet], object };
   });
   const payloads = [...loaded.payloads].map(([name, payload]): RunEntry => {
     const { responses, object } = evaluateResource(set, payload, options);
     return { key: { apiVersion: "", kind: "", namespace: "", name }, responses, object };
   });
-  return [...resources, ...payloads];
+  const targets = loaded.targets.map((target) => targetEntry(target, resources));
+  return [...resources, ...payloads, ...targets];
 }
+
+/** An existing object with the responses of those policies that changed it because of another one. */
+function targetEntry(target: JsonObject, triggers: readonly RunEntry[]): RunEntry {
+  const name = formatIdentity(target);
+  const responses = triggers.flatMap((trigger) =>
+    trigger.responses.flatMap((response) =>
+      response.targets
+        .filter(({ before }) => formatIdentity(before) === name)
+        .map(({ before, after }) => ({ ...response, before, after })),
+    ),
+  );
+  return { key: keyOf(target), responses, object: responses.at(-1)?.after ?? target };
+}
+
+const formatIdentity = (object: JsonObject): string => JSON.stringify(keyOf(object));
 
 /** A classic policy with nothing but generate rules answers only where one of them matched. */
 const onlyGenerates = ({ validate, mutate, generate }: CompiledPolicy): boolean =>
