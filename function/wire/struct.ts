@@ -10,16 +10,16 @@ import { readField, readVarint, WireError, type Cursor, type Slice } from "./rea
 export const depthMax = 256;
 
 /** Tags of google.protobuf.Struct, Value and ListValue (google/protobuf/struct.proto). */
-const tagEntry = 0x0a;
+export const tagEntry = 0x0a;
 const tagKey = 0x0a;
 const tagEntryValue = 0x12;
-const tagItem = 0x0a;
+export const tagItem = 0x0a;
 const tagNull = 0x08;
 const tagNumber = 0x11;
-const tagText = 0x1a;
+export const tagText = 0x1a;
 const tagBool = 0x20;
-const tagStruct = 0x2a;
-const tagList = 0x32;
+export const tagStruct = 0x2a;
+export const tagList = 0x32;
 
 type Building = { [key: string]: Json };
 
@@ -46,7 +46,8 @@ export function structAt(slice: Slice, key: string): Slice | undefined {
   return { bytes: slice.bytes, start: cursor.pos, end };
 }
 
-function findKey(slice: Slice, key: string): Slice | undefined {
+/** Where the Value of a key has its bytes. */
+export function findKey(slice: Slice, key: string): Slice | undefined {
   const cursor: Cursor = { bytes: slice.bytes, pos: slice.start };
   let found: Slice | undefined;
   while (cursor.pos < slice.end) {
@@ -91,7 +92,10 @@ function put(object: Building, key: string, value: Json): void {
 }
 
 /** Key and place of the value of one map entry; either may be missing or come in any order. */
-function entryParts(cursor: Cursor, end: number): { key: string; start: number; end: number } {
+export function entryParts(
+  cursor: Cursor,
+  end: number,
+): { key: string; start: number; end: number } {
   const { bytes } = cursor;
   const parts = { key: "", start: end, end };
   while (cursor.pos < end) {
@@ -113,7 +117,7 @@ function entryParts(cursor: Cursor, end: number): { key: string; start: number; 
 }
 
 /** Reads a Value that fills the bytes up to `end`: of several kinds the last counts, as in every oneof. */
-function readValue(cursor: Cursor, end: number, depth: number): Json {
+export function readValue(cursor: Cursor, end: number, depth: number): Json {
   let value: Json = null;
   while (cursor.pos < end) value = readKind(cursor, end, depth);
   return value;
@@ -178,7 +182,7 @@ function deeper(depth: number): number {
   return depth + 1;
 }
 
-function endOf(cursor: Cursor, end: number): number {
+export function endOf(cursor: Cursor, end: number): number {
   const { bytes } = cursor;
   const first = bytes[cursor.pos] ?? 0x80;
   const length = first < 0x80 && cursor.pos < end ? first : readVarint(cursor, end);

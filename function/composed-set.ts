@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Json, JsonObject } from "#policy/json";
+import type { CompiledPolicy } from "#policy/policy-set";
+import type { World } from "#policy/world";
+import { companionsOf, lastApplied, subjectOf, type Companion } from "./companions.ts";
+import { admitted, inject, type Composed } from "./composed.ts";
+import { withRenderedMetadata, type Composite } from "./composite.ts";
+import type { Pin } from "./input.ts";
+import type { CompiledGuard } from "./policies.ts";
+import { Refusal } from "./refusal.ts";
+import { WireError, type Slice } from "./wire/reader.ts";
+import type { Request, ResourceBytes } from "./wire/request.ts";
+import { decodeKey, decodeStruct } from "./wire/struct.ts";
+
+/** All composed resources of a request that policies speak about, prepared for judgement. */
+export type ComposedSet = {
+  readonly subjects: readonly Composed[];
+  /** With the resources that policies add; each is judged like the others. */
+  readonly companions: readonly Composed[];
+  /** Companions whose policy no longer adds them: they go only with their subject, so they stay as they are. */
+  readonly kept: ReadonlyMap<string, JsonObject>;
+};
+
+export type SetSpec = {
+  readonly request: Request;
+  readonly composite: Composite;
+  readonly guard: CompiledGuard;
+  readonly pins: readonly Pin[];
+  readonly world: World;
+};
+
+export function buildSet(spec: SetSpec): ComposedSet {
+  const subjects: Composed[] = [];
+  const companions: Composed[] = [];
+  for (const name of [...spec.request.desired.resources.keys()].sort()) {
+    const subject = subjectFrom(name, spec.request.desired.resources.get(name), spec);
+    if (subject === undefined) continue;
+    const made = companionsOf(subject, subject.injected, spec.world);
+    subjects.push({ ...subject, results: [...subject.results, ...made.results] });
+    companions.push(...made.companions.map((each) => companionFrom(each, name, spec)));
+  }
+  return { subjects, companions, kept: keptCompanions(companions, spec) };
+}
+
+/** undefined for a resource that nothing is to be done about: then its bytes go back unread. */
+function subjectFrom(
+  name: string,
+  bytes: ResourceBytes | undefined,
+  spec: SetSpec,
+): Composed | undefined {
+  if (bytes?.struct === undefined) return undefined;
+  const kind = kindIn(bytes.struct, name);
+  const policies = spec.guard.candidates(kind.apiVersion, kind.kind);
+  if (policies.length === 0 && spec.pins.length === 0 && spec.guard.problems.length === 0) {
+    return undefined;
+  }
+  return prepare(name, objectOf(bytes.struct, name), policies, spec);
+}
+
+function companionFrom({ name, object }: Companion, subject: string, spec: SetSpec): Composed {
+  if (spec.request.desired.resources.has(name)) {
+    throw new Refusal(`the composition already has a resource named ${name}, which a policy adds`);
+  }
+  const apiVersion = textOf(object["apiVersion"]);
+  const policies = spec.guard.candidates(apiVersion, textOf(object["kind"]));
+  return { ...prepare(name, object, policies, spec), subject };
+}
+
+function prepare(
+  name: string,
+  given: JsonObject,
+  policies: readonly CompiledPolicy[],
+  spec: SetSpec,
+): Composed {
+  const observed = spec.request.observed.resources.get(name)?.struct;
+  const live = observed === undefined ? undefined : objectOf(observed, name);
+  const { composite, pins, world } = spec;
+  return inject(name, given, live, { composite, policies, pins, world, subject: "" });
+}
+
+/** Every composed resource as it would be applied, also those that no policy speaks about. */
+export function wholeSet(
+  prepared: readonly Composed[],
+  request: Request,
+  composite: Composite,
+): readonly JsonObject[] {
+  const names = new Set(prepared.map(({ name }) => name));
+  const others = [...request.desired.resources].flatMap(([name, { struct }]): readonly Whole[] => {
+    if (names.has(name) || struct === undefined) return [];
+    const observed = request.observed.resources.get(name)?.struct;
+    const live = observed === undefined ? undefined : objectOf(observed, name);
+    const injected = withRenderedMetadata(objectOf(struct, name), name, composite, live);
+    return [{ name, injected, live }];
+  });
+  return [...prepared, ...others]
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ injected, live }) => admitted(injected, live, composite.fieldManager));
+}
+
+type Whole = Pick<Composed, "name" | "injected" | "live">;
+
+function keptCompanions(
+  companions: readonly Composed[],
+  { request, composite }: SetSpec,
+): ReadonlyMap<string, JsonObject> {
+  const made = new Set(companions.map(({ name }) => name));
+  const kept = new Map<string, JsonObject>();
+  for (const [name, { struct }] of request.observed.resources) {
+    if (made.has(name) || struct === undefined || request.desired.resources.has(name)) continue;
+    const live = objectOf(struct, name);
+    const subject = subjectOf(live);
+    if (subject !== "" && request.desired.resources.has(subject)) {
+      kept.set(name, lastApplied(live, composite.fieldManager));
+    }
+  }
+  return kept;
+}
+
+const textOf = (value: Json | undefined): string => (typeof value === "string" ? value : "");
+
+function kindIn(struct: Slice, name: string): { apiVersion: string; kind: string } {
+  return readable(name, () => ({
+    apiVersion: textOf(decodeKey(struct, "apiVersion")),
+    kind: textOf(decodeKey(struct, "kind")),
+  }));
+}
+
+const objectOf = (struct: Slice, name: string): JsonObject =>
+  readable(name, () => decodeStruct(struct));
+
+/** An object that cannot be read is named, and nothing of it is shown. */
+export function readable<T>(name: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof WireError) throw new Refusal(`${name}: ${error.message}`);
+    throw error;
+  }
+}

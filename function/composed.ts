@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isObject, textAt, type Json, type JsonObject } from "#policy/json";
+import { reviewOf } from "#policy/kubernetes/kinds";
+import type { CompiledPolicy } from "#policy/policy-set";
+import type { RuleResult } from "#policy/report/result";
+import type { Review } from "#policy/review";
+import type { World } from "#policy/world";
+import { withRenderedMetadata, withoutRenderedMetadata, type Composite } from "./composite.ts";
+import { effective } from "./effective.ts";
+import type { Pin } from "./input.ts";
+import { valueAt, withPath } from "./json-edit.ts";
+import { ownershipOf } from "./ownership.ts";
+
+/** One composed resource on its way through the guard. */
+export type Composed = {
+  readonly name: string;
+  /** The desired object as it came. */
+  readonly given: JsonObject;
+  /** The same with the metadata that Crossplane adds. */
+  readonly rendered: JsonObject;
+  /** After injection; the very object `rendered` when nothing was injected. */
+  readonly injected: JsonObject;
+  /** The object that exists; undefined for one that is to be created. */
+  readonly live: JsonObject | undefined;
+  readonly policies: readonly CompiledPolicy[];
+  /** Results of the mutating and generating policies. */
+  readonly results: readonly RuleResult[];
+  /** For a companion the composed resource that it belongs to, '' for all others. */
+  readonly subject: string;
+};
+
+export type Injection = {
+  readonly composite: Composite;
+  readonly policies: readonly CompiledPolicy[];
+  readonly pins: readonly Pin[];
+  readonly world: World;
+  readonly subject: string;
+};
+
+/** Prepares a desired object: metadata as Crossplane adds it, mutating policies in their order, pins. */
+export function inject(
+  name: string,
+  given: JsonObject,
+  live: JsonObject | undefined,
+  { composite, policies, pins, world, subject }: Injection,
+): Composed {
+  const rendered = withRenderedMetadata(given, name, composite, live);
+  const results: RuleResult[] = [];
+  let injected = rendered;
+  for (const policy of policies) {
+    if (policy.mutate === undefined) continue;
+    const done = asCreateThenUpdate(injected, live, world, (review) => {
+      const mutation = policy.mutate?.(review, world);
+      return mutation !== undefined && mutation.results.length > 0 ? mutation : undefined;
+    });
+    if (done === undefined) continue;
+    results.push(...done.results);
+    injected = done.object;
+  }
+  injected = withPins(injected, pins);
+  return { name, given, rendered, injected, live, policies, results, subject };
+}
+
+/**
+ * What is injected must not depend on whether the resource exists already, else Crossplane would take it back on the
+ * second call: so a policy is asked about a creation first, and about an update only when that is all it speaks about.
+ */
+export function asCreateThenUpdate<T>(
+  object: JsonObject,
+  live: JsonObject | undefined,
+  world: World,
+  ask: (review: Review) => T | undefined,
+): T | undefined {
+  const created = ask(reviewOf(object, { world }));
+  if (created !== undefined || live === undefined) return created;
+  return ask(reviewOf(object, { operation: "UPDATE", oldObject: live, world }));
+}
+
+const forProvider = ["spec", "forProvider"];
+const pausedAnnotation = ["metadata", "annotations", "crossplane.io/paused"];
+
+/** States what a managed resource left open, so that nobody else can become its owner. */
+function withPins(object: JsonObject, pins: readonly Pin[]): JsonObject {
+  if (pins.length === 0 || !isObject(valueAt(object, forProvider))) return object;
+  return pins.reduce((pinned, pin) => {
+    const path = pin === "paused" ? pausedAnnotation : ["spec", pin];
+    const value = pinnedValue(pin, pinned);
+    if (value === undefined || valueAt(pinned, path) !== undefined) return pinned;
+    return withPath(pinned, path, value);
+  }, object);
+}
+
+function pinnedValue(pin: Pin, object: JsonObject): Json | undefined {
+  // Groups of namespaced managed resources have an `m` in their name: s3.aws.m.upbound.io.
+  const isNamespaced = /\.m\.[^/]+\//.test(textAt(object, ["apiVersion"]));
+  switch (pin) {
+    case "managementPolicies":
+      return ["*"];
+    case "paused":
+      return "false";
+    case "deletionPolicy":
+      return isNamespaced ? undefined : "Delete";
+    case "providerConfigRef":
+      return isNamespaced
+        ? { kind: "ClusterProviderConfig", name: "default" }
+        : { name: "default" };
+    default:
+      return pin satisfies never;
+  }
+}
+
+/** The object as admission would see it if `candidate` were applied now. */
+export function admitted(
+  candidate: JsonObject,
+  live: JsonObject | undefined,
+  fieldManager: string,
+): JsonObject {
+  return live === undefined
+    ? candidate
+    : effective(live, candidate, ownershipOf(live, fieldManager));
+}
+
+/** Judges a candidate for this resource: all results of the validating policies. */
+export function judge(
+  resource: Composed,
+  candidate: JsonObject,
+  fieldManager: string,
+  world: World,
+): readonly RuleResult[] {
+  const { live } = resource;
+  if (!resource.policies.some((policy) => policy.validate !== undefined)) return [];
+  const object = admitted(candidate, live, fieldManager);
+  const review = reviewOf(object, {
+    operation: live === undefined ? "CREATE" : "UPDATE",
+    oldObject: live ?? null,
+    world,
+  });
+  return resource.policies.flatMap((policy) => policy.validate?.(review, world) ?? []);
+}
+
+/** What is sent back to Crossplane for a candidate. */
+export const toDesired = (resource: Composed, candidate: JsonObject): JsonObject =>
+  withoutRenderedMetadata(candidate, resource.rendered, resource.given);

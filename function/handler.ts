@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import { traceOf, type Logger } from "./log.ts";
+import { makePolicyCache } from "./policies.ts";
+import { Refusal } from "./refusal.ts";
+import { refuse, runFunction, type Engine } from "./run.ts";
+import type { Handler } from "./server.ts";
+import { WireError } from "./wire/reader.ts";
+import { decodeRequest, type Request } from "./wire/request.ts";
+import { encodeResponse, type Response } from "./wire/response.ts";
+
+export type HandlerSpec = {
+  readonly now: () => number;
+  readonly log: Logger;
+  readonly approvalNamespace: string;
+};
+
+/**
+ * Crossplane's client takes answers of 4 MiB at most (grpc-go's default, core internal/xfn/function_runner.go); above it
+ * the pipeline fails with an error that names neither the cause nor the step.
+ */
+export const answerBytesMax = 4 * 1024 * 1024;
+
+/** Bytes in, bytes out. Throws a WireError on bytes that are no request; every other failure becomes a Fatal result. */
+export function makeHandler(spec: HandlerSpec): Handler {
+  const cache = makePolicyCache();
+  return (bytes) => {
+    const request = decodeRequest(bytes);
+    const engine = { cache, nowMs: spec.now(), approvalNamespace: spec.approvalNamespace };
+    const answer = encodeResponse(answerTo(request, engine, spec.log));
+    if (answer.length <= answerBytesMax) return answer;
+    const sentence = `the answer of ${answer.length} bytes is larger than the ${answerBytesMax} that Crossplane accepts`;
+    const { desired, ...rest } = refuse(request, "AnswerTooLarge", [sentence]);
+    const empty = { whole: undefined, composite: undefined, resources: new Map() };
+    // A Fatal answer's desired state is never applied, so it can be left out.
+    return encodeResponse({
+      ...rest,
+      context: undefined,
+      desired: { ...desired, from: empty },
+    });
+  };
+}
+
+function answerTo(request: Request, engine: Engine, log: Logger): Response {
+  try {
+    return runFunction(request, engine);
+  } catch (error) {
+    if (error instanceof Refusal) return refuse(request, "CannotJudge", [error.message]);
+    if (error instanceof WireError) throw error;
+    log("error", "the request could not be judged", traceOf(error));
+    const sentence = "an internal error ended the judgement; the function's log says where";
+    return refuse(request, "InternalError", [sentence]);
+  }
+}

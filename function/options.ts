@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+import { parseArgs } from "node:util";
+
+export type Options = {
+  /** `host:port`. */
+  readonly address: string;
+  readonly insecure: boolean;
+  /** Folder with tls.crt, tls.key and ca.crt. */
+  readonly certsDir: string;
+  /** Allowed DNS names of the caller's certificate; empty allows every certificate of the authority. */
+  readonly clientSans: readonly string[];
+  readonly receiveBytesMax: number;
+  readonly drainSeconds: number;
+  /** Where approvals for cluster-scoped composites live; '' for nowhere. */
+  readonly approvalNamespace: string;
+};
+
+export type ParsedOptions =
+  | { readonly kind: "run"; readonly options: Options }
+  | { readonly kind: "help" }
+  | { readonly kind: "wrong"; readonly problems: readonly string[] };
+
+export const help = `Usage: parapet-function [options]
+
+Crossplane composition function: injects, completes, judges and holds back composed
+resources by policy. Every option can also be set by the environment variable named.
+
+  --address HOST:PORT          where to listen (default 0.0.0.0:9443, PARAPET_ADDRESS)
+  --tls-server-certs-dir DIR   folder with tls.crt, tls.key and ca.crt; clients must show
+                               a certificate of that authority (TLS_SERVER_CERTS_DIR)
+  --insecure                   listen without TLS: for development and rendering only
+  --client-san NAME            accept only clients whose certificate carries this DNS name,
+                               e.g. crossplane.crossplane-system; may be repeated
+                               (PARAPET_CLIENT_SAN, separated by commas)
+  --max-recv-message-size MIB  largest request in MiB, 1 to 512 (default 64,
+                               PARAPET_MAX_RECV_MESSAGE_SIZE)
+  --drain-seconds SECONDS      how long calls may take to finish after SIGTERM, 0 to 600
+                               (default 20, PARAPET_DRAIN_SECONDS)
+  --approval-namespace NAME    namespace of approvals for cluster-scoped composites
+                               (PARAPET_APPROVAL_NAMESPACE)
+  --help                       this text
+`;
+
+const flags = {
+  address: { type: "string" },
+  "tls-server-certs-dir": { type: "string" },
+  insecure: { type: "boolean" },
+  "client-san": { type: "string", multiple: true },
+  "max-recv-message-size": { type: "string" },
+  "drain-seconds": { type: "string" },
+  "approval-namespace": { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+/** Reads the command line, with the environment behind it. Names every problem, not only the first. */
+export function parseOptions(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): ParsedOptions {
+  const read = readFlags(args);
+  if ("problem" in read) return { kind: "wrong", problems: [read.problem] };
+  const { values } = read;
+  if (values.help === true) return { kind: "help" };
+  const problems: string[] = [];
+  const sans = values["client-san"] ?? (env["PARAPET_CLIENT_SAN"] ?? "").split(",");
+  const options: Options = {
+    address: values.address ?? env["PARAPET_ADDRESS"] ?? "0.0.0.0:9443",
+    insecure: values.insecure === true,
+    certsDir: values["tls-server-certs-dir"] ?? env["TLS_SERVER_CERTS_DIR"] ?? "",
+    clientSans: sans.map((san) => san.trim()).filter((san) => san !== ""),
+    receiveBytesMax:
+      1024 *
+      1024 *
+      wholeNumber(
+        {
+          flag: "--max-recv-message-size",
+          text: values["max-recv-message-size"] ?? env["PARAPET_MAX_RECV_MESSAGE_SIZE"] ?? "64",
+          min: 1,
+          max: 512,
+        },
+        problems,
+      ),
+    drainSeconds: wholeNumber(
+      {
+        flag: "--drain-seconds",
+        text: values["drain-seconds"] ?? env["PARAPET_DRAIN_SECONDS"] ?? "20",
+        min: 0,
+        max: 600,
+      },
+      problems,
+    ),
+    approvalNamespace: values["approval-namespace"] ?? env["PARAPET_APPROVAL_NAMESPACE"] ?? "",
+  };
+  problems.push(...contradictions(options));
+  return problems.length === 0 ? { kind: "run", options } : { kind: "wrong", problems };
+}
+
+type Values = {
+  readonly address?: string;
+  readonly "tls-server-certs-dir"?: string;
+  readonly insecure?: boolean;
+  readonly "client-san"?: readonly string[];
+  readonly "max-recv-message-size"?: string;
+  readonly "drain-seconds"?: string;
+  readonly "approval-namespace"?: string;
+  readonly help?: boolean;
+};
+
+function readFlags(args: readonly string[]): { values: Values } | { problem: string } {
+  try {
+    const { values } = parseArgs({ args: [...args], options: flags, strict: true });
+    return { values };
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : "the command line is not readable" };
+  }
+}
+
+function contradictions(options: Options): readonly string[] {
+  const problems: string[] = [];
+  if (!options.insecure && options.certsDir === "") {
+    problems.push(
+      "no certificates: name their folder by --tls-server-certs-dir or TLS_SERVER_CERTS_DIR, or give --insecure for development",
+    );
+  }
+  if (options.insecure && options.clientSans.length > 0) {
+    problems.push("--client-san needs TLS and contradicts --insecure");
+  }
+  if (!/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]\s]*):\d{1,5}$/.test(options.address)) {
+    problems.push(`--address must be HOST:PORT, got ${JSON.stringify(options.address)}`);
+  }
+  return problems;
+}
+
+type NumberFlag = {
+  readonly flag: string;
+  readonly text: string;
+  readonly min: number;
+  readonly max: number;
+};
+
+function wholeNumber({ flag, text, min, max }: NumberFlag, problems: string[]): number {
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  problems.push(
+    `${flag} must be a whole number from ${min} to ${max}, got ${JSON.stringify(text)}`,
+  );
+  return min;
+}

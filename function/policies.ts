@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+import { compile } from "#policy/compile";
+import { field, textAt, type Json, type JsonObject } from "#policy/json";
+import { guessPlural, parseApiVersion } from "#policy/kubernetes/kinds";
+import type { Compilation, CompiledPolicy } from "#policy/policy-set";
+import type { Problem } from "#policy/problem";
+import type { PolicyRef } from "#policy/report/result";
+import type { Review } from "#policy/review";
+import {
+  onViolations,
+  parseInput,
+  type Guardrails,
+  type OnViolation,
+  type ParsedInput,
+} from "./input.ts";
+import { policySources, readPolicies, type PolicySource } from "./requirements.ts";
+import type { Slice } from "./wire/reader.ts";
+import { sameKey, sameStruct } from "./wire/same.ts";
+import { decodeKey, decodeStruct, structAt } from "./wire/struct.ts";
+
+/** A policy's own answer to a violation: what the Guardrails say, or what its annotation says instead. */
+export type Answer = OnViolation | "RequireApproval";
+export const onViolationAnnotation = "parapet.dev/on-violation";
+const answers: readonly Answer[] = [...onViolations, "RequireApproval"];
+
+/** Policies ready to judge. */
+export type CompiledGuard = {
+  readonly compilation: Compilation;
+  /** Problems of the policies in the input itself: a mistake of the Composition. */
+  readonly inlineProblems: readonly Problem[];
+  /** Policies that were found and cannot be used: whatever they would have said must be assumed. */
+  readonly problems: readonly Problem[];
+  /** When exceptions end, in milliseconds since 1970: verdicts may change then. */
+  readonly expiriesMs: readonly number[];
+  /** Policies that may speak about a kind; empty for most kinds. */
+  readonly candidates: (apiVersion: string, kind: string) => readonly CompiledPolicy[];
+  readonly answerOf: (policy: PolicyRef) => Answer;
+  readonly annotationOf: (policy: PolicyRef, name: string) => string;
+};
+
+/** Parsed inputs and compiled policies of the last requests, found again by content. */
+export type PolicyCache = {
+  readonly input: (slice: Slice) => CachedInput;
+};
+
+export type CachedInput = {
+  readonly parsed: ParsedInput;
+  readonly sources: readonly PolicySource[];
+  /** The policies of a valid input, with what was fetched by requirement name. */
+  readonly guard: (fetched: ReadonlyMap<string, readonly Slice[]>) => CompiledGuard;
+};
+
+/** Inputs that are kept; a control plane has about one per Composition. */
+const inputsMax = 256;
+/** States of the cluster's policies that are kept per input: the last and, while it changes, the one before. */
+const guardsMax = 2;
+
+export function makePolicyCache(): PolicyCache {
+  type Known = {
+    readonly object: JsonObject;
+    readonly length: number;
+    readonly cached: CachedInput;
+  };
+  const known: Known[] = [];
+  return {
+    input: (slice) => {
+      const length = slice.end - slice.start;
+      const index = known.findIndex(
+        (each) => each.length === length && sameStruct(each.object, slice),
+      );
+      const found = known[index];
+      if (found !== undefined) {
+        if (index > 0) known.unshift(...known.splice(index, 1));
+        return found.cached;
+      }
+      const object = decodeStruct(slice);
+      const cached = cachedInput(object);
+      known.unshift({ object, length, cached });
+      known.length = Math.min(known.length, inputsMax);
+      return cached;
+    },
+  };
+}
+
+function cachedInput(object: JsonObject): CachedInput {
+  const parsed = parseInput(object);
+  const guardrails = parsed.ok ? parsed.guardrails : undefined;
+  const sources = guardrails === undefined ? [] : policySources(guardrails);
+  type Known = { readonly fetched: Fetched; readonly guard: CompiledGuard };
+  const known: Known[] = [];
+  return {
+    parsed,
+    sources,
+    guard: (fetched) => {
+      const found = known.find((each) => sameFetched(each.fetched, sources, fetched));
+      if (found !== undefined) return found.guard;
+      const decoded: Fetched = new Map(
+        sources.map(({ name }) => [name, (fetched.get(name) ?? []).map(essentials)]),
+      );
+      const guard = makeGuard(guardrails ?? noGuardrails, sources, decoded);
+      known.unshift({ fetched: decoded, guard });
+      known.length = Math.min(known.length, guardsMax);
+      return guard;
+    },
+  };
+}
+
+type Fetched = ReadonlyMap<string, readonly JsonObject[]>;
+
+const noGuardrails: Guardrails = {
+  inline: [],
+  fromCluster: undefined,
+  exceptionNamespaces: [],
+  onViolation: "Hold",
+  pin: [],
+  writeStatus: false,
+};
+
+/** What decides a policy; its status and bookkeeping change without any effect. */
+const essentialKeys = ["apiVersion", "kind", "spec", "data"] as const;
+const essentialMetadata = ["name", "namespace", "labels", "annotations"] as const;
+
+function essentials(slice: Slice): JsonObject {
+  const metadata = structAt(slice, "metadata");
+  return {
+    ...pick(essentialKeys, (key) => decodeKey(slice, key)),
+    metadata: pick(essentialMetadata, (key) => metadata && decodeKey(metadata, key)),
+  };
+}
+
+function pick(keys: readonly string[], read: (key: string) => Json | undefined): JsonObject {
+  const entries = keys.flatMap((key): readonly (readonly [string, Json])[] => {
+    const value = read(key);
+    return value === undefined ? [] : [[key, value]];
+  });
+  return Object.fromEntries(entries);
+}
+
+function sameFetched(
+  known: Fetched,
+  sources: readonly PolicySource[],
+  fetched: ReadonlyMap<string, readonly Slice[]>,
+): boolean {
+  return sources.every(({ name }) => {
+    const before = known.get(name) ?? [];
+    const now = fetched.get(name) ?? [];
+    return before.length === now.length && now.every((slice) => isAmong(before, slice));
+  });
+}
+
+/** Lists come in any order, and names are unique in one. */
+function isAmong(objects: readonly JsonObject[], slice: Slice): boolean {
+  const metadata = structAt(slice, "metadata");
+  if (metadata === undefined) return false;
+  const name = decodeKey(metadata, "name");
+  const known = objects.find((object) => field(object["metadata"], "name") === name);
+  if (known === undefined) return false;
+  return (
+    essentialKeys.every((key) => sameKey(field(known, key), slice, key)) &&
+    essentialMetadata.every((key) => sameKey(field(known["metadata"], key), metadata, key))
+  );
+}
+
+function makeGuard(
+  guardrails: Guardrails,
+  sources: readonly PolicySource[],
+  fetched: Fetched,
+): CompiledGuard {
+  const read = readPolicies(
+    guardrails,
+    sources.map((source) => ({ source, objects: fetched.get(source.name) ?? [] })),
+  );
+  const documents = [...guardrails.inline, ...read.documents];
+  const compilation = compile(documents);
+  const problems = [...read.problems, ...compilation.problems, ...wrongAnswers(compilation)];
+  const annotations = new Map(
+    compilation.set.policies.map((policy) => [refKey(policy.ref), policy.annotations]),
+  );
+  const annotationOf = (policy: PolicyRef, name: string) =>
+    textAt(annotations.get(refKey(policy)), [name]);
+  return {
+    compilation,
+    problems,
+    inlineProblems: problems.length === 0 ? [] : problemsOf(guardrails.inline),
+    expiriesMs: documents.map(expiryOf).filter((time) => !Number.isNaN(time)),
+    candidates: rememberCandidates(compilation),
+    annotationOf,
+    answerOf: (policy) => {
+      const own = annotationOf(policy, onViolationAnnotation);
+      return answers.find((answer) => answer === own) ?? guardrails.onViolation;
+    },
+  };
+}
+
+function problemsOf(documents: readonly Json[]): readonly Problem[] {
+  const alone = compile(documents);
+  return [...alone.problems, ...wrongAnswers(alone)];
+}
+
+const expiryOf = (document: Json): number => Date.parse(textAt(document, ["spec", "expiresAt"]));
+
+export const refKey = (ref: PolicyRef): string =>
+  [ref.apiVersion, ref.kind, ref.namespace, ref.name].join("/");
+
+function wrongAnswers(compilation: Compilation): readonly Problem[] {
+  return compilation.set.policies.flatMap(({ ref, annotations }) => {
+    const own = textAt(annotations, [onViolationAnnotation]);
+    if (own === "" || answers.some((answer) => answer === own)) return [];
+    return [
+      {
+        document: `${ref.kind}/${ref.name}`,
+        path: `metadata.annotations[${JSON.stringify(onViolationAnnotation)}]`,
+        message: `must be one of ${answers.join(", ")}; got ${JSON.stringify(own.slice(0, 80))}`,
+      },
+    ];
+  });
+}
+
+function rememberCandidates(compilation: Compilation): CompiledGuard["candidates"] {
+  const remembered = new Map<string, readonly CompiledPolicy[]>();
+  return (apiVersion, kind) => {
+    const key = `${apiVersion}/${kind}`;
+    const known = remembered.get(key);
+    if (known !== undefined) return known;
+    const found = compilation.set.candidates(kindReview(apiVersion, kind));
+    if (remembered.size < 10_000) remembered.set(key, found);
+    return found;
+  };
+}
+
+/** A review that has only what the index of policies looks at. */
+function kindReview(apiVersion: string, kind: string): Review {
+  const groupVersion = parseApiVersion(apiVersion);
+  return {
+    operation: "CREATE",
+    kind: { ...groupVersion, kind },
+    resource: { ...groupVersion, resource: guessPlural(kind) },
+    subResource: "",
+    name: "",
+    namespace: "",
+    object: null,
+    oldObject: null,
+    userInfo: null,
+    dryRun: false,
+    options: null,
+  };
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import { formatProblem, type Problem } from "#policy/problem";
+import {
+  approvalsAnnotation,
+  approvalSelector,
+  approvalState,
+  digestLabelValue,
+  digestOf,
+} from "./approvals.ts";
+import { readinessOf } from "./companions.ts";
+import { buildSet, readable, wholeSet, type ComposedSet } from "./composed-set.ts";
+import { toDesired, type Composed } from "./composed.ts";
+import { readComposite, type Composite } from "./composite.ts";
+import type { Guardrails } from "./input.ts";
+import { withPath } from "./json-edit.ts";
+import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.ts";
+import type { CompiledGuard, PolicyCache } from "./policies.ts";
+import { verdictOn, type Judging, type PendingApproval, type Verdict } from "./verdict.ts";
+import type { Violation } from "./violation.ts";
+import { readyFalse, type Request } from "./wire/request.ts";
+import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
+import { decodeStruct } from "./wire/struct.ts";
+import { makeWorld, type CompositionWorld } from "./world.ts";
+
+export type Engine = {
+  readonly cache: PolicyCache;
+  readonly nowMs: number;
+  /** Where approvals of cluster-scoped composites live; '' for nowhere. */
+  readonly approvalNamespace: string;
+};
+
+/** How long Crossplane may wait before it asks again, in seconds: late changes of policies and approvals show by then. */
+const ttlSecondsMax = 60;
+
+/** Answers one request. A pure function of request, time and settings; throws a Refusal for what cannot be judged. */
+export function runFunction(request: Request, engine: Engine): Response {
+  const { input } = request;
+  if (input === undefined) return refuse(request, "InvalidInput", ["the step has no input"]);
+  const cached = readable("input", () => engine.cache.input(input));
+  if (!cached.parsed.ok) {
+    return refuse(request, "InvalidInput", cached.parsed.problems.map(formatProblem));
+  }
+  const requirements = new Map(cached.sources.map(({ name, selector }) => [name, selector]));
+  if (cached.sources.some(({ name }) => !request.required.has(name))) {
+    return untouched(request, requirements);
+  }
+  const guard = readable("policies", () => cached.guard(request.required));
+  if (guard.inlineProblems.length > 0) {
+    return refuse(request, "InvalidPolicy", guard.inlineProblems.map(formatProblem));
+  }
+  return judgeAll(request, engine, cached.parsed.guardrails, guard, requirements);
+}
+
+function judgeAll(
+  request: Request,
+  engine: Engine,
+  guardrails: Guardrails,
+  guard: CompiledGuard,
+  sources: ReadonlyMap<string, Selector>,
+): Response {
+  const composite = compositeOf(request);
+  const lookups = makeLookups(request, engine, composite);
+  const { world } = lookups;
+  const set = buildSet({ request, composite, guard, pins: guardrails.pin, world });
+  const prepared = [...set.subjects, ...set.companions];
+  lookups.show(prepared);
+  const approvals = new Map<string, Selector>();
+  const judging: Judging = {
+    composite,
+    guard,
+    world,
+    unjudged: guard.problems.map((problem) => unusable(problem, guardrails)),
+    approve: (resource, violations) =>
+      askPeople({ request, engine, composite, guard, approvals }, resource, violations),
+  };
+  const verdicts = prepared.map((resource) => verdictOn(resource, judging));
+  const requirements = new Map([...sources, ...lookups.used, ...approvals]);
+  const missing = [...approvals.keys()].some((name) => !request.required.has(name));
+  if (missing || lookups.wanted.size > 0) return untouched(request, requirements);
+  const stopped = stopSentences(verdicts);
+  if (stopped.length > 0) {
+    const outcome = fatalOutcome("PolicyViolation", stopped, composite);
+    return respond(request, outcome, { ...nothing, requirements });
+  }
+  const outcome = outcomeOf(verdicts, composite);
+  const isHeld = verdicts.some(({ step }) => step.kind === "wait" || step.kind === "hold");
+  return respond(request, outcome, {
+    requirements,
+    resources: changesFor(verdicts, set),
+    composite: compositeChange(
+      request,
+      isHeld,
+      guardrails.writeStatus ? outcome.status : undefined,
+    ),
+    ttlSeconds: ttlOf(verdicts, guard, engine.nowMs),
+  });
+}
+
+function compositeOf(request: Request): Composite {
+  const struct = request.observed.composite?.struct ?? request.desired.composite?.struct;
+  const object = struct === undefined ? {} : readable("composite", () => decodeStruct(struct));
+  return readComposite(object);
+}
+
+type Lookups = CompositionWorld & { readonly show: (prepared: readonly Composed[]) => void };
+
+/** The World of this request; until the set is shown, the composed resources are seen as they came. */
+function makeLookups(request: Request, engine: Engine, composite: Composite): Lookups {
+  let prepared: readonly Composed[] = [];
+  let seen: readonly JsonObject[] | undefined;
+  const view = makeWorld({
+    nowMs: engine.nowMs,
+    composite,
+    composed: () => (seen ??= wholeSet(prepared, request, composite)),
+    fetched: (name) =>
+      request.required.get(name)?.map((slice) => readable(name, () => decodeStruct(slice))),
+  });
+  return {
+    ...view,
+    show: (set) => {
+      prepared = set;
+      seen = undefined;
+    },
+  };
+}
+
+/** A policy that was found and cannot be used might have forbidden anything. */
+const unusable = (problem: Problem, { onViolation }: Guardrails): Violation => ({
+  resource: "",
+  policy: problem.document === "" ? "a policy" : problem.document,
+  ref: undefined,
+  rule: "",
+  message: `cannot be judged, as a policy cannot be used: ${formatProblem({ ...problem, document: "" })}`,
+  answer: onViolation,
+});
+
+type Asking = {
+  readonly request: Request;
+  readonly engine: Engine;
+  readonly composite: Composite;
+  readonly guard: CompiledGuard;
+  /** Requirements of the approvals that were asked for. */
+  readonly approvals: Map<string, Selector>;
+};
+
+function askPeople(
+  { request, engine, composite, guard, approvals }: Asking,
+  resource: Composed,
+  violations: readonly Violation[],
+): PendingApproval {
+  const digest = digestOf(composite, resource.name, toDesired(resource, resource.injected));
+  const namespace = composite.namespace === "" ? engine.approvalNamespace : composite.namespace;
+  if (namespace === "") {
+    const reason = "no namespace is set for approvals of cluster-scoped composites";
+    return { digest, state: { kind: "waiting", have: 0, reason } };
+  }
+  const name = `approvals/${namespace}/${digestLabelValue(digest)}`;
+  approvals.set(name, approvalSelector(digest, namespace));
+  const objects = (request.required.get(name) ?? []).map((slice) =>
+    readable(name, () => decodeStruct(slice)),
+  );
+  const needed = violations.map(({ ref }) => {
+    const text = ref === undefined ? "" : guard.annotationOf(ref, approvalsAnnotation);
+    return /^[1-9]$/.test(text) ? Number(text) : 1;
+  });
+  const question = { composite, resource: resource.name, digest, namespace, nowMs: engine.nowMs };
+  return { digest, state: approvalState(objects, { ...question, needed: Math.max(1, ...needed) }) };
+}
+
+/** Only what differs from the request: all else goes back as the bytes it came in. */
+function changesFor(
+  verdicts: readonly Verdict[],
+  set: ComposedSet,
+): ReadonlyMap<string, ResourceChange | undefined> {
+  const changes = new Map<string, ResourceChange | undefined>();
+  for (const [name, object] of set.kept) changes.set(name, { object, ready: undefined });
+  const heldSubjects = new Set(
+    verdicts
+      .filter(({ step }) => step.kind === "wait" || step.kind === "hold")
+      .map(({ resource }) => resource.name),
+  );
+  for (const { resource, step } of verdicts) {
+    const { name, injected, rendered, live, subject } = resource;
+    const ready = subject === "" ? undefined : readinessOf(live);
+    if (step.kind === "wait" || (live === undefined && heldSubjects.has(subject))) {
+      changes.set(name, undefined);
+      continue;
+    }
+    const object = step.kind === "hold" ? step.object : injected;
+    if (object === rendered && subject === "") continue;
+    changes.set(name, { object: toDesired(resource, object), ready });
+  }
+  return changes;
+}
+
+function compositeChange(
+  request: Request,
+  isHeld: boolean,
+  status: JsonObject | undefined,
+): CompositeChange | undefined {
+  if (!isHeld && status === undefined) return undefined;
+  const ready = isHeld ? readyFalse : undefined;
+  if (status === undefined) return { ready, object: undefined };
+  const struct = request.desired.composite?.struct;
+  const desired = struct === undefined ? {} : readable("composite", () => decodeStruct(struct));
+  return { ready, object: withPath(desired, ["status", "parapet"], status) };
+}
+
+/** No longer than the next moment at which an exception or an approval ends. */
+function ttlOf(verdicts: readonly Verdict[], guard: CompiledGuard, nowMs: number): number {
+  const approved = verdicts.flatMap(({ approval }) =>
+    approval?.state.kind === "approved" && approval.state.untilMs !== undefined
+      ? [approval.state.untilMs]
+      : [],
+  );
+  const next = [...approved, ...guard.expiriesMs].filter((time) => time > nowMs);
+  const seconds = next.map((time) => Math.ceil((time - nowMs) / 1000));
+  return Math.max(1, Math.min(ttlSecondsMax, ...seconds));
+}
+
+type Changes = {
+  readonly requirements: ReadonlyMap<string, Selector>;
+  readonly resources: ReadonlyMap<string, ResourceChange | undefined>;
+  readonly composite: CompositeChange | undefined;
+  readonly ttlSeconds: number | undefined;
+};
+
+const nothing: Changes = {
+  requirements: new Map(),
+  resources: new Map(),
+  composite: undefined,
+  ttlSeconds: undefined,
+};
+
+const noOutcome: Outcome = { conditions: [], results: [], status: {} };
+
+/** Asks Crossplane for more; it calls again before anything of this answer counts. */
+const untouched = (request: Request, requirements: ReadonlyMap<string, Selector>): Response =>
+  respond(request, noOutcome, { ...nothing, requirements });
+
+/** A Fatal answer with the desired state as it came. */
+export const refuse = (request: Request, reason: string, sentences: readonly string[]): Response =>
+  respond(request, fatalOutcome(reason, sentences, undefined), nothing);
+
+function respond(request: Request, outcome: Outcome, changes: Changes): Response {
+  const { requirements, resources, composite, ttlSeconds } = changes;
+  const { conditions, results } = outcome;
+  return {
+    tag: request.tag,
+    ttlSeconds,
+    desired: { from: request.desired, composite, resources },
+    results,
+    context: request.context,
+    requirements,
+    conditions,
+  };
+}

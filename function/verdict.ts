@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import type { World } from "#policy/world";
+import type { ApprovalState } from "./approvals.ts";
+import { judge, type Composed } from "./composed.ts";
+import type { Composite } from "./composite.ts";
+import { hold } from "./hold.ts";
+import type { CompiledGuard } from "./policies.ts";
+import { isBlocking, violationKey, violationsOf, type Violation } from "./violation.ts";
+
+/** What happens to one composed resource, and why. */
+export type Verdict = {
+  readonly resource: Composed;
+  readonly step:
+    /** It goes on as it was injected. */
+    | { readonly kind: "send" }
+    /** It does not exist and must not come to exist yet. */
+    | { readonly kind: "wait" }
+    /** It exists; `object` has the last applied values at `paths`. */
+    | { readonly kind: "hold"; readonly object: JsonObject; readonly paths: readonly string[] }
+    /** It exists, breaks a policy and did not change: nothing is held. */
+    | { readonly kind: "known" }
+    | { readonly kind: "stop"; readonly reason: string };
+  readonly violations: readonly Violation[];
+  /** Set when the change waits for people, or was let through or refused by them. */
+  readonly approval: PendingApproval | undefined;
+};
+
+export type PendingApproval = { readonly digest: string; readonly state: ApprovalState };
+
+export type Judging = {
+  readonly composite: Composite;
+  readonly guard: CompiledGuard;
+  readonly world: World;
+  /** Stands against every resource: policies that cannot be used. */
+  readonly unjudged: readonly Violation[];
+  /** Asks people about the change that these violations object to. */
+  readonly approve: (resource: Composed, violations: readonly Violation[]) => PendingApproval;
+};
+
+/** Judges one resource after injection. */
+export function verdictOn(resource: Composed, judging: Judging): Verdict {
+  const all = violationsAgainst(resource, resource.injected, judging);
+  const approvable = all.filter((violation) => violation.answer === "RequireApproval");
+  const approval = approvable.length === 0 ? undefined : judging.approve(resource, approvable);
+  const violations =
+    approval?.state.kind === "approved"
+      ? all.filter((violation) => violation.answer !== "RequireApproval")
+      : all;
+  const blocking = violations.filter(isBlocking);
+  const verdict = { resource, violations, approval };
+  if (blocking.length === 0) return { ...verdict, step: { kind: "send" } };
+  const fatal = blocking.find((violation) => violation.answer === "Fatal");
+  if (fatal !== undefined) return { ...verdict, step: { kind: "stop", reason: "" } };
+  if (resource.live === undefined) return { ...verdict, step: { kind: "wait" } };
+  return { ...verdict, step: holdExisting(resource, resource.live, judging) };
+}
+
+function holdExisting(resource: Composed, live: JsonObject, judging: Judging): Verdict["step"] {
+  const held = hold({
+    wanted: resource.injected,
+    live,
+    fieldManager: judging.composite.fieldManager,
+    unjudged: judging.unjudged.length > 0,
+    judge: (candidate) =>
+      new Set(violationsAgainst(resource, candidate, judging).filter(isBlocking).map(violationKey)),
+  });
+  switch (held.kind) {
+    case "unchanged":
+      return { kind: "known" };
+    case "held":
+      return { kind: "hold", object: held.object, paths: held.paths };
+    case "impossible":
+      return { kind: "stop", reason: held.reason };
+    default:
+      return held satisfies never;
+  }
+}
+
+function violationsAgainst(
+  resource: Composed,
+  candidate: JsonObject,
+  { composite, guard, world, unjudged }: Judging,
+): readonly Violation[] {
+  const results = judge(resource, candidate, composite.fieldManager, world);
+  const mutated = resource.results.filter((result) => result.result === "error");
+  return [
+    ...violationsOf([...mutated, ...results], resource.name, candidate, guard),
+    ...unjudged.map((violation) => ({ ...violation, resource: resource.name })),
+  ];
+}

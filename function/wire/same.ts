@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
+import { readField, type Cursor, type Slice } from "./reader.ts";
+import {
+  depthMax,
+  endOf,
+  entryParts,
+  findKey,
+  readValue,
+  tagEntry,
+  tagItem,
+  tagList,
+  tagStruct,
+  tagText,
+} from "./struct.ts";
+
+/**
+ * Whether a Struct holds exactly this object, without decoding it. Crossplane writes the entries of a map in another
+ * order each time, so equal inputs have different bytes; this is what finds compiled policies again. Throws a WireError
+ * on malformed bytes.
+ */
+export function sameStruct(object: JsonObject, slice: Slice): boolean {
+  return same(object, { bytes: slice.bytes, pos: slice.start }, slice.end, 0);
+}
+
+/** The same for the value of one key, undefined for a key that must not be there. */
+export function sameKey(value: Json | undefined, slice: Slice, key: string): boolean {
+  const found = findKey(slice, key);
+  if (found === undefined || value === undefined) return found === undefined && value === undefined;
+  return sameValue(value, { bytes: slice.bytes, pos: found.start }, found.end, 0);
+}
+
+function same(object: JsonObject, cursor: Cursor, end: number, depth: number): boolean {
+  const { bytes } = cursor;
+  let entries = 0;
+  while (cursor.pos < end) {
+    if (bytes[cursor.pos] !== tagEntry) {
+      readField(cursor, end);
+      continue;
+    }
+    cursor.pos++;
+    const entryEnd = endOf(cursor, end);
+    const entry = entryParts(cursor, entryEnd);
+    if (!Object.hasOwn(object, entry.key)) return false;
+    const value = object[entry.key];
+    cursor.pos = entry.start;
+    if (value === undefined || !sameValue(value, cursor, entry.end, depth)) return false;
+    cursor.pos = entryEnd;
+    entries++;
+  }
+  return entries === Object.keys(object).length;
+}
+
+function sameValue(value: Json, cursor: Cursor, end: number, depth: number): boolean {
+  const { bytes } = cursor;
+  const tag = bytes[cursor.pos];
+  if (typeof value === "string") {
+    if (tag !== tagText) return false;
+    cursor.pos++;
+    const textEnd = endOf(cursor, end);
+    return textEnd === end && sameText(value, bytes, cursor.pos, textEnd);
+  }
+  if (isObject(value)) {
+    if (tag !== tagStruct || depth >= depthMax) return false;
+    cursor.pos++;
+    const structEnd = endOf(cursor, end);
+    return structEnd === end && same(value, cursor, structEnd, depth + 1);
+  }
+  if (isArray(value)) {
+    if (tag !== tagList || depth >= depthMax) return false;
+    cursor.pos++;
+    const listEnd = endOf(cursor, end);
+    return listEnd === end && sameList(value, cursor, listEnd, depth + 1);
+  }
+  return readValue(cursor, end, depth) === value;
+}
+
+function sameList(items: readonly Json[], cursor: Cursor, end: number, depth: number): boolean {
+  for (const item of items) {
+    if (cursor.bytes[cursor.pos] !== tagItem || cursor.pos >= end) return false;
+    cursor.pos++;
+    const itemEnd = endOf(cursor, end);
+    if (!sameValue(item, cursor, itemEnd, depth)) return false;
+    cursor.pos = itemEnd;
+  }
+  return cursor.pos === end;
+}
+
+function sameText(text: string, bytes: Buffer, start: number, end: number): boolean {
+  const { length } = text;
+  if (length > end - start) return false;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return bytes.toString("utf8", start, end) === text;
+    if (code !== bytes[start + i]) return false;
+  }
+  return length === end - start;
+}
