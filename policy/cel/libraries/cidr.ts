@@ -26,7 +26,8 @@ const prefix = "network address parse error during conversion from string: ";
 
 function containsIpText(cidr: CidrValue, text: string): CelResult {
   const address = parseIp(text);
-  if (!address.ok) return new CelError(address.message);
+  // The reference drops the message of a text that is no address; not that of one that is no network.
+  if (!address.ok) return new CelError("no such overload");
   return cidrContainsIp(cidr.held, address.value);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Expression } from "#policy/cel/ast";
 import { compare, equals, typeNameOf } from "#policy/cel/compare";
-import type { FunctionDeclaration, Library, Macro, Overload } from "#policy/cel/library";
+import type { Library, Macro, Overload } from "#policy/cel/library";
 import {
   boolType,
   bytesType,
@@ -56,8 +56,8 @@ const sortCost = (list: CelResult): number =>
   isList(list) ? list.length * Math.ceil(Math.log2(list.length + 1)) : 0;
 
 /**
- * Version 3 of cel-go's lists extension: slice, flatten, range, distinct, reverse, sort, sortBy. `first` and `last` belong
- * to the optional library of cel-go, which the language brings.
+ * Version 3 of cel-go's lists extension: slice, flatten, range, distinct, reverse, sort, sortBy. `first` and `last` are
+ * in {@link listEndsLibrary}.
  */
 export const extendedListsLibrary: Library = {
   name: "cel.lib.ext.lists",
@@ -97,11 +97,14 @@ export const extendedListsLibrary: Library = {
   macros: [sortByMacro()],
 };
 
-/** `first()` and `last()` of lists, which give optionals. */
-export const listEnds: readonly FunctionDeclaration[] = [
-  declare("first", memberOverload("list_first", [listOf(t)], optionalOf(t), firstOf)),
-  declare("last", memberOverload("list_last", [listOf(t)], optionalOf(t), lastOf)),
-];
+/** `first()` and `last()` of lists, which cel-go's optional library has since its version 2. */
+export const listEndsLibrary: Library = {
+  name: "cel.lib.optional.lists",
+  functions: [
+    declare("first", memberOverload("list_first", [listOf(t)], optionalOf(t), firstOf)),
+    declare("last", memberOverload("list_last", [listOf(t)], optionalOf(t), lastOf)),
+  ],
+};
 
 function firstOf(list: List): CelResult {
   const item = list[0];

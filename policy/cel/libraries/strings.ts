@@ -121,7 +121,7 @@ function charAt(text: string, index: Int): CelResult {
 function indexOf(text: string, part: string, offset: Int = 0): CelResult {
   if (offset < 0) return outOfRange(offset);
   const points = codePoints(text);
-  if (part === "") return offset > points.length ? points.length : offset;
+  if (part === "") return offset;
   if (offset >= points.length) return -1;
   return findForward(points, codePoints(part), Number(offset));
 }
@@ -133,7 +133,7 @@ function lastIndexOf(text: string, part: string, offset?: Int): CelResult {
     return findBackward(points, codePoints(part), points.length);
   }
   if (offset < 0) return outOfRange(offset);
-  if (part === "") return offset > points.length ? points.length : offset;
+  if (part === "") return offset;
   if (offset >= points.length) return -1;
   return findBackward(points, codePoints(part), Number(offset));
 }
@@ -155,12 +155,12 @@ function substringRange(text: string, start: Int, end: Int): CelResult {
 }
 
 /** Go's TrimSpace: Unicode White_Space, to which U+FEFF, that JS trims too, does not belong and U+0085 does. */
-const trim = (text: string): string => {
+function trim(text: string): string {
   const start = /^[\p{White_Space}]*/u.exec(text)?.[0].length ?? 0;
   let end = text.length;
   while (end > start && /\p{White_Space}/u.test(text.charAt(end - 1))) end -= 1;
   return text.slice(start, end);
-};
+}
 
 /** At most `count` replacements, all when it is negative. An empty `part` stands before every code point and at the end. */
 function replace(text: string, part: string, by: string, count: Int = -1): CelResult {
