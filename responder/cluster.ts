@@ -20,6 +20,8 @@ export type FailureCode =
   | "AlreadyExists"
   /** The object changed meanwhile, or a JSON patch's test failed. */
   | "Conflict"
+  /** Somebody else acts on the same target; not an answer of the API server. */
+  | "Busy"
   | "Invalid"
   | "Unauthorized"
   | "Forbidden"
@@ -168,6 +170,7 @@ export const retryable = {
   NotFound: false,
   AlreadyExists: false,
   Conflict: true,
+  Busy: true,
   Invalid: false,
   // A credential or a role may be put right at any time, and an alert must not be lost until then.
   Unauthorized: true,

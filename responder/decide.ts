@@ -135,7 +135,10 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
   if (status.undo !== undefined) {
     return { do: "undo", message: "", by: status.undo.by, reason: status.undo.reason };
   }
-  if (facts.target === "gone") return undoGone();
+  if (facts.target === "gone") {
+    // What was put right for good needs no taking back when its object is deleted later.
+    return isForGood(remediation) ? rest("done for good") : undoGone();
+  }
   const end = endOf(remediation, facts);
   if (end !== undefined) return end;
   const settledAtMs = (status.appliedAtMs ?? facts.nowMs) + facts.settleMs;
@@ -155,7 +158,8 @@ function endOf(remediation: Remediation, facts: Facts): Decision | undefined {
   if (
     remediation.mode !== "Automatic" &&
     facts.approval.kind === "none" &&
-    facts.approval.withdrawn
+    facts.approval.withdrawn &&
+    !isForGood(remediation)
   ) {
     const message = "the approval was deleted";
     return { do: "undo", by: "parapet", reason: "ApprovalWithdrawn", message };
@@ -172,3 +176,7 @@ function decideFailed(remediation: Remediation, facts: Facts): Decision {
   if (facts.target === "gone") return undoGone();
   return endOf(remediation, facts) ?? rest("failed", remediation.status.expiresAtMs);
 }
+
+/** A rollback has no end: an approval that is tidied away later must not bring the drift back; a Deny still does. */
+const isForGood = (remediation: Remediation): boolean =>
+  remediation.status.appliedAtMs !== undefined && remediation.status.expiresAtMs === undefined;

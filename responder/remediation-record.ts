@@ -67,6 +67,7 @@ export const metadata = z.object({
 
 export const remediationSpec = z.object({
   target,
+  workload: text.default(""),
   cause: z.object({
     source: z.enum(["Falco", "Drift"]),
     rule: text,
@@ -130,6 +131,7 @@ export function readRemediation(object: JsonObject): Remediation | string {
     uid: meta.uid,
     resourceVersion: meta.resourceVersion,
     target: spec.target,
+    workload: spec.workload,
     cause: spec.cause,
     policy: spec.policy,
     mode: spec.mode,
@@ -236,6 +238,7 @@ export function remediationJson(
     Remediation,
     | "name"
     | "target"
+    | "workload"
     | "cause"
     | "policy"
     | "mode"
@@ -261,6 +264,7 @@ export function remediationJson(
     },
     spec: {
       target: remediation.target,
+      workload: remediation.workload,
       cause: { ...cause, rule: cut(cause.rule, 512), message: cut(cause.message, 2_048) },
       policy: remediation.policy,
       mode: remediation.mode,

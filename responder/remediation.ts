@@ -78,6 +78,8 @@ export type Remediation = {
   readonly uid: string;
   readonly resourceVersion: string;
   readonly target: Target;
+  /** Controller of the target as `Kind/name`, for limits; '' for none. */
+  readonly workload: string;
   readonly cause: Cause;
   /** Name of the ResponsePolicy. */
   readonly policy: string;

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** What looks like a credential in a command line or a message. Each alternative is linear in the text. */
+const secrets: readonly (readonly [RegExp, string])[] = [
+  [/\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, "[masked token]"],
+  [/\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/g, "[masked key id]"],
+  [/\b(bearer|basic)\s+[\w.~+/=-]{8,}/gi, "$1 [masked]"],
+  [/(:\/\/[^\s/:@]{1,128}:)[^\s/@]{1,256}@/g, "$1[masked]@"],
+  [
+    /((?:password|passwd|pwd|secret|token|api[_-]?key|credentials?)["']?\s{0,4}[=:]\s{0,4})["']?[^\s"',;&]{1,512}/gi,
+    "$1[masked]",
+  ],
+];
+
+/** A text from outside for records that many may read: credentials masked. Hunting for others' secrets is not the reader's job. */
+export function mask(text: string): string {
+  let masked = text;
+  for (const [pattern, replacement] of secrets) masked = masked.replaceAll(pattern, replacement);
+  return masked;
+}

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import { type Approval, viewApprovals } from "#responder/approval";
+import type { AuditEntry } from "#responder/audit";
+import type { Cluster, Failure, Reply } from "#responder/cluster";
+import { fromKey, keyOf, retryable, types, uidOf } from "#responder/cluster";
+import { decide, type Facts } from "#responder/decide";
+import { act, check, undo, type Worked } from "#responder/perform";
+import type { Target } from "#responder/plan";
+import {
+  advance,
+  countAlerts,
+  mayBeInForce,
+  type Remediation,
+  type RemediationEvent,
+  type Status,
+} from "#responder/remediation";
+import { readRemediation, statusJson } from "#responder/remediation-record";
+import type { Again } from "#responder/work-queue";
+
+/** Alerts of a remediation that were counted but are not yet in its status. */
+export type Counts = {
+  readonly take: (
+    key: string,
+  ) => readonly { readonly fingerprint: string; readonly atMs: number }[];
+  /** Tells whether what was taken is written, so that those who wait know. */
+  readonly settle: (key: string, written: boolean) => void;
+};
+
+export type ReconcilePorts = {
+  readonly cluster: Cluster;
+  /** All Approvals of a namespace, as known from a watch. */
+  readonly approvals: (namespace: string) => readonly Approval[];
+  readonly counts: Counts;
+  readonly audit: (entry: AuditEntry) => Promise<void>;
+  /** Whether the global stop is on. */
+  readonly stopped: () => boolean;
+  readonly now: () => number;
+  /** Targets that this process acts on now. */
+  readonly busy: Set<string>;
+  readonly settings: {
+    /** Where the leases are. */
+    readonly namespace: string;
+    readonly identity: string;
+    readonly settleMs: number;
+  };
+  readonly onApplied: (remediation: Remediation, nowMs: number) => void;
+};
+
+/** Steps of one run; a remediation has fewer states. */
+const stepsMax = 12;
+/** Tries of one act, beyond those that the API server's absence costs, before a remediation counts as failed. */
+const attemptsMax = 8;
+/** Wait for somebody else who acts on the same target. */
+const busyMs = 200;
+const retryMsMin = 250;
+const retryMsMax = 30_000;
+
+/**
+ * Brings one remediation forward as far as it goes now. All of it is read anew, so a run may come at any time, twice, or after a crash;
+ * every step is in the status before the next begins. Throws only on bugs.
+ */
+export const makeReconcile =
+  (ports: ReconcilePorts) =>
+  async (key: string): Promise<Again> => {
+    const live = await ports.cluster.get(types.remediation, fromKey(key));
+    if (!live.ok) {
+      ports.counts.settle(key, live.code === "NotFound");
+      return live.code === "NotFound" ? undefined : { inMs: retryMsMin };
+    }
+    const read = readRemediation(live.value);
+    if (typeof read === "string") throw new Error(`${key} cannot be read: ${read}`);
+    const session = makeSession(ports, live.value, read);
+    const again = await run(ports, session);
+    if (again !== undefined) return again;
+    return (await session.writeCounts()) ? undefined : { inMs: 1 };
+  };
+
+type Session = {
+  readonly current: () => Remediation;
+  /** Writes a status; false when the object changed meanwhile, then all starts anew. */
+  readonly write: (status: Status) => Promise<boolean>;
+  readonly move: (event: RemediationEvent, more?: Partial<Status>) => Promise<boolean>;
+  readonly writeCounts: () => Promise<boolean>;
+};
+
+function makeSession(ports: ReconcilePorts, object: JsonObject, first: Remediation): Session {
+  let live = object;
+  let remediation = first;
+  const key = keyOf(first.name);
+  const write = async (status: Status): Promise<boolean> => {
+    const more = ports.counts.take(key);
+    const counted =
+      more.length === 0 ? status : { ...status, alerts: countAlerts(status.alerts, more) };
+    const reply = await ports.cluster.replaceStatus(types.remediation, {
+      ...live,
+      status: statusJson(counted),
+    });
+    ports.counts.settle(key, reply.ok);
+    if (!reply.ok) return false;
+    live = reply.value;
+    remediation = { ...remediation, status: counted };
+    return true;
+  };
+  return {
+    current: () => remediation,
+    write,
+    writeCounts: async () => {
+      const more = ports.counts.take(key);
+      if (more.length === 0) return true;
+      const { status } = remediation;
+      return write({ ...status, alerts: countAlerts(status.alerts, more) });
+    },
+    move: async (event, more = {}) => {
+      const from = remediation.status.state;
+      const moved = advance(remediation.status, event, ports.now());
+      if (!moved.ok) throw new Error(`${key}: ${moved.reason}`);
+      // Told before it is so: a record of something that was then not written is found by its missing successor.
+      await ports.audit({
+        what: `${from} -> ${moved.status.state}`,
+        who: event.by,
+        remediation: key,
+        detail: {
+          reason: event.reason,
+          message: event.message,
+          digest: remediation.plan?.digest ?? "",
+        },
+      });
+      return write({ ...moved.status, ...more });
+    },
+  };
+}
+
+const startAgain: Again = { inMs: 5 };
+
+async function run(ports: ReconcilePorts, session: Session): Promise<Again> {
+  for (let step = 0; step < stepsMax; step++) {
+    const remediation = session.current();
+    const facts = await gather(ports, remediation);
+    const decision = decide(remediation, facts);
+    switch (decision.do) {
+      case "nothing":
+        return wake(ports, decision.wakeAtMs, facts);
+      case "move": {
+        const approval =
+          decision.event.kind === "approved" && facts.approval.kind === "approved"
+            ? { approval: { name: facts.approval.name, by: facts.approval.by } }
+            : {};
+        if (!(await session.move(decision.event, approval))) return startAgain;
+        break;
+      }
+      case "act": {
+        const again = await perform(ports, session, act);
+        if (again !== undefined) return again;
+        break;
+      }
+      case "check": {
+        const again = await perform(ports, session, check);
+        if (again !== undefined) return again;
+        break;
+      }
+      case "undo": {
+        if (remediation.status.undo === undefined) {
+          const { by, reason } = decision;
+          const intent = { ...remediation.status, undo: { atMs: ports.now(), by, reason } };
+          if (!(await session.write(intent))) return startAgain;
+        }
+        const again = await perform(ports, session, undo);
+        if (again !== undefined) return again;
+        break;
+      }
+      default:
+        return decision satisfies never;
+    }
+  }
+  return startAgain;
+}
+
+function wake(ports: ReconcilePorts, atMs: number | undefined, facts: Facts): Again {
+  if (facts.target === "unknown") return { inMs: retryMsMin * 4 };
+  return atMs === undefined ? undefined : { inMs: Math.max(1, atMs - ports.now()) };
+}
+
+async function gather(ports: ReconcilePorts, remediation: Remediation): Promise<Facts> {
+  const target = await readTarget(ports.cluster, remediation.target);
+  const approval = viewApprovals(ports.approvals(remediation.name.namespace), {
+    namespace: remediation.name.namespace,
+    remediation: remediation.name.name,
+    planDigest: remediation.plan?.digest ?? "",
+    nowMs: ports.now(),
+    actedOn: remediation.status.approval?.name,
+    actor: remediation.cause.actor,
+  });
+  return {
+    nowMs: ports.now(),
+    stopped: ports.stopped(),
+    approval: await confirmed(ports, remediation, approval),
+    target,
+    settleMs: ports.settings.settleMs,
+  };
+}
+
+/** Just before acting on an Approval it is read again: the watch may be behind its deletion. */
+async function confirmed(
+  ports: ReconcilePorts,
+  remediation: Remediation,
+  view: Facts["approval"],
+): Promise<Facts["approval"]> {
+  if (remediation.status.state !== "Approved" || view.kind !== "approved") return view;
+  const { namespace } = remediation.name;
+  const live = await ports.cluster.get(types.approval, { namespace, name: view.name });
+  return live.ok || live.code !== "NotFound" ? view : { kind: "none", withdrawn: true };
+}
+
+async function readTarget(cluster: Cluster, target: Target): Promise<Facts["target"]> {
+  // Nothing was found to act on: the record is for review only.
+  if (target.kind === "") return "present";
+  const type = await cluster.typeOf(target.apiVersion, target.kind);
+  if (!type.ok) return "unknown";
+  const live = await cluster.get(type.value, target);
+  if (live.ok) return uidOf(live.value) === target.uid ? "present" : "gone";
+  return live.code === "NotFound" ? "gone" : "unknown";
+}
+
+type Perform = (ports: ReconcilePorts, remediation: Remediation) => Promise<Reply<Worked>>;
+
+/** Runs one of act, check and undo, and writes what came of it. */
+async function perform(ports: ReconcilePorts, session: Session, work: Perform): Promise<Again> {
+  const remediation = session.current();
+  const reply = await work(ports, remediation);
+  if (!reply.ok) return setback(ports, session, reply);
+  const { event, status } = reply.value;
+  if (event === undefined) return { inMs: 60_000 };
+  if (!(await session.move(event, status))) return startAgain;
+  if (event.kind === "applied") ports.onApplied(session.current(), ports.now());
+  return undefined;
+}
+
+/** A step that did not succeed: later again, or failed for good, after which what was half done is taken back. */
+async function setback(ports: ReconcilePorts, session: Session, reply: Failure): Promise<Again> {
+  const { status } = session.current();
+  if (reply.code === "Busy") return { inMs: busyMs };
+  const attempts = status.attempts + 1;
+  const lastError = `${reply.code}: ${reply.message}`;
+  const isFinal =
+    !retryable[reply.code] || (attempts >= attemptsMax && reply.code !== "Unavailable");
+  if (isFinal && status.state !== "Failed" && mayBeInForce[status.state]) {
+    await undo(ports, session.current());
+    const event = {
+      kind: "failed",
+      reason: reply.code,
+      message: reply.message,
+      by: "parapet",
+    } as const;
+    return (await session.move(event)) ? undefined : startAgain;
+  }
+  const backoffMs = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(attempts - 1, 20));
+  // While the API server is away the status cannot be written either; the wait counts in memory then.
+  await session.write({ ...status, attempts, lastError });
+  return { inMs: backoffMs };
+}

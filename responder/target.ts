@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import { at, isArray, textAt } from "#policy/json";
+import type { Alert } from "#responder/alert";
+import type { Cluster, Reply } from "#responder/cluster";
+import { types, uidOf } from "#responder/cluster";
+import { clueOf } from "#responder/finding";
+import type { Target } from "#responder/plan";
+
+/** What an alert is about in the cluster. */
+export type Resolved =
+  | { readonly kind: "pod"; readonly target: Target; readonly pod: JsonObject }
+  /** Kept for review: nothing is ever done to an object that is not surely the one. */
+  | { readonly kind: "unresolved"; readonly target: Target; readonly reason: string };
+
+/** Falco's time and the API server's may differ by so much. */
+const clockSkewMs = 5_000;
+
+/** Finds the live pod of an alert and checks that it is the same one: uid, container and age. A failed read is a failure, not an answer. */
+export async function resolveTarget(
+  getPod: (namespace: string, name: string) => Promise<Reply<JsonObject>>,
+  alert: Alert,
+): Promise<Reply<Resolved>> {
+  const clue = clueOf(alert);
+  if (clue.kind !== "pod") {
+    const reason = clue.kind === "host" ? "the alert is about the host itself" : clue.reason;
+    return unresolved(alert, reason, "", "");
+  }
+  const { namespace, name } = clue;
+  const live = await getPod(namespace, name);
+  if (!live.ok && live.code !== "NotFound") return live;
+  if (!live.ok) return unresolved(alert, "the pod no longer exists", namespace, name);
+  const mismatch = mismatchOf(live.value, alert, clue);
+  if (mismatch !== undefined) return unresolved(alert, mismatch, namespace, name);
+  const target = { apiVersion: "v1", kind: "Pod", namespace, name, uid: uidOf(live.value) };
+  return { ok: true, value: { kind: "pod", target, pod: live.value } };
+}
+
+function unresolved(
+  alert: Alert,
+  reason: string,
+  namespace: string,
+  name: string,
+): Reply<Resolved> {
+  const target = {
+    apiVersion: "",
+    kind: "",
+    namespace,
+    name: name === "" ? alert.hostname.slice(0, 253) : name,
+    uid: "",
+  };
+  return { ok: true, value: { kind: "unresolved", target, reason } };
+}
+
+function mismatchOf(
+  pod: JsonObject,
+  alert: Alert,
+  clue: { readonly uid: string; readonly containerId: string },
+): string | undefined {
+  if (clue.uid !== "" && clue.uid !== uidOf(pod)) return "the pod of that name is another one now";
+  const createdMs = Date.parse(textAt(pod, ["metadata", "creationTimestamp"]));
+  const alertMs = alert.timeNs === undefined ? undefined : Number(alert.timeNs / 1_000_000n);
+  if (alertMs !== undefined && createdMs > alertMs + clockSkewMs) {
+    return "the pod of that name was created after the alert";
+  }
+  const ids = containerIds(pod);
+  const isOfPod =
+    clue.containerId === "" ||
+    ids.length === 0 ||
+    ids.some((id) => id.startsWith(clue.containerId));
+  return isOfPod ? undefined : "the alert's container is none of the pod's";
+}
+
+/** `containerd://<64 hex>`: Falco gives the first twelve digits. */
+function containerIds(pod: JsonObject): readonly string[] {
+  const lists = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"];
+  const states = lists.flatMap((name) => {
+    const list = at(pod, ["status", name]);
+    return isArray(list) ? list : [];
+  });
+  return states.flatMap((state) => {
+    // The container of the alert may have been restarted since.
+    const now = textAt(state, ["containerID"]);
+    const before = textAt(state, ["lastState", "terminated", "containerID"]);
+    return [now, before].filter((id) => id !== "").map((id) => id.replace(/^[a-z-]+:\/\//, ""));
+  });
+}
+
+/** The controller of an object as `Kind/name`; '' for none. */
+export function workloadOf(object: JsonObject): string {
+  const owners = at(object, ["metadata", "ownerReferences"]);
+  const owner = isArray(owners)
+    ? owners.find((one) => at(one, ["controller"]) === true)
+    : undefined;
+  return owner === undefined ? "" : `${textAt(owner, ["kind"])}/${textAt(owner, ["name"])}`;
+}
+
+/** Reads of one object within this time are one read: a burst of alerts is about few pods. What acts reads anew. */
+const freshMs = 1_000;
+const keptMax = 2_000;
+
+/** A pod reader whose answers count for a second and are shared by those who ask at once. */
+export function makePodReader(
+  cluster: Cluster,
+  now: () => number,
+): (namespace: string, name: string) => Promise<Reply<JsonObject>> {
+  const kept = new Map<
+    string,
+    { readonly atMs: number; readonly reply: Promise<Reply<JsonObject>> }
+  >();
+  return (namespace, name) => {
+    const key = `${namespace}/${name}`;
+    const known = kept.get(key);
+    if (known !== undefined && now() - known.atMs < freshMs) return known.reply;
+    if (kept.size >= keptMax) kept.clear();
+    const reply = cluster.get(types.pod, { namespace, name });
+    kept.set(key, { atMs: now(), reply });
+    return reply;
+  };
+}
