@@ -87,8 +87,13 @@ function compareObjects(
     if (node === undefined || Object.hasOwn(wanted, key)) continue;
     const known = Object.hasOwn(live, key) ? live[key] : undefined;
     if (known === undefined) continue;
-    const applied = isLeaf(node) ? known : project(known, node);
-    walk.changes.push({ kind: "removal", path: [...path, key], wanted: undefined, live: applied });
+    const below = [...path, key];
+    if (isObject(known) && !isLeaf(node) && Object.keys(known).length > 0) {
+      compareObjects(walk, below, {}, known, placeOf(place, key));
+      continue;
+    }
+    const applied = project(known, node);
+    walk.changes.push({ kind: "removal", path: below, wanted: undefined, live: applied });
   }
 }
 

@@ -82,8 +82,8 @@ export function listKeys(
   return undefined;
 }
 
-/** Whether a node is a leaf: the manager owns the value as a whole. */
-export const isLeaf = (node: FieldsNode): boolean => Object.keys(node).every((key) => key === ".");
+/** Whether a node is a leaf: the manager owns the value as a whole. With `.` alone it owns only an empty container. */
+export const isLeaf = (node: FieldsNode): boolean => Object.keys(node).length === 0;
 
 /** Whether any of the records mentions a field, itself or something in it. */
 export const anyOwns = (nodes: readonly (FieldsNode | undefined)[]): boolean =>
