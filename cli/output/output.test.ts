@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { parseJson } from "#policy/json";
+import type { RuleResult } from "#policy/report/result";
+import type { Verdict } from "../verdict.ts";
+import { isFailure } from "../verdict.ts";
+import { formatGithub, formatSarif, makeLineOf } from "./annotations.ts";
+import { formatJunit } from "./junit.ts";
+import { formatTable } from "./table.ts";
+import { formatJson, formatVerdictTable } from "./verdicts.ts";
+
+const verdict = (more: Partial<RuleResult>): Verdict => ({
+  file: "app/pod.yaml",
+  resource: { apiVersion: "v1", kind: "Pod", namespace: "default", name: "web" },
+  result: {
+    policy: { apiVersion: "kyverno.io/v1", kind: "Policy", namespace: "team", name: "labels" },
+    rule: "check",
+    type: "Validation",
+    result: "fail",
+    message: "label app is missing",
+    action: "Enforce",
+    severity: "high",
+    category: "Best Practices",
+    scored: true,
+    source: "kyverno",
+    properties: {},
+    exceptions: [],
+    unsupported: undefined,
+    ...more,
+  },
+});
+
+const verdicts = [
+  verdict({}),
+  verdict({ result: "pass", message: "rule passed", severity: undefined, category: undefined }),
+  verdict({
+    result: "error",
+    message: "needs\na registry",
+    action: "Audit",
+    unsupported: "needs a registry",
+  }),
+];
+
+test("JSON has a summary and one entry per verdict", () => {
+  expect(parseJson(formatJson(verdicts.slice(0, 2)))).toEqual({
+    summary: { pass: 1, fail: 1, warn: 0, error: 0, skip: 0, unsupported: 0 },
+    results: [
+      {
+        policy: "team/labels",
+        rule: "check",
+        resource: { apiVersion: "v1", kind: "Pod", namespace: "default", name: "web" },
+        result: "fail",
+        message: "label app is missing",
+        severity: "high",
+        category: "Best Practices",
+        action: "Enforce",
+      },
+      {
+        policy: "team/labels",
+        rule: "check",
+        resource: { apiVersion: "v1", kind: "Pod", namespace: "default", name: "web" },
+        result: "pass",
+        message: "rule passed",
+        severity: null,
+        category: null,
+        action: "Enforce",
+      },
+    ],
+  });
+});
+
+test("the table shows what is not good, and the counts of all", () => {
+  expect(formatVerdictTable(verdicts, false)).toMatchInlineSnapshot(`
+    "RESULT       ACTION   POLICY       RULE   RESOURCE         MESSAGE
+    fail         Enforce  team/labels  check  Pod/default/web  label app is missing
+    unsupported  Audit    team/labels  check  Pod/default/web  needs\\na registry
+
+    pass: 1, fail: 1, warn: 0, error: 1, skip: 0, unsupported: 1
+    "
+  `);
+});
+
+test("names cannot steer the terminal", () => {
+  expect(formatTable(["A"], [["\u001B[31mred\u009B"]])).toBe("A\n\\x1b[31mred\\x9b\n");
+});
+
+describe("annotations", () => {
+  const text =
+    "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n---\nkind: Pod\nmetadata:\n  name: web\n";
+  const lineOf = makeLineOf(() => text);
+
+  test("GitHub's commands escape what would end them", () => {
+    expect(formatGithub([verdict({ message: "a,\nb: 100%" })], lineOf)).toBe(
+      "::error file=app/pod.yaml,line=6,title=team/labels/check on Pod/default/web::a,%0Ab: 100%25\n",
+    );
+    expect(formatGithub([verdict({ action: "Audit" })], lineOf)).toMatch(/^::warning /);
+    expect(formatGithub([verdict({ result: "pass" })], lineOf)).toBe("");
+  });
+
+  test("SARIF names rule, level and place", () => {
+    const log = parseJson(formatSarif([verdict({})], lineOf, "1.2.3"));
+    expect(log).toMatchObject({
+      version: "2.1.0",
+      runs: [
+        {
+          tool: {
+            driver: {
+              rules: [
+                {
+                  id: "team/labels/check",
+                  shortDescription: { text: "team/labels/check" },
+                  properties: { category: "Best Practices", severity: "high" },
+                },
+              ],
+            },
+          },
+          results: [
+            {
+              ruleIndex: 0,
+              level: "error",
+              locations: [{ physicalLocation: { region: { startLine: 6 } } }],
+            },
+          ],
+        },
+      ],
+    });
+  });
+});
+
+test("JUnit escapes what is not XML", () => {
+  const xml = formatJunit(
+    [
+      { suite: "a.yaml", name: "p <r>", status: "failed", message: 'a "b" \u0000&\nc' },
+      { suite: "a.yaml", name: "q", status: "passed", message: "" },
+    ],
+    1.5,
+  );
+  expect(xml).toMatchInlineSnapshot(`
+    "<?xml version="1.0" encoding="UTF-8"?>
+    <testsuites tests="2" failures="1" errors="0" skipped="0" time="1.500">
+      <testsuite name="a.yaml" tests="2" failures="1" errors="0" skipped="0">
+        <testcase classname="a.yaml" name="p &lt;r&gt;"><failure message="a &quot;b&quot; \uFFFD&amp;&#10;c"/></testcase>
+        <testcase classname="a.yaml" name="q"/>
+      </testsuite>
+    </testsuites>
+    "
+  `);
+});
+
+describe("what makes a run fail", () => {
+  test.each([
+    ["an enforced violation", verdict({}), "enforced", true],
+    ["not an audited one", verdict({ action: "Audit" }), "enforced", false],
+    ["unless violations do", verdict({ action: "Audit" }), "violation", true],
+    [
+      "an error under Enforce stops as a violation does",
+      verdict({ result: "error" }),
+      "enforced",
+      true,
+    ],
+    ["a warning only when asked", verdict({ result: "warn" }), "violation", false],
+    ["a warning when asked", verdict({ result: "warn" }), "warning", true],
+    ["nothing when asked", verdict({}), "never", false],
+  ] as const)("%s", (_reason, one, failOn, want) => {
+    expect(isFailure(one, failOn)).toBe(want);
+  });
+});
