@@ -15,10 +15,10 @@ export type ParsedDocument =
  * Takes a document from outside as JSON with an apiVersion and a kind. Says where something is not JSON (a date, a
  * function, a cycle), and refuses what is too deep or too large to walk.
  */
-export function parseDocument(value: unknown): ParsedDocument {
-  const budget = { left: documentValuesMax };
-  const wrong = findNonJson(value, "", 0, budget);
-  if (wrong !== undefined) return { ok: false, ...wrong };
+export function parseDocument(document: unknown): ParsedDocument {
+  const parsed = parseJson(document);
+  if (!parsed.ok) return parsed;
+  const { value } = parsed;
   if (!isObject(value)) {
     return { ok: false, path: "", message: `a document is an object, got ${describe(value)}` };
   }
@@ -33,6 +33,21 @@ export function parseDocument(value: unknown): ParsedDocument {
   }
   return { ok: true, document: value };
 }
+
+export type ParsedJson =
+  | { readonly ok: true; readonly value: Json }
+  | { readonly ok: false; readonly path: string; readonly message: string };
+
+/** Takes any value as JSON, with the same limits as a document. */
+export function parseJson(value: unknown): ParsedJson {
+  const wrong = findNonJson(value, "", 0, { left: documentValuesMax });
+  return wrong === undefined && isJson(value)
+    ? { ok: true, value }
+    : { ok: false, path: "", message: "must be JSON", ...wrong };
+}
+
+/** For a value in which nothing was found that is not JSON. */
+const isJson = (value: unknown): value is Json => value !== undefined;
 
 /** How a value is called in messages, never its content. */
 export function describe(value: unknown): string {

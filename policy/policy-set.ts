@@ -23,7 +23,19 @@ export type CompiledPolicy = {
 };
 
 /** `object` is the very object of the review when nothing changed. */
-export type Mutation = { readonly object: JsonObject; readonly results: readonly RuleResult[] };
+export type Mutation = {
+  readonly object: JsonObject;
+  readonly results: readonly RuleResult[];
+  /** Other, existing objects that the policy changes when this one does; absent for nearly all policies. */
+  readonly targets?: readonly TargetMutation[];
+};
+
+/** `after` is the very object of `before` when nothing changed. */
+export type TargetMutation = {
+  readonly policy: PolicyRef;
+  readonly before: JsonObject;
+  readonly after: JsonObject;
+};
 
 export type Generation = {
   readonly resources: readonly JsonObject[];

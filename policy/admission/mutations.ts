@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+import { compileAt, listAt, report } from "#policy/admission/expressions";
+import type { ExpressionScope } from "#policy/admission/expressions";
+import {
+  applyConfigurationType,
+  jsonPatchesType,
+  toConfiguration,
+  toOperations,
+} from "#policy/admission/patch-types";
+import type { Budget } from "#policy/cel/budget";
+import type { Activation, Program } from "#policy/cel/compile";
+import { CelError } from "#policy/cel/values";
+import type { CelValue } from "#policy/cel/values";
+import { at, isObject, textAt } from "#policy/json";
+import type { Json, JsonObject } from "#policy/json";
+import { applyConfiguration } from "#policy/kubernetes/apply-configuration";
+import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
+import { kindOf } from "#policy/kubernetes/kinds";
+import { schemaOf } from "#policy/kubernetes/schemas";
+
+/** One entry of `spec.mutations`, compiled. */
+export type Mutator = {
+  readonly program: Program;
+  readonly apply: (value: CelValue, object: JsonObject) => Patched;
+};
+
+export type Patched =
+  /** `object` is the given one when nothing changed. */
+  | { readonly ok: true; readonly object: JsonObject }
+  | { readonly ok: false; readonly message: string; readonly error: CelError | undefined };
+
+export type MutationOptions = {
+  /** Kyverno's evaluation.useServerSideApply: apply configurations may replace atomic lists and maps. */
+  readonly replaceAtomics: boolean;
+};
+
+/** Compiles `spec.mutations`; entries with problems are left out and named. */
+export function compileMutations(
+  scope: ExpressionScope,
+  spec: JsonObject,
+  options: MutationOptions,
+): readonly Mutator[] {
+  const entries = listAt(scope, spec, "mutations");
+  if (entries.length === 0) report(scope, "spec.mutations", "must have at least one entry");
+  return entries.flatMap((entry, index) => {
+    const mutator = compileMutation(scope, entry, `spec.mutations[${index}]`, options);
+    return mutator === undefined ? [] : [mutator];
+  });
+}
+
+function compileMutation(
+  scope: ExpressionScope,
+  entry: Json,
+  path: string,
+  options: MutationOptions,
+): Mutator | undefined {
+  const type = textAt(entry, ["patchType"]);
+  if (type === "JSONPatch") {
+    const source = at(entry, ["jsonPatch", "expression"]);
+    const where = `${path}.jsonPatch.expression`;
+    const program = compileAt(scope, source, where, [jsonPatchesType]);
+    return program === undefined ? undefined : { program, apply: applyPatch };
+  }
+  if (type === "ApplyConfiguration") {
+    const source = at(entry, ["applyConfiguration", "expression"]);
+    const where = `${path}.applyConfiguration.expression`;
+    const program = compileAt(scope, source, where, [applyConfigurationType]);
+    if (program === undefined) return undefined;
+    return { program, apply: (value, object) => merge(value, object, options) };
+  }
+  report(scope, `${path}.patchType`, "must be JSONPatch or ApplyConfiguration");
+  return undefined;
+}
+
+/** Evaluates one mutation and applies what it says. */
+export function mutateOnce(
+  mutator: Mutator,
+  object: JsonObject,
+  activation: Activation,
+  budget: Budget,
+): Patched {
+  const value = mutator.program.evaluate(activation, budget);
+  if (value instanceof CelError) return { ok: false, message: value.message, error: value };
+  const patched = mutator.apply(value, object);
+  if (!patched.ok || !sameJson(patched.object, object)) return patched;
+  return { ok: true, object };
+}
+
+const applyPatch: Mutator["apply"] = (value, object) => {
+  const stated = toOperations(value);
+  if (!stated.ok) return refused(stated.message);
+  const outcome = applyJsonPatch(object, stated.operations, admissionPatchOptions);
+  if (outcome.ok) {
+    return isObject(outcome.value)
+      ? { ok: true, object: outcome.value }
+      : refused("JSON Patch: the patched document is no object");
+  }
+  // A failed test means: not this object, not now.
+  if (outcome.reason === "test") return { ok: true, object };
+  return refused(`JSON Patch: ${outcome.message}`);
+};
+
+function merge(value: CelValue, object: JsonObject, options: MutationOptions): Patched {
+  const stated = toConfiguration(value);
+  if (!stated.ok) return refused(stated.message);
+  const schema = schemaOf(kindOf(object));
+  const merged = applyConfiguration(object, stated.object, schema, options);
+  return merged.ok
+    ? { ok: true, object: merged.object }
+    : refused(`error applying patch: ${merged.message}`);
+}
+
+const refused = (message: string): Patched => ({ ok: false, message, error: undefined });

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+import { authorizerValue, resourceCheckValue } from "#policy/cel/libraries/authorizer";
+import { at, field, isObject } from "#policy/json";
+import type { Json, JsonObject } from "#policy/json";
+import type { Review, UserInfo } from "#policy/review";
+import type { World } from "#policy/world";
+
+/**
+ * The `request` variable as the JSON of an AdmissionRequest (apiserver CreateAdmissionRequest): empty optional fields
+ * are absent, so that `has(request.namespace)` is false for cluster-scoped objects. Kept per review.
+ */
+export function requestOf(review: Review): JsonObject {
+  const known = requests.get(review);
+  if (known !== undefined) return known;
+  const made = makeRequest(review);
+  requests.set(review, made);
+  return made;
+}
+
+const requests = new WeakMap<Review, JsonObject>();
+
+function makeRequest(review: Review): JsonObject {
+  const kind = { ...review.kind };
+  const resource = { ...review.resource };
+  return {
+    uid: "",
+    kind,
+    resource,
+    ...filled("subResource", review.subResource),
+    requestKind: kind,
+    requestResource: resource,
+    ...filled("requestSubResource", review.subResource),
+    ...filled("name", review.name),
+    ...filled("namespace", review.namespace),
+    operation: review.operation,
+    userInfo: userOf(review.userInfo),
+    object: null,
+    oldObject: null,
+    dryRun: review.dryRun,
+    options: review.options,
+  };
+}
+
+const filled = (key: string, value: string): JsonObject => (value === "" ? {} : { [key]: value });
+
+function userOf(user: UserInfo | null): JsonObject {
+  if (user === null) return {};
+  return {
+    ...filled("username", user.username),
+    ...filled("uid", user.uid),
+    ...(user.groups.length === 0 ? {} : { groups: user.groups }),
+    ...(Object.keys(user.extra).length === 0 ? {} : { extra: user.extra }),
+  };
+}
+
+/** `authorizer` and `authorizer.requestResource`: they can be asked, but nobody here can answer. */
+export const authorizerVariables = {
+  authorizer: authorizerValue,
+  "authorizer.requestResource": resourceCheckValue,
+};
+
+/**
+ * The `namespaceObject` variable: the namespace of a namespaced object without managedFields and owners, null for
+ * cluster-scoped objects and for Namespaces themselves. What nobody knows of a namespace but its name is left out.
+ */
+export function namespaceObjectOf(review: Review, world: World): JsonObject | null {
+  const { group, kind } = review.kind;
+  if (review.namespace === "" || (group === "" && kind === "Namespace")) return null;
+  const found = world.namespace(review.namespace);
+  if (found === undefined) return { metadata: { name: review.namespace } };
+  const metadata = field(found, "metadata");
+  return { ...pick(found, ["spec", "status"]), metadata: pick(metadata, namespaceMetadata) };
+}
+
+const namespaceMetadata = [
+  "name",
+  "generateName",
+  "uid",
+  "resourceVersion",
+  "generation",
+  "creationTimestamp",
+  "deletionTimestamp",
+  "deletionGracePeriodSeconds",
+  "labels",
+  "annotations",
+  "finalizers",
+];
+
+function pick(value: Json | undefined, keys: readonly string[]): JsonObject {
+  if (!isObject(value)) return {};
+  const entries = keys.flatMap((key): readonly [string, Json][] => {
+    const found = at(value, [key]);
+    return found === undefined ? [] : [[key, found]];
+  });
+  return Object.fromEntries(entries);
+}
