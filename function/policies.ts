@@ -30,6 +30,8 @@ export type CompiledGuard = {
   readonly inlineProblems: readonly Problem[];
   /** Policies that were found and cannot be used: whatever they would have said must be assumed. */
   readonly problems: readonly Problem[];
+  /** Whether a verdict may depend on the labels of namespaces; only then are they worth fetching. */
+  readonly needsNamespaces: boolean;
   /** When exceptions end, in milliseconds since 1970: verdicts may change then. */
   readonly expiriesMs: readonly number[];
   /** Policies that may speak about a kind; empty for most kinds. */
@@ -182,6 +184,7 @@ function makeGuard(
     compilation,
     problems,
     inlineProblems: problems.length === 0 ? [] : problemsOf(guardrails.inline),
+    needsNamespaces: /namespaceSelector|namespaceObject/.test(JSON.stringify(documents)),
     expiriesMs: documents.map(expiryOf).filter((time) => !Number.isNaN(time)),
     candidates: rememberCandidates(compilation),
     annotationOf,

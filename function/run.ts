@@ -60,7 +60,7 @@ function judgeAll(
   sources: ReadonlyMap<string, Selector>,
 ): Response {
   const composite = compositeOf(request);
-  const lookups = makeLookups(request, engine, composite);
+  const lookups = makeLookups(request, engine, composite, guard);
   const { world } = lookups;
   const set = buildSet({ request, composite, guard, pins: guardrails.pin, world });
   const prepared = [...set.subjects, ...set.companions];
@@ -106,12 +106,18 @@ function compositeOf(request: Request): Composite {
 type Lookups = CompositionWorld & { readonly show: (prepared: readonly Composed[]) => void };
 
 /** The World of this request; until the set is shown, the composed resources are seen as they came. */
-function makeLookups(request: Request, engine: Engine, composite: Composite): Lookups {
+function makeLookups(
+  request: Request,
+  engine: Engine,
+  composite: Composite,
+  { needsNamespaces }: CompiledGuard,
+): Lookups {
   let prepared: readonly Composed[] = [];
   let seen: readonly JsonObject[] | undefined;
   const view = makeWorld({
     nowMs: engine.nowMs,
     composite,
+    needsNamespaces,
     composed: () => (seen ??= wholeSet(prepared, request, composite)),
     fetched: (name) =>
       request.required.get(name)?.map((slice) => readable(name, () => decodeStruct(slice))),

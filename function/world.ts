@@ -47,6 +47,8 @@ const lookupsMax = 50;
 export type WorldSpec = {
   readonly nowMs: number;
   readonly composite: Composite;
+  /** Whether some policy selects by namespace: else nobody is asked for one. */
+  readonly needsNamespaces: boolean;
   /** All composed resources as they would be applied. */
   readonly composed: () => readonly JsonObject[];
   /** Objects of a requirement of this name, undefined when the request has none. */
@@ -117,7 +119,7 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     return foundList([...composed, ...others]);
   };
   const namespace = (name: string): JsonObject | undefined => {
-    if (name === "") return undefined;
+    if (name === "" || !spec.needsNamespaces) return undefined;
     const answer = get({ apiVersion: "v1", resource: "namespaces", namespace: "", name });
     return answer.kind === "found" && isObject(answer.value) ? answer.value : undefined;
   };
