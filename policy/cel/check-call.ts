@@ -87,6 +87,12 @@ function checkOverloads(
   }
   if (result === undefined) {
     record(state, node, errorType);
+    const member = target !== undefined;
+    if (state.environment.options.unchecked) {
+      overloads.push(...found.overloads.filter((overload) => overload.member === member));
+      const { name } = found;
+      state.references.set(node.id, { kind: "function", name, qualified, overloads });
+    }
     return report(state, node.span.position, noOverload(state, found.name, types, target));
   }
   record(state, node, result);

@@ -49,7 +49,7 @@ export const typeAt = (state: CheckState, node: Expression): CelType =>
   state.types[node.id] ?? errorType;
 
 export function report(state: CheckState, position: number, message: string): void {
-  state.problems.push({ position, message });
+  if (!state.environment.options.unchecked) state.problems.push({ position, message });
 }
 
 export const undeclared = (state: CheckState, name: string): string =>

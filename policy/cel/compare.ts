@@ -22,6 +22,7 @@ import {
   CelMap,
   CelObject,
   Double,
+  doubleOf,
   Duration,
   isIntNumber,
   isList,
@@ -63,24 +64,34 @@ export function typeOf(value: CelResult): CelType {
 /** The name of a value's type, as error messages and `type(x)` have it. */
 export const typeNameOf = (value: CelResult): string => typeName(typeOf(value));
 
-/** A number for comparison with numbers of other types: bigint for ints and uints, number for doubles. */
+/** A number for comparison with numbers of other types: bigint or whole number for ints and uints, number for doubles. */
 function numeric(value: CelValue): number | bigint | undefined {
   if (typeof value === "number" || typeof value === "bigint") return value;
   if (value instanceof Double || value instanceof Uint) return value.value;
   return undefined;
 }
 
+/** Whether one of two numbers is a double: then both are compared as doubles, as cel-go does even where that loses digits. */
+const asDoubles = (a: CelValue, b: CelValue): boolean =>
+  doubleOf(a) !== undefined || doubleOf(b) !== undefined;
+
+function numbersEqual(a: CelValue, b: CelValue): boolean {
+  const x = numeric(a);
+  const y = numeric(b);
+  if (x === undefined || y === undefined) return false;
+  if (typeof x === typeof y) return x === y;
+  // oxlint-disable-next-line eqeqeq -- a number and a bigint of one value are equal only by `==`
+  return asDoubles(a, b) ? Number(x) === Number(y) : x == y;
+}
+
 /**
  * CEL equality: numbers by value whatever their types, lists and maps by content, NaN equal to nothing, and false (never
- * an error) for values of different types. JS compares numbers with bigints exactly, so mixed ones need no care.
+ * an error) for values of different types.
  */
 export function equals(a: CelValue, b: CelValue): boolean {
   if (a === b) return typeof a !== "number" || !Number.isNaN(a);
   if (typeof a !== typeof b || typeof a !== "object") {
-    const x = numeric(a);
-    const y = numeric(b);
-    // oxlint-disable-next-line eqeqeq -- a number and a bigint of one value are equal only by `==`
-    return x !== undefined && y !== undefined && x == y;
+    return numbersEqual(a, b);
   }
   if (a === null || b === null || typeof b !== "object") return false;
   if (isList(a)) return isList(b) && listsEqual(a, b);
@@ -104,12 +115,7 @@ function boxedEqual(a: CelValue, b: CelValue): boolean {
   if (a instanceof Uint8Array) {
     return b instanceof Uint8Array && a.length === b.length && a.every((byte, i) => byte === b[i]);
   }
-  const x = numeric(a);
-  if (x !== undefined) {
-    const y = numeric(b);
-    // oxlint-disable-next-line eqeqeq -- as above
-    return y !== undefined && x == y;
-  }
+  if (numeric(a) !== undefined) return numbersEqual(a, b);
   if (a instanceof Timestamp) return b instanceof Timestamp && a.nanos === b.nanos;
   if (a instanceof Duration) return b instanceof Duration && a.nanos === b.nanos;
   if (a instanceof TypeValue) return b instanceof TypeValue && a.name === b.name;
@@ -142,7 +148,9 @@ function keyedMapsEqual(a: CelMap, b: CelValue): boolean {
 export function compare(a: CelValue, b: CelValue): number | undefined {
   const x = numeric(a);
   const y = numeric(b);
-  if (x !== undefined && y !== undefined) return compareNumbers(x, y);
+  if (x !== undefined && y !== undefined) {
+    return asDoubles(a, b) ? compareNumbers(Number(x), Number(y)) : compareNumbers(x, y);
+  }
   if (typeof a === "string" && typeof b === "string") return compareStrings(a, b);
   if (typeof a === "boolean" && typeof b === "boolean") return Number(a) - Number(b);
   if (a instanceof Timestamp && b instanceof Timestamp) return compareNumbers(a.nanos, b.nanos);

@@ -80,9 +80,11 @@ const rows: readonly (readonly [source: string, want: unknown, reason: string])[
   ["type(1) == int && type(dyn('a')) == string", true, "types are values"],
 ];
 
-test.for(rows)("%s", ([source, want, reason]) => {
-  expect(evaluate(source), reason).toEqual(want);
-});
+for (const [source, want, reason] of rows) {
+  test(`${source} (${reason})`, () => {
+    expect(evaluate(source)).toEqual(want);
+  });
+}
 
 test("explain records each sub-expression", () => {
   const compiled = compileExpression("object.spec.replicas > 2 && true", environment);

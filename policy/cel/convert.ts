@@ -79,7 +79,8 @@ function keyedMapToJson(map: CelMap, depth: number): Json | CelError {
   return out;
 }
 
-const keyText = (key: MapKey): string => String(key instanceof Uint ? key.value : key);
+const keyText = (key: MapKey): string =>
+  String(key instanceof Uint || key instanceof Double ? key.value : key);
 
 /** Sets an own property whatever its name: plain assignment of `__proto__` would change the prototype. */
 export function setOwn<T>(object: Record<string, T>, key: string, value: T): void {

@@ -10,6 +10,17 @@ export type EnvironmentOptions = {
   readonly crossTypeNumericComparisons?: boolean;
   /** `a.?b`, `a[?b]`, `{?k: v}`, `[?e]` parse (the default). */
   readonly optionalSyntax?: boolean;
+  /** Fields may be written in backticks: a.`b-c` (neither Kubernetes nor Kyverno: false, the default). */
+  readonly quotedIdentifiers?: boolean;
+  /** `has(x.f)`, `x.?f` and `x[?k]` of values that can have no fields are errors (neither of them: false, the default). */
+  readonly errorOnBadPresenceTest?: boolean;
+  /**
+   * Map literals with repeated keys, or with keys that are null or doubles, are errors, as the language definition has it.
+   * cel-go lets the last of repeated keys win (false, the default).
+   */
+  readonly strictMapLiterals?: boolean;
+  /** Names and overloads are looked up when run, as cel-go does with what was only parsed. For conformance tests. */
+  readonly unchecked?: boolean;
   /** A namespace that names are looked up in first, e.g. `a.b`; '' by default. */
   readonly container?: string;
   /** Literals of regular expressions, durations and timestamps are checked when compiling (the default). */
@@ -64,6 +75,10 @@ export function makeEnvironment(spec: EnvironmentSpec): Environment {
       homogeneousAggregates: false,
       crossTypeNumericComparisons: true,
       optionalSyntax: true,
+      quotedIdentifiers: false,
+      errorOnBadPresenceTest: false,
+      strictMapLiterals: false,
+      unchecked: false,
       container: "",
       checkLiterals: true,
       ...spec.options,

@@ -5,7 +5,8 @@ import { keyText } from "./operators.ts";
 import {
   CelError,
   CelMap,
-  doubleOf,
+  isInt,
+  isMapKey,
   isPlainMap,
   mapKeyName,
   Uint,
@@ -14,48 +15,46 @@ import {
   type MapKey,
 } from "./values.ts";
 
-/** Whether a value may be a key of a map literal: not null, doubles, lists and the like. */
-const isKey = (value: CelValue): value is MapKey =>
-  typeof value === "string" ||
-  typeof value === "boolean" ||
-  typeof value === "bigint" ||
-  value instanceof Uint ||
-  (typeof value === "number" && doubleOf(value) === undefined);
+/** Whether a value may be a key of a map by the language definition: not null, doubles, lists and the like. */
+const isStrictKey = (value: CelValue): boolean =>
+  typeof value === "string" || typeof value === "boolean" || value instanceof Uint || isInt(value);
 
 type Entries = readonly (readonly [CelValue, CelValue])[];
 
-/** A map of some entries: a plain object when all keys are strings. Repeated keys are an error with the words given. */
-export function makeMap(entries: Entries, words = "Failed with repeated key"): CelResult {
-  return entries.every(([key]) => typeof key === "string")
-    ? makePlainMap(entries, words)
-    : makeKeyedMap(entries, words);
-}
-
-function makePlainMap(entries: Entries, words: string): CelResult {
-  const object: Record<string, CelValue> = {};
-  for (const [key, value] of entries) {
-    if (typeof key !== "string") continue;
-    if (Object.hasOwn(object, key)) return repeated(key, words);
-    setOwn(object, key, value);
-  }
-  return object;
-}
-
-function makeKeyedMap(entries: Entries, words: string): CelResult {
+/** A map of some entries: a plain object when all keys are strings. The last of repeated keys wins. */
+export function makeMap(entries: Entries): CelResult {
+  if (entries.every(([key]) => typeof key === "string")) return makePlainMap(entries);
   const known = new Map<string, readonly [MapKey, CelValue]>();
   for (const [key, value] of entries) {
-    const name = isKey(key) ? mapKeyName(key) : undefined;
-    if (name === undefined || !isKey(key)) {
-      return new CelError(`unsupported key type: ${typeNameOf(key)}`);
-    }
-    if (known.has(name)) return repeated(key, words);
+    const name = mapKeyName(key);
+    if (name === undefined || !isMapKey(key)) return unsupportedKey(key);
     known.set(name, [key, value]);
   }
   return new CelMap(known);
 }
 
-const repeated = (key: CelValue, words: string): CelError =>
-  new CelError(`${words}: ${keyText(key)}`);
+function makePlainMap(entries: Entries): CelResult {
+  const object: Record<string, CelValue> = {};
+  for (const [key, value] of entries) {
+    if (typeof key === "string") setOwn(object, key, value);
+  }
+  return object;
+}
+
+const unsupportedKey = (key: CelValue): CelError =>
+  new CelError(`unsupported key type: ${typeNameOf(key)}`);
+
+/** The same, but repeated keys and keys of other types than bool, int, uint and string are errors. */
+export function makeStrictMap(entries: Entries, words = "Failed with repeated key"): CelResult {
+  const seen = new Set<string>();
+  for (const [key] of entries) {
+    const name = isStrictKey(key) ? mapKeyName(key) : undefined;
+    if (name === undefined) return unsupportedKey(key);
+    if (seen.has(name)) return new CelError(`${words}: ${keyText(key)}`);
+    seen.add(name);
+  }
+  return makeMap(entries);
+}
 
 /** Keys and values of a map, in the order of insertion (JS puts whole-number keys of plain objects first). */
 export function entriesOf(value: CelResult): readonly (readonly [MapKey, CelValue])[] | undefined {

@@ -13,6 +13,7 @@ import {
   parseArguments,
   peek,
   take,
+  takeFieldName,
   takeOptionalMark,
   takeSymbol,
   type ParseState,
@@ -113,7 +114,7 @@ function parseMessage(state: ParseState, dot: string, start: number): Expression
   const fields: StructLiteral["fields"][number][] = [];
   while (takeSymbol(state, "}") === undefined) {
     const optional = takeOptionalMark(state);
-    const name = take(state);
+    const name = takeFieldName(state);
     if (name.kind !== "ident" && name.kind !== "quotedIdent") {
       fail(name.start, mismatch(name, "{'}', ',', IDENTIFIER}"));
     }

@@ -80,6 +80,15 @@ export function takeOptionalMark(state: ParseState): boolean {
   return true;
 }
 
+/** The next token, which should be a field's name; in backticks where the environment has that. */
+export function takeFieldName(state: ParseState): Token {
+  const name = take(state);
+  if (name.kind === "quotedIdent" && !state.environment.options.quotedIdentifiers) {
+    fail(name.start, "unsupported syntax: '`'");
+  }
+  return name;
+}
+
 /** The arguments of a call, from behind its `(` to behind its `)`. */
 export function parseArguments(state: ParseState): readonly Expression[] {
   const args: Expression[] = [];

@@ -16,6 +16,7 @@ import {
   peek,
   SyntaxFailure,
   take,
+  takeFieldName,
   takeOptionalMark,
   takeSymbol,
   type ParseState,
@@ -219,7 +220,7 @@ function parseSelection(
   dot: Token,
 ): Expression {
   const optional = takeOptionalMark(state);
-  const name = take(state);
+  const name = takeFieldName(state);
   if (name.kind !== "ident" && name.kind !== "quotedIdent") {
     return fail(name.start, mismatch(name, "IDENTIFIER"));
   }

@@ -30,7 +30,10 @@ type FunctionReference = Extract<Reference, { kind: "function" }>;
 export function planCall(state: PlanState, node: Call): Planned {
   if (node.name === "_?._") return planOptionalSelection(state, node);
   const reference = referenceOf(state, node);
-  if (reference?.kind !== "function") throw new Error(`the checker let ${node.name} pass`);
+  if (reference?.kind !== "function") {
+    if (!state.environment.options.unchecked) throw new Error(`the checker let ${node.name} pass`);
+    return planned(() => new CelError(`no such overload: ${node.name}`), 1);
+  }
   const nodes =
     node.target === undefined || reference.qualified ? node.args : [node.target, ...node.args];
   if (reference.name === "_&&_" && !state.explaining) return planAnd(plans(state, chain(node)));
@@ -113,7 +116,8 @@ function planOptionalSelection(state: PlanState, node: Call): Planned {
   }
   const { evaluate, steps } = state.plan(state, operand);
   const key = field.value;
-  return planned((frame) => selectOptional(evaluate(frame), key), steps + 1);
+  const strict = state.environment.options.errorOnBadPresenceTest;
+  return planned((frame) => selectOptional(evaluate(frame), key, strict), steps + 1);
 }
 
 /**

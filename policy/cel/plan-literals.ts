@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Expression, ListLiteral, MapLiteral, StructLiteral } from "./ast.ts";
 import { typeNameOf } from "./compare.ts";
-import { makeMap } from "./maps.ts";
+import { makeMap, makeStrictMap } from "./maps.ts";
 import { evaluateAlone } from "./plan-call.ts";
 import {
   constantOf,
@@ -64,6 +64,7 @@ export function planMap(state: PlanState, node: MapLiteral): Planned {
     key: state.plan(state, entry.key),
     ...planPart(state, entry),
   }));
+  const make = state.environment.options.strictMapLiterals ? makeStrictMap : makeMap;
   const evaluate: Evaluate = (frame) => {
     const found: (readonly [CelValue, CelValue])[] = [];
     for (const entry of entries) {
@@ -75,7 +76,7 @@ export function planMap(state: PlanState, node: MapLiteral): Planned {
       if (value instanceof CelError) return value;
       if (value !== undefined) found.push([key, value]);
     }
-    return makeMap(found);
+    return make(found);
   };
   return whole(
     state,
@@ -87,7 +88,11 @@ export function planMap(state: PlanState, node: MapLiteral): Planned {
 export function planStruct(state: PlanState, node: StructLiteral): Planned {
   const reference = referenceOf(state, node);
   const make = reference?.kind === "struct" ? reference.type.make : undefined;
-  if (make === undefined) throw new Error(`the checker let ${node.typeName} pass`);
+  if (make === undefined) {
+    if (!state.environment.options.unchecked)
+      throw new Error(`the checker let ${node.typeName} pass`);
+    return planned(() => new CelError(`unknown type: ${node.typeName}`), 1);
+  }
   const fields = node.fields.map((field) => ({ name: field.name, ...planPart(state, field) }));
   const evaluate: Evaluate = (frame) => {
     const values = new Map<string, CelValue>();

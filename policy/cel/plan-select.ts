@@ -9,11 +9,12 @@ export function planSelection(state: PlanState, node: Select): Planned {
   const { evaluate, steps } = state.plan(state, node.operand);
   const key = node.field;
   const plain = isPlainKey(key);
+  const strict = state.environment.options.errorOnBadPresenceTest;
   if (node.test) {
     return planned((frame) => {
       const value = evaluate(frame);
       if (plain && isJsonObject(value) && value[key] !== undefined) return true;
-      return hasField(value, key);
+      return hasField(value, key, strict);
     }, steps + 1);
   }
   return planned((frame) => {
@@ -22,7 +23,7 @@ export function planSelection(state: PlanState, node: Select): Planned {
       const found = value[key];
       if (found !== undefined) return found;
     }
-    return select(value, key, false);
+    return select(value, key, strict);
   }, steps + 1);
 }
 

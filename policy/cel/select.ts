@@ -2,7 +2,6 @@
 import { typeNameOf } from "./compare.ts";
 import { noSuchKey } from "./operators.ts";
 import {
-  Boxed,
   CelError,
   CelMap,
   CelObject,
@@ -11,6 +10,7 @@ import {
   Optional,
   optionalNone,
   type CelResult,
+  type CelValue,
 } from "./values.ts";
 
 /**
@@ -35,37 +35,39 @@ function fieldOf(value: CelResult, key: string): CelResult | undefined {
   return undefined;
 }
 
-/** `value.key` for any value: what the fast path of {@link select} left. */
-function selectSlow(value: CelResult, key: string): CelResult {
-  if (value instanceof CelError) return value;
-  if (value instanceof Optional) return selectOptional(value, key);
-  return fieldOf(value, key) ?? noSuchKey(key);
-}
+/** Whether a value is of a type whose values have fields or keys. */
+const canHaveFields = (value: CelValue): boolean =>
+  isPlainMap(value) || value instanceof CelMap || (value instanceof CelObject && value.hasFields);
 
-/** `value.key`, on an optional an optional; `plain` is {@link isPlainKey} of the key. */
-export function select(value: CelResult, key: string, plain: boolean): CelResult {
-  if (plain && typeof value === "object" && value !== null && !(value instanceof Boxed)) {
-    const found = Object.hasOwn(value, key) ? fieldOf(value, key) : undefined;
-    if (found !== undefined) return found;
-  }
-  return selectSlow(value, key);
+/** `value.key`, on an optional an optional. `strict`: see `errorOnBadPresenceTest` of the environment. */
+export function select(value: CelResult, key: string, strict: boolean): CelResult {
+  if (value instanceof CelError) return value;
+  if (value instanceof Optional) return selectOptional(value, key, strict);
+  const found = fieldOf(value, key);
+  return found === undefined ? noSuchKey(key) : found;
 }
 
 /** `value.?key`: none where there is no such field. */
-export function selectOptional(value: CelResult, key: string): CelResult {
+export function selectOptional(value: CelResult, key: string, strict: boolean): CelResult {
   if (value instanceof CelError) return value;
   const inner = value instanceof Optional ? value.value : value;
   if (inner === undefined) return optionalNone;
+  if (inner instanceof CelObject && !inner.hasField(key)) return optionalNone;
   const found = fieldOf(inner, key);
   if (found instanceof CelError) return found;
-  return found === undefined ? optionalNone : new Optional(found);
+  if (found !== undefined) return new Optional(found);
+  return strict && !canHaveFields(inner) ? noSuchKey(key) : optionalNone;
 }
 
 /** `has(value.key)`; false for values without fields, and for none. */
-export function hasField(value: CelResult, key: string): boolean | CelError {
+export function hasField(value: CelResult, key: string, strict: boolean): boolean | CelError {
   if (value instanceof CelError) return value;
   const inner = value instanceof Optional ? value.value : value;
   if (inner === undefined) return false;
+  if (inner instanceof CelObject) return inner.hasField(key);
   const found = fieldOf(inner, key);
-  return found instanceof CelError ? found : found !== undefined;
+  if (found instanceof CelError) return found;
+  return found === undefined && strict && !canHaveFields(inner)
+    ? noSuchKey(key)
+    : found !== undefined;
 }

@@ -100,6 +100,7 @@ function bindParameter(
   type: CelType,
   name: string,
 ): "yes" | "no" | "unbound" {
+  if (type.kind === "parameter" && type.name === name) return "yes";
   const known = substitution.known.get(name);
   if (known !== undefined) {
     if (sameType(type, known)) return "yes";

@@ -110,7 +110,10 @@ export class Optional extends Boxed {
 
 export const optionalNone = new Optional(undefined);
 
-export type MapKey = boolean | number | bigint | string | Uint;
+export type MapKey = null | boolean | number | bigint | string | Uint | Double;
+
+export const isMapKey = (value: CelValue): value is MapKey =>
+  value === null || typeof value !== "object" || value instanceof Uint || value instanceof Double;
 
 /** A map with keys other than strings. Numeric keys that are equal are one key, whatever their type. */
 export class CelMap extends Boxed {
@@ -141,6 +144,10 @@ export abstract class CelObject extends Boxed {
   /** The field's value; undefined when there is no such field, which `has()` reports as false. */
   getField(_name: string): CelResult | undefined {
     return undefined;
+  }
+  /** What `has()` says of a field; fields that have a default when unset override it. */
+  hasField(name: string): boolean {
+    return this.getField(name) !== undefined;
   }
   /** Whether the type has selectable fields at all. */
   get hasFields(): boolean {
@@ -230,6 +237,7 @@ export const isPlainMap = (value: CelResult | undefined): value is PlainMap =>
 export function mapKeyName(key: CelValue): string | undefined {
   if (typeof key === "string") return `s${key}`;
   if (typeof key === "boolean") return key ? "true" : "false";
+  if (key === null) return "null";
   if (typeof key === "bigint") return `n${key}`;
   if (key instanceof Uint) return `n${key.value}`;
   const number = key instanceof Double ? key.value : key;
