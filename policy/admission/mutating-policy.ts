@@ -11,7 +11,7 @@ import {
 import type { ExpressionError, NamedProgram, Variables } from "#policy/admission/expressions";
 import { compileMutations, mutateOnce } from "#policy/admission/mutations";
 import type { Mutator } from "#policy/admission/mutations";
-import { authorizerVariables, namespaceObjectOf, requestOf } from "#policy/admission/request";
+import { authorizerVariables, admittedNamespaceOf, requestOf } from "#policy/admission/request";
 import { conversionNeeded } from "#policy/admission/validating-evaluation";
 import { makeBudget, matchConditionStepsMax } from "#policy/cel/budget";
 import type { Activation } from "#policy/cel/compile";
@@ -158,7 +158,7 @@ function mutateBound(
     return { object, results: [conditionError(parts, binding, matched.errors)] };
   const results: RuleResult[] = [];
   const budget = makeBudget();
-  const namespaceObject = namespaceObjectOf(review, world);
+  const namespaceObject = admittedNamespaceOf(review, world);
   for (const mutator of parts.mutators) {
     const activation: Activation = {
       ...base,

@@ -61,15 +61,25 @@ export const authorizerVariables = {
 
 /**
  * The `namespaceObject` variable: the namespace of a namespaced object without managedFields and owners, null for
- * cluster-scoped objects and for Namespaces themselves. What nobody knows of a namespace but its name is left out.
+ * cluster-scoped objects, for Namespaces themselves, and where the World does not know the namespace.
  */
 export function namespaceObjectOf(review: Review, world: World): JsonObject | null {
   const { group, kind } = review.kind;
   if (review.namespace === "" || (group === "" && kind === "Namespace")) return null;
   const found = world.namespace(review.namespace);
-  if (found === undefined) return { metadata: { name: review.namespace } };
+  if (found === undefined) return null;
   const metadata = field(found, "metadata");
   return { ...pick(found, ["spec", "status"]), metadata: pick(metadata, namespaceMetadata) };
+}
+
+/**
+ * The same for an admission policy: the API server knows every namespace, so one that the World does not know is at
+ * least there under its name, as in Kyverno's evaluation of these policies.
+ */
+export function admittedNamespaceOf(review: Review, world: World): JsonObject | null {
+  const known = namespaceObjectOf(review, world);
+  if (known !== null || review.namespace === "" || review.kind.kind === "Namespace") return known;
+  return { metadata: { name: review.namespace } };
 }
 
 const namespaceMetadata = [

@@ -2,7 +2,7 @@
 import type { Binding } from "#policy/admission/bindings";
 import { matchConditions, textOf, unsupportedReason } from "#policy/admission/expressions";
 import type { ExpressionError, NamedProgram, Variables } from "#policy/admission/expressions";
-import { authorizerVariables, namespaceObjectOf, requestOf } from "#policy/admission/request";
+import { authorizerVariables, admittedNamespaceOf, requestOf } from "#policy/admission/request";
 import { makeBudget, matchConditionStepsMax } from "#policy/cel/budget";
 import type { Budget } from "#policy/cel/budget";
 import type { Activation, Program } from "#policy/cel/compile";
@@ -133,7 +133,7 @@ function judge(
   const budget = makeBudget();
   const activation: Activation = {
     ...base,
-    namespaceObject: namespaceObjectOf(review, world),
+    namespaceObject: admittedNamespaceOf(review, world),
     variables: parts.variables.bind(() => activation, budget),
   };
   for (const validation of parts.validations) {
