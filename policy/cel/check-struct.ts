@@ -17,15 +17,14 @@ export function checkStruct(state: CheckState, node: StructLiteral): void {
         ? undeclared(state, node.typeName)
         : `'${node.typeName}' is not a ${other.kind === "constant" ? "message type" : "type"}`;
     record(state, node, errorType);
-    report(state, position, message);
-  } else {
-    record(state, node, objectOf(type.name));
-    state.references.set(node.id, { kind: "struct", type });
-    if (type.make === undefined) report(state, position, `'${type.name}' is not a message type`);
+    return report(state, position, message);
   }
+  record(state, node, objectOf(type.name));
+  state.references.set(node.id, { kind: "struct", type });
+  if (type.make === undefined) report(state, position, `'${type.name}' is not a message type`);
   for (const entry of node.fields) {
     state.check(state, entry.value);
-    if (type !== undefined) checkField(state, entry, type);
+    checkField(state, entry, type);
   }
 }
 

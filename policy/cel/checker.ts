@@ -14,6 +14,7 @@ import {
   type CheckState,
   type Reference,
 } from "./check-state.ts";
+import { validate } from "./check-aggregates.ts";
 import { typeOf } from "./compare.ts";
 import type { Environment } from "./environment.ts";
 import type { SyntaxProblem } from "./lexer.ts";
@@ -51,11 +52,13 @@ export function check(expression: Expression, environment: Environment): Checked
     check: checkNode,
   };
   checkNode(state, expression);
-  return {
+  const checked = {
     types: state.types.map((type) => substitute(state.substitution.known, type, true)),
     references: state.references,
     problems: state.problems.slice(0, problemsMax),
   };
+  if (checked.problems.length > 0 || environment.options.unchecked) return checked;
+  return { ...checked, problems: validate(expression, checked, environment).slice(0, problemsMax) };
 }
 
 function checkNode(state: CheckState, node: Expression): void {
@@ -112,7 +115,7 @@ function checkSelect(state: CheckState, node: Select): void {
 function checkList(state: CheckState, node: ListLiteral): void {
   let joined: CelType | undefined;
   for (const element of node.elements) {
-    joined = join(state, element.value, joined, elementType(state, element));
+    joined = join(state, joined, elementType(state, element));
   }
   record(state, node, listOf(joined ?? fresh(state)));
 }
@@ -122,8 +125,8 @@ function checkMap(state: CheckState, node: MapLiteral): void {
   let values: CelType | undefined;
   for (const entry of node.entries) {
     checkNode(state, entry.key);
-    keys = join(state, entry.key, keys, typeAt(state, entry.key));
-    values = join(state, entry.value, values, elementType(state, entry));
+    keys = join(state, keys, typeAt(state, entry.key));
+    values = join(state, values, elementType(state, entry));
   }
   record(state, node, mapOf(keys ?? fresh(state), values ?? fresh(state)));
 }
@@ -149,19 +152,8 @@ function elementType(
   return type;
 }
 
-/** The type that fits both; an error, or `dyn`, when no type does. */
-function join(
-  state: CheckState,
-  node: Expression,
-  before: CelType | undefined,
-  type: CelType,
-): CelType {
+/** The type that fits both, `dyn` when no type does. Whether types may be mixed is checked when all are known. */
+function join(state: CheckState, before: CelType | undefined, type: CelType): CelType {
   if (before === undefined) return type;
-  if (assignable(state.substitution, before, type)) return mostGeneral(before, type);
-  if (!state.environment.options.homogeneousAggregates) return dynType;
-  const { known } = state.substitution;
-  const wanted = formatType(substitute(known, before, true));
-  const found = formatType(substitute(known, type, true));
-  report(state, node.span.position, `expected type '${wanted}' but found '${found}'`);
-  return errorType;
+  return assignable(state.substitution, before, type) ? mostGeneral(before, type) : dynType;
 }

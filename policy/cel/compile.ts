@@ -128,7 +128,9 @@ function run(
 const absent = (name: string): CelError => new CelError(`no such attribute(s): ${name}`);
 
 function toIssues(source: string, problems: readonly SyntaxProblem[]): readonly CelIssue[] {
-  return problems.map(({ position, message }) => ({ ...locate(source, position), message }));
+  return problems
+    .toSorted((a, b) => a.position - b.position)
+    .map(({ position, message }) => ({ ...locate(source, position), message }));
 }
 
 function locate(source: string, position: number): { line: number; column: number } {

@@ -45,6 +45,8 @@ export type Overload = {
   call(...args: readonly CelResult[]): CelResult;
   /** The function gets errors as arguments too and decides itself. */
   readonly nonStrict?: boolean;
+  /** At run time arguments of any type are passed on; the function checks them itself. */
+  readonly unguarded?: boolean;
   /**
    * Name of an activation entry that is passed before the arguments, e.g. the World's clock. Expressions cannot see it
    * unless it is declared as a variable too. An absent entry makes the call an `unsupported` error.
@@ -57,6 +59,14 @@ export type Overload = {
    * `duration('x')` or `matches('(')`. Undefined: fine. Position is that of the first argument after a receiver.
    */
   checkLiterals?(...args: readonly (CelValue | undefined)[]): string | undefined;
+  /**
+   * Called at compile time when the types of all nodes are known; gives what the reference refuses in the call and where,
+   * such as a format string whose clauses do not fit the arguments.
+   */
+  checkCall?(
+    call: Call,
+    typeOf: (node: Expression) => CelType,
+  ): { readonly message: string; readonly at: Expression } | undefined;
 };
 
 /** What a macro may build its expansion with; every node gets the span of the macro call unless it is copied. */

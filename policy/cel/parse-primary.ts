@@ -5,6 +5,7 @@ import { parseIntLiteral, parseUintLiteral } from "./literals.ts";
 import {
   endOfLast,
   expectSymbol,
+  extraneous,
   fail,
   isSymbol,
   makeCall,
@@ -27,8 +28,28 @@ const reserved = new Set(
   ),
 );
 
-const startOfExpression =
-  "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+/** What ANTLR lists where an expression should start; in lists and maps their end and `?` can stand there too. */
+const literalStarts =
+  "'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}";
+const startOfExpression = `{'[', '{', '(', '.', '-', '!', ${literalStarts}`;
+const startOfElement = `{'[', ']', '{', '(', '.', ',', '-', '!', '?', ${literalStarts}`;
+const startOfEntry = `{'[', '{', '}', '(', '.', ',', '-', '!', '?', ${literalStarts}`;
+
+/** Whether an expression can start with a token: then ANTLR takes the one before for superfluous. */
+const startsExpression = (token: Token): boolean =>
+  token.kind === "symbol"
+    ? ["[", "{", "(", ".", "-", "!", "true", "false", "null"].includes(token.text)
+    : token.kind !== "end" && token.kind !== "quotedIdent";
+
+const misplaced = (state: ParseState, token: Token, expected: string): string =>
+  startsExpression(peek(state, 1)) ? extraneous(token, expected) : mismatch(token, expected);
+
+/** Fails when a list or map neither ends nor goes on with an expression right behind its opening bracket. */
+function checkFirst(state: ParseState, expected: string): void {
+  const token = peek(state);
+  const allowed = startsExpression(token) || ["]", "}", ",", "?"].includes(token.text);
+  if (!allowed) fail(token.start, misplaced(state, token, expected));
+}
 
 /** A literal, name, call, list, map, message or expression in brackets. */
 export function parsePrimary(state: ParseState): Expression {
@@ -52,11 +73,12 @@ function spanFrom(state: ParseState, position: number, start: number): Span {
 function parseLiteral(state: ParseState): Expression {
   const first = peek(state);
   const negative = takeSymbol(state, "-") !== undefined;
-  const token = take(state);
+  const token = peek(state);
   const value = literalValue(token, negative);
   if (value === undefined) {
-    return fail(token.start, mismatch(token, startOfExpression));
+    return fail(token.start, misplaced(state, token, startOfExpression));
   }
+  take(state);
   return makeLiteral(state, value, spanFrom(state, first.start, first.start));
 }
 
@@ -116,7 +138,7 @@ function parseMessage(state: ParseState, dot: string, start: number): Expression
     const optional = takeOptionalMark(state);
     const name = takeFieldName(state);
     if (name.kind !== "ident" && name.kind !== "quotedIdent") {
-      fail(name.start, mismatch(name, "{'}', ',', IDENTIFIER}"));
+      fail(name.start, mismatch(name, "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}"));
     }
     const colon = expectSymbol(state, ":");
     const value = state.expression(state);
@@ -132,6 +154,7 @@ function parseMessage(state: ParseState, dot: string, start: number): Expression
 
 function parseList(state: ParseState): Expression {
   const open = take(state);
+  checkFirst(state, startOfElement);
   const elements: ListLiteral["elements"][number][] = [];
   while (takeSymbol(state, "]") === undefined) {
     const optional = takeOptionalMark(state);
@@ -146,6 +169,7 @@ function parseList(state: ParseState): Expression {
 
 function parseMap(state: ParseState): Expression {
   const open = take(state);
+  checkFirst(state, startOfEntry);
   const entries: MapLiteral["entries"][number][] = [];
   while (takeSymbol(state, "}") === undefined) {
     const optional = takeOptionalMark(state);

@@ -62,6 +62,9 @@ export function expectSymbol(state: ParseState, text: string): Token {
 export const mismatch = (token: Token, expected: string): string =>
   `Syntax error: mismatched input '${token.text}' expecting ${expected}`;
 
+export const extraneous = (token: Token, expected: string): string =>
+  `Syntax error: extraneous input '${token.text}' expecting ${expected}`;
+
 /** Where the last token taken ends. */
 export const endOfLast = (state: ParseState): number => state.tokens[state.index - 1]?.end ?? 0;
 

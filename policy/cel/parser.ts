@@ -7,6 +7,7 @@ import {
   descend,
   endOfLast,
   expectSymbol,
+  extraneous,
   fail,
   isSymbol,
   makeCall,
@@ -52,7 +53,8 @@ export function parse(source: string, environment: Environment): Parsed {
     const expression = parseExpression(state);
     const last = peek(state);
     if (last.kind !== "end") {
-      fail(last.start, `Syntax error: extraneous input '${last.text}' expecting <EOF>`);
+      const alone = peek(state, 1).kind === "end";
+      fail(last.start, alone ? extraneous(last, "<EOF>") : mismatch(last, "<EOF>"));
     }
     return { ok: true, expression, nodes: state.nextId };
   } catch (error) {

@@ -24,7 +24,10 @@ import {
 type FunctionReference = Extract<Reference, { kind: "function" }>;
 type Matcher = (value: CelResult) => boolean;
 
-/** Whether a value may be an argument of a type: by kind and name, not by what lists and maps are of, as in cel-go. */
+/**
+ * Whether a value may be an argument of a type: by kind and name, and for lists and maps by their first element, as in
+ * cel-go; empty ones may be of anything.
+ */
 function matcherOf(type: CelType): Matcher {
   switch (type.kind) {
     case "dyn":
@@ -50,9 +53,9 @@ function matcherOf(type: CelType): Matcher {
     case "duration":
       return (value) => value instanceof Duration;
     case "list":
-      return isList;
+      return listMatcher(type.element);
     case "map":
-      return (value) => isPlainMap(value) || value instanceof CelMap;
+      return mapMatcher(type.key, type.value);
     case "type":
       return (value) => value instanceof TypeValue;
     case "opaque":
@@ -61,6 +64,34 @@ function matcherOf(type: CelType): Matcher {
     default:
       return type satisfies never;
   }
+}
+
+const isNoError: Matcher = (value) => !(value instanceof CelError);
+
+const isAny = (type: CelType): boolean => type.kind === "dyn" || type.kind === "parameter";
+
+function listMatcher(element: CelType): Matcher {
+  if (isAny(element)) return isList;
+  const suitsElement = matcherOf(element);
+  return (value) => isList(value) && (value[0] === undefined || suitsElement(value[0]));
+}
+
+function mapMatcher(key: CelType, item: CelType): Matcher {
+  const isMap: Matcher = (value) => isPlainMap(value) || value instanceof CelMap;
+  if (isAny(key) && isAny(item)) return isMap;
+  const [suitsKey, suitsItem] = [matcherOf(key), matcherOf(item)];
+  return (value) => {
+    if (!isMap(value)) return false;
+    for (const [firstKey, firstItem] of entriesOf(value)) {
+      return suitsKey(firstKey) && suitsItem(firstItem);
+    }
+    return true;
+  };
+}
+
+function entriesOf(value: CelResult): Iterable<readonly [CelResult, CelResult]> {
+  if (value instanceof CelMap) return value.entries();
+  return isPlainMap(value) ? Object.entries(value) : [];
 }
 
 function matcherOfNamed(name: string): Matcher {
@@ -76,7 +107,7 @@ type Candidate = { readonly overload: Overload; readonly matchers: readonly Matc
 export function planDispatch(reference: FunctionReference, args: readonly Planned[]): Planned {
   const candidates = reference.overloads.map((overload) => ({
     overload,
-    matchers: overload.arguments.map(matcherOf),
+    matchers: overload.arguments.map(overload.unguarded === true ? () => isNoError : matcherOf),
   }));
   const steps = args.reduce((sum, argument) => sum + argument.steps, 1);
   const evaluates = args.map((argument) => argument.evaluate);
