@@ -6,7 +6,7 @@ import { CelError, CelObject, type CelResult, type CelValue } from "#policy/cel/
 /** The parts of an overload that few need. */
 export type OverloadExtras = Pick<
   Partial<Overload>,
-  "cost" | "checkLiterals" | "implicit" | "nonStrict"
+  "cost" | "checkLiterals" | "checkCall" | "implicit" | "nonStrict" | "unguarded"
 >;
 
 /**

@@ -70,7 +70,10 @@ export const extendedListsLibrary: Library = {
     ),
     declare(
       "flatten",
-      memberOverload("list_flatten", [listOf(listOf(t))], listOf(t), flatten, { cost: flatCost }),
+      memberOverload("list_flatten", [listOf(listOf(t))], listOf(t), flatten, {
+        cost: flatCost,
+        unguarded: true,
+      }),
       memberOverload("list_flatten_int", [listOf(dynType), intType], listOf(dynType), flatten, {
         cost: flatCost,
       }),
@@ -122,8 +125,8 @@ function sortOverloads(): readonly Overload[] {
       `list_${typeName(type)}_sort`,
       [listOf(type)],
       listOf(type),
-      (list: List) => sortByKeys(list, list),
-      { cost: sortCost },
+      (list: CelValue) => sortByKeys(list, list),
+      { cost: sortCost, unguarded: true },
     ),
   );
 }
@@ -135,7 +138,7 @@ function sortByOverloads(): readonly Overload[] {
       [listOf(t), listOf(type)],
       listOf(t),
       sortByKeys,
-      { cost: sortCost },
+      { cost: sortCost, unguarded: true },
     ),
   );
 }
@@ -150,7 +153,8 @@ function slice(list: List, start: Int, end: Int): CelResult {
   return list.slice(Number(start), Number(end));
 }
 
-function flatten(list: List, depth: Int = 1): CelResult {
+function flatten(list: CelValue, depth: Int = 1): CelResult {
+  if (!isList(list)) return new CelError(`no such overload: ${typeNameOf(list)}.flatten()`);
   if (depth < 0) return new CelError("level must be non-negative");
   const flat: CelValue[] = [];
   const levels = Number(depth);
@@ -181,7 +185,9 @@ function range(size: Int): CelResult {
 }
 
 /** `list` in the order of `keys`; equal keys keep their order. */
-function sortByKeys(list: List, keys: List): CelResult {
+function sortByKeys(list: CelValue, keys: CelValue): CelResult {
+  if (!isList(list) || !isList(keys))
+    return new CelError(`no such overload: sort(${typeNameOf(list)})`);
   if (list.length !== keys.length) {
     return new CelError(
       `@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got ${list.length} and ${keys.length} elements respectively`,

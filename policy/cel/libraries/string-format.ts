@@ -51,32 +51,15 @@ export function formatText(
   return built;
 }
 
-/**
- * What is wrong with a call whose format and arguments are literals, in cel-go's words; undefined when it is fine.
- * cel-go refuses such a call when it compiles.
- */
-export function checkFormat(
-  format: CelValue | undefined,
-  args: CelValue | undefined,
-  style: FormatStyle,
-): string | undefined {
-  if (typeof format !== "string" || !Array.isArray(args)) return undefined;
-  const values: readonly CelValue[] = args;
-  const result = formatText(format, values, style);
-  if (result instanceof CelError) return result.code === "evaluation" ? result.message : undefined;
-  const clauses = [...format.matchAll(/%%|%/g)].filter((match) => match[0] === "%").length;
-  return values.length > clauses
-    ? `too many arguments supplied to string.format (expected ${clauses}, got ${values.length})`
-    : undefined;
-}
-
-type Clause = {
+/** A clause such as `%.2f`: its letter, the digits it names, and where the text goes on. */
+export type Clause = {
   readonly verb: string;
   readonly precision: number | undefined;
   readonly end: number;
 };
 
-function parseClause(format: string, start: number): Clause | CelError {
+/** Reads the clause whose percent sign stands before `start`. */
+export function parseClause(format: string, start: number): Clause | CelError {
   const wrong = (why: string): CelError =>
     new CelError(`could not parse formatting clause: ${why}`);
   const precise = (why: string): CelError => wrong(`error while parsing precision: ${why}`);
@@ -101,7 +84,12 @@ function parseClause(format: string, start: number): Clause | CelError {
   return { verb, precision, end: place + 1 };
 }
 
-function formatClause(clause: Clause, value: CelValue, style: FormatStyle): string | CelError {
+/** The text of one argument for its clause. */
+export function formatClause(
+  clause: Clause,
+  value: CelValue,
+  style: FormatStyle,
+): string | CelError {
   switch (clause.verb) {
     case "s":
       return style.text(value);

@@ -13,7 +13,8 @@ import {
   type Int,
 } from "./declare.ts";
 import { localizedStyle, plainStyle } from "./format-styles.ts";
-import { checkFormat, formatText, type FormatStyle } from "./string-format.ts";
+import { checkFormatCall } from "./format-check.ts";
+import { formatText, type FormatStyle } from "./string-format.ts";
 
 const outOfRange = (index: Int): CelError => new CelError(`index out of range: ${index}`);
 
@@ -50,7 +51,7 @@ function formatFunction(style: FormatStyle): FunctionDeclaration {
       [stringType, listOf(dynType)],
       stringType,
       (format: string, args: readonly CelValue[]) => formatText(format, args, style),
-      { cost, checkLiterals: (format, args) => checkFormat(format, args, style) },
+      { cost, checkCall: (call, typeOf) => checkFormatCall(call, typeOf, style) },
     ),
   );
 }
