@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ExactJson, ExactObject, JsonLimits } from "#responder/exact-json";
-import { isExactArray, isExactObject, jsonLimits, readDocuments } from "#responder/exact-json";
+import {
+  canonical,
+  isExactArray,
+  isExactObject,
+  jsonLimits,
+  readDocuments,
+} from "#responder/exact-json";
 
 /** Falco's priorities, most urgent first (falco: userspace/engine/falco_common.h); `Unknown` ranks below all of them. */
 export const priorities = [
@@ -34,8 +40,16 @@ export type Alert = {
   readonly fields: ExactObject;
 };
 
+/** An alert with what it came as, its evidence. */
+export type ReadAlert = {
+  readonly alert: Alert;
+  readonly text: string;
+  /** The whole body, where it was no valid UTF-8 and `text` does not hold all of it. */
+  readonly bytes: Uint8Array | undefined;
+};
+
 export type ParsedAlerts = {
-  readonly alerts: readonly Alert[];
+  readonly alerts: readonly ReadAlert[];
   /** What of the body could not be read. With alerts beside it, the body was accepted in part. */
   readonly problems: readonly string[];
 };
@@ -44,18 +58,24 @@ export type ParsedAlerts = {
  * Reads a posted body: one alert, an array of alerts or NDJSON. Invalid UTF-8 becomes U+FFFD as in Falco's own serializer.
  * Fields of a wrong type count as missing: a namespace that is a number names no namespace.
  */
-export function parseAlerts(body: Uint8Array, limits: JsonLimits = jsonLimits): ParsedAlerts {
-  const documents = readDocuments(new TextDecoder().decode(body), limits);
+export function readAlerts(body: Uint8Array, limits: JsonLimits = jsonLimits): ParsedAlerts {
+  const decoded = new TextDecoder().decode(body);
+  const isWhole = !decoded.includes("\ufffd");
+  const documents = readDocuments(decoded, limits);
   const problems = [...documents.problems];
-  const alerts: Alert[] = [];
-  const candidates = documents.values.flatMap((value) => (isExactArray(value) ? value : [value]));
+  const alerts: ReadAlert[] = [];
+  const candidates = documents.values.flatMap(({ value, text: source }) =>
+    isExactArray(value)
+      ? value.map((item) => ({ value: item, source: canonical(item) }))
+      : [{ value, source }],
+  );
   if (candidates.length > limits.documentsMax) {
     return { alerts: [], problems: [`more than ${limits.documentsMax} alerts in one body`] };
   }
   for (const candidate of candidates) {
-    const alert = toAlert(candidate);
+    const alert = toAlert(candidate.value);
     if (typeof alert === "string") problems.push(alert);
-    else alerts.push(alert);
+    else alerts.push({ alert, text: candidate.source, bytes: isWhole ? undefined : body });
   }
   if (alerts.length === 0 && problems.length === 0) problems.push("the body holds no alert");
   return { alerts, problems };

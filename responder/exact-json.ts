@@ -33,7 +33,7 @@ export const jsonLimits: JsonLimits = { depthMax: 32, membersMax: 20_000, docume
 
 /** The values of a body in order, and why reading stopped when it did not reach the end. */
 export type Documents = {
-  readonly values: readonly ExactJson[];
+  readonly values: readonly { readonly value: ExactJson; readonly text: string }[];
   readonly problems: readonly string[];
 };
 
@@ -43,11 +43,11 @@ export type Documents = {
  */
 export function readDocuments(text: string, limits: JsonLimits = jsonLimits): Documents {
   const slices = sliceDocuments(text, limits);
-  const values: ExactJson[] = [];
+  const values: { readonly value: ExactJson; readonly text: string }[] = [];
   const problems: string[] = [...slices.problems];
   for (const slice of slices.texts) {
     const read = readExact(slice);
-    if (read.ok) values.push(read.value);
+    if (read.ok) values.push({ value: read.value, text: slice });
     else problems.push(read.problem);
   }
   return { values, problems };

@@ -2,7 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import { planIsolation } from "#responder/actions/isolate";
 import type { Alert } from "#responder/alert";
-import { parseAlerts } from "#responder/alert";
+import { readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
@@ -59,9 +59,7 @@ export class NotNow extends Error {
 export const makeRespond =
   (ports: RespondPorts) =>
   async (stored: StoredAlert): Promise<readonly Response[]> => {
-    const alert = parseAlerts(
-      Buffer.from(stored.bytes ?? stored.text, stored.bytes === undefined ? "utf8" : "base64"),
-    ).alerts[0];
+    const alert = toStoredAlert(stored);
     if (alert === undefined) throw new Hopeless("the stored alert cannot be read");
     const chosen = ports.policies().filter((policy) => preselects(policy, alert).matches);
     if (chosen.length === 0) return [];
@@ -80,6 +78,10 @@ export const makeRespond =
     }
     return responses;
   };
+
+/** Read from its text: the bytes are evidence only, and of a whole batch. */
+const toStoredAlert = (stored: StoredAlert): Alert | undefined =>
+  readAlerts(Buffer.from(stored.text, "utf8")).alerts[0]?.alert;
 
 async function readNamespace(
   ports: RespondPorts,

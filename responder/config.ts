@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import { parseDuration } from "#policy/kubernetes/duration";
+
+const duration = z.string().transform((text, context) => {
+  const parsed = parseDuration(text);
+  if (parsed.ok && parsed.value >= 0n) return Number(parsed.value / 1_000_000n);
+  context.addIssue({ code: "custom", message: "must be a duration such as 30s or 10m" });
+  return z.NEVER;
+});
+
+const address = z.string().transform((text, context) => {
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3] ?? -1);
+  if (port >= 0 && port <= 65_535) return { host: match?.[1] ?? match?.[2] ?? "", port };
+  context.addIssue({ code: "custom", message: "must be host:port, such as 0.0.0.0:9801" });
+  return z.NEVER;
+});
+
+/** A secret stands in a file, or for demos in the configuration itself. */
+const secretMembers = { value: z.string().min(16).optional(), file: z.string().min(1).optional() };
+const exactlyOne = "name exactly one of value (16 characters at least) and file";
+const isOne = (secret: { value?: string | undefined; file?: string | undefined }): boolean =>
+  (secret.value === undefined) !== (secret.file === undefined);
+
+const secret = z.strictObject(secretMembers).refine(isOne, exactlyOne);
+const namedSecret = z
+  .strictObject({ name: z.string().min(1).max(128), ...secretMembers })
+  .refine(isOne, exactlyOne);
+
+const tls = z.strictObject({
+  certFile: z.string().min(1),
+  keyFile: z.string().min(1),
+  clientCaFile: z.string().min(1).optional(),
+});
+
+const names = z.array(z.string().min(1)).default([]);
+
+const schema = z.strictObject({
+  intake: z
+    .strictObject({
+      listen: address.prefault("127.0.0.1:9801"),
+      tls: tls.optional(),
+      tokens: z.array(namedSecret).default([]),
+      basic: z
+        .array(
+          z
+            .strictObject({
+              name: z.string().min(1),
+              user: z.string().min(1),
+              ...secretMembers,
+            })
+            .refine(isOne, exactlyOne),
+        )
+        .default([]),
+      clientNames: names,
+    })
+    .prefault({}),
+  operations: z.strictObject({ listen: address.prefault("127.0.0.1:9802") }).prefault({}),
+  review: z
+    .strictObject({
+      listen: address.prefault("127.0.0.1:9803"),
+      tls: tls.optional(),
+      reviewers: z.array(namedSecret).default([]),
+      sessionKey: secret.optional(),
+    })
+    .prefault({}),
+  queue: z
+    .strictObject({
+      /** Absent: a redis-server of our own when the program is on PATH, else PGlite; both for a laptop. */
+      redisUrl: z.string().min(1).optional(),
+      embedded: z.enum(["auto", "redis", "pglite"]).default("auto"),
+      name: z
+        .string()
+        .regex(/^[\w-]{1,64}$/)
+        .default("parapet-alerts"),
+      concurrency: z.int().min(1).max(2_000).default(200),
+    })
+    .prefault({}),
+  /** Spool, audit log and what an embedded queue keeps. */
+  dataDirectory: z.string().min(1).default("./parapet-data"),
+  spoolBytesMax: z.int().min(1_048_576).default(1_073_741_824),
+  cluster: z
+    .strictObject({
+      kubeconfig: z.string().min(1).optional(),
+      context: z.string().min(1).optional(),
+    })
+    .prefault({}),
+  /** Where leases and remediations without a namespace are kept. */
+  namespace: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/)
+    .default("parapet-system"),
+  /** One for each replica, and the same after its restart. */
+  identity: z.string().min(1).max(128).optional(),
+  protectedNamespaces: z
+    .array(z.string().min(1))
+    .default([
+      "kube-system",
+      "kube-public",
+      "kube-node-lease",
+      "crossplane-system",
+      "parapet-system",
+    ]),
+  alertAgeMax: duration.prefault("10m"),
+  settle: duration.prefault("10s"),
+  actConcurrency: z.int().min(1).max(200).default(16),
+  drift: z
+    .strictObject({
+      resources: z
+        .array(z.strictObject({ apiVersion: z.string().min(1), kind: z.string().min(1) }))
+        .max(500)
+        .default([]),
+      trustedManagers: names,
+    })
+    .prefault({}),
+});
+
+export type Config = z.infer<typeof schema>;
+
+export type ParsedConfig =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Settings that the environment gives; each replaces one of the file. */
+export const environmentSettings = {
+  PARAPET_INTAKE_LISTEN: ["intake", "listen"],
+  PARAPET_OPERATIONS_LISTEN: ["operations", "listen"],
+  PARAPET_REVIEW_LISTEN: ["review", "listen"],
+  PARAPET_REDIS_URL: ["queue", "redisUrl"],
+  PARAPET_EMBEDDED_QUEUE: ["queue", "embedded"],
+  PARAPET_DATA: ["dataDirectory"],
+  PARAPET_KUBECONFIG: ["cluster", "kubeconfig"],
+  PARAPET_CONTEXT: ["cluster", "context"],
+  PARAPET_NAMESPACE: ["namespace"],
+  PARAPET_IDENTITY: ["identity"],
+} as const;
+
+/**
+ * Reads the configuration: the file's content with the environment laid over it. Every problem is reported at once, by path;
+ * unknown settings are problems.
+ */
+export function parseConfig(
+  file: unknown,
+  environment: Readonly<Record<string, string | undefined>>,
+): ParsedConfig {
+  const merged: Record<string, unknown> = { ...(isRecord(file) ? file : {}) };
+  for (const [name, path] of Object.entries(environmentSettings)) {
+    const value = environment[name];
+    if (value !== undefined && value !== "") setAt(merged, path, value);
+  }
+  const token = environment["PARAPET_INTAKE_TOKEN"];
+  if (token !== undefined && token !== "") {
+    const intake = isRecord(merged["intake"]) ? merged["intake"] : {};
+    const tokens: unknown[] = Array.isArray(intake["tokens"]) ? intake["tokens"] : [];
+    merged["intake"] = { ...intake, tokens: [...tokens, { name: "environment", value: token }] };
+  }
+  const problems: string[] = [];
+  if (file !== undefined && file !== null && !isRecord(file)) problems.push("must be a mapping");
+  const parsed = schema.safeParse(merged);
+  if (!parsed.success) {
+    problems.push(
+      ...parsed.error.issues.map((issue) => `${issue.path.join(".") || "."}: ${issue.message}`),
+    );
+    return { ok: false, problems };
+  }
+  problems.push(...contradictions(parsed.data));
+  return problems.length === 0 ? { ok: true, config: parsed.data } : { ok: false, problems };
+}
+
+function contradictions(config: Config): readonly string[] {
+  const { intake, review } = config;
+  const problems: string[] = [];
+  const isOpen =
+    intake.tokens.length === 0 &&
+    intake.basic.length === 0 &&
+    intake.tls?.clientCaFile === undefined;
+  if (isOpen) {
+    problems.push(
+      "intake: name at least one of tokens, basic and tls.clientCaFile (or PARAPET_INTAKE_TOKEN): nothing is taken from just anybody",
+    );
+  }
+  if (intake.clientNames.length > 0 && intake.tls?.clientCaFile === undefined) {
+    problems.push("intake.clientNames: needs intake.tls.clientCaFile");
+  }
+  if (review.reviewers.length > 0 && review.tls === undefined && !isLoopback(review.listen.host)) {
+    problems.push("review.tls: is needed where the console is not on loopback");
+  }
+  return problems;
+}
+
+export const isLoopback = (host: string): boolean =>
+  ["127.0.0.1", "::1", "localhost"].includes(host);
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+function setAt(into: Record<string, unknown>, path: readonly string[], value: string): void {
+  const [step, ...rest] = path;
+  if (step === undefined) return;
+  if (rest.length === 0) {
+    into[step] = value;
+    return;
+  }
+  const below = into[step];
+  const copy = isRecord(below) ? { ...below } : {};
+  setAt(copy, rest, value);
+  into[step] = copy;
+}
