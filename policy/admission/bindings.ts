@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
-import { at, field, isArray, isObject, textAt } from "#policy/json";
+import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
-import { makeParamFinder } from "#policy/admission/params";
+import { makeParamFinder, readsParamList } from "#policy/admission/params";
 import type { ParamFinder } from "#policy/admission/params";
 import type { Problem } from "#policy/problem";
 import type { EnforcementAction } from "#policy/report/result";
@@ -33,9 +33,9 @@ export function bindingsOf(
 ): readonly Binding[] {
   const kind = `${textAt(policy, ["kind"])}Binding`;
   const given = context.bindings.get(`${kind}/${textAt(policy, ["metadata", "name"])}`) ?? [];
-  const paramKind = at(policy, ["spec", "paramKind"]);
+  const spec = field(policy, "spec");
   if (given.length > 0) {
-    return given.flatMap((binding) => parseBinding(binding, paramKind, context, problems));
+    return given.flatMap((binding) => parseBinding(binding, spec, context, problems));
   }
   if (context.options.bindings === "required") return [];
   const params = makeParamFinder(undefined, undefined, []);
@@ -44,7 +44,7 @@ export function bindingsOf(
 
 function parseBinding(
   binding: JsonObject,
-  paramKind: Json | undefined,
+  policySpec: Json | undefined,
   context: CompileContext,
   problems: Problem[],
 ): readonly Binding[] {
@@ -65,7 +65,12 @@ function parseBinding(
   const wrong = checkParamRef(paramRef);
   if (wrong !== undefined) problems.push({ document, path: "spec.paramRef", message: wrong });
   if (action === undefined || problems.length > before) return [];
-  const params = makeParamFinder(paramKind, paramRef, context.options.params ?? []);
+  const params = makeParamFinder(
+    field(policySpec, "paramKind"),
+    paramRef,
+    context.options.params ?? [],
+    readsParamList(policySpec),
+  );
   return [
     {
       name: textAt(binding, ["metadata", "name"]),

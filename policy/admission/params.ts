@@ -22,12 +22,14 @@ const noParams: FoundParams = { is: "found", params: [null] };
 /**
  * Finds the objects that a binding's paramRef names (apiserver CollectParams): by name or by selector, in the
  * namespace of the reference, else in that of the object. `given` are looked at before the World is asked. Nothing
- * found is nothing to evaluate, or an error where parameterNotFoundAction is Deny.
+ * found is nothing to evaluate, or an error where parameterNotFoundAction is Deny. `asList`: what a selector finds is
+ * one param, a list with `items`, as in Kyverno's command line; see {@link readsParamList}.
  */
 export function makeParamFinder(
   paramKind: Json | undefined,
   paramRef: Json | undefined,
   given: readonly JsonObject[],
+  asList = false,
 ): ParamFinder {
   if (!isObject(paramKind) || !isObject(paramRef)) return () => noParams;
   const kind = {
@@ -46,10 +48,19 @@ export function makeParamFinder(
     selector: selector.selector,
     selectorJson: field(paramRef, "selector"),
     deny: textAt(paramRef, ["parameterNotFoundAction"]) === "Deny",
+    asList,
   };
   const ours = given.filter((object) => sameKind(kindOf(object), kind));
   return (review, world) => findParams(reference, ours, review, world);
 }
+
+/**
+ * Whether a policy reads `params.items`. The API server evaluates a policy once for each object that a selector finds,
+ * where such a policy would always fail; Kyverno's command line evaluates it once with all of them in a list. What is
+ * written for the one cannot mean the other.
+ */
+export const readsParamList = (spec: Json | undefined): boolean =>
+  JSON.stringify(spec ?? null).includes("params.items");
 
 type Reference = {
   readonly kind: GroupVersionKind;
@@ -59,6 +70,7 @@ type Reference = {
   readonly selector: LabelSelector;
   readonly selectorJson: Json | undefined;
   readonly deny: boolean;
+  readonly asList: boolean;
 };
 
 const failed = (message: string, unsupported = false): FoundParams => ({
@@ -139,5 +151,11 @@ function bySelector(
       `paramRef.selector finds ${params.length} objects, at most ${paramsMax} are used`,
     );
   }
-  return { is: "found", params };
+  if (!reference.asList || params.length === 0) return { is: "found", params };
+  const list = {
+    apiVersion: reference.apiVersion,
+    kind: `${reference.kind.kind}List`,
+    items: params,
+  };
+  return { is: "found", params: [list] };
 }

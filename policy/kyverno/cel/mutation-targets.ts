@@ -12,7 +12,7 @@ import type { Activation, Program } from "#policy/cel/compile";
 import { CelError } from "#policy/cel/values";
 import { at, field, isArray, isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
-import { kindOf, reviewOf } from "#policy/kubernetes/kinds";
+import { kindOf, objectKey, reviewOf } from "#policy/kubernetes/kinds";
 import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
 import { baseActivation } from "#policy/kyverno/cel/activation";
@@ -32,6 +32,8 @@ export type TargetSelection = {
   readonly listed: readonly Listed[] | undefined;
   readonly expression: Program | undefined;
   readonly conditions: readonly NamedProgram[];
+  /** Whether the policy states targets at all; else what triggers it is what it changes. */
+  readonly stated: boolean;
 };
 
 type Listed = { readonly apiVersion: string; readonly resource: string };
@@ -66,6 +68,7 @@ export function compileTargets(
         ? undefined
         : compileAt(scope, expression, "spec.targetMatchConstraints.expression"),
     conditions: compileConditions(scope, spec, "targetMatchConditions"),
+    stated: own || (expression !== undefined && expression !== ""),
   };
 }
 
@@ -102,34 +105,50 @@ type FoundTargets =
   | { readonly ok: true; readonly objects: readonly JsonObject[] }
   | { readonly ok: false; readonly message: string; readonly unsupported: boolean };
 
-/** Mutates the targets that the World holds; what it cannot list is an error that says so. */
+/**
+ * Mutates the targets that the World holds; what it cannot list is an error that says so. The object under review is
+ * a target like others when it matches. Where no targets are stated, others that cannot be listed are left to their
+ * own reviews.
+ */
 export function mutateTargets(
   parts: MutatingPolicyParts,
   selection: TargetSelection,
   review: Review,
   world: World,
 ): Mutation {
-  const object = review.object ?? {};
+  let object = review.object ?? {};
   if (parts.constraints.match(review, world) !== "match") return { object, results: [] };
   const triggered = isTriggered(parts, review, world);
   if (triggered !== true) return { object, results: triggered === false ? [] : [triggered] };
-  const found = findTargets(parts, selection, review, world);
-  if (!found.ok) return { object, results: [targetError(parts, found.message, found.unsupported)] };
   const results: RuleResult[] = [];
   const targets: TargetMutation[] = [];
-  for (const target of found.objects) {
-    const step = mutateObject(
-      parts,
-      selection.conditions,
-      { ...review, oldObject: null },
-      target,
-      world,
-    );
+  const mutate = (target: JsonObject): JsonObject => {
+    const asTrigger = { ...review, oldObject: null };
+    const step = mutateObject(parts, selection.conditions, asTrigger, target, world);
     results.push(...step.results);
-    targets.push({ policy: parts.meta.ref, before: target, after: step.object });
+    return step.object;
+  };
+  const isSelf = (target: JsonObject): boolean => sameIdentity(target, object);
+  const found = findTargets(parts, selection, review, world);
+  if (!found.ok && selection.stated) {
+    return { object, results: [targetError(parts, found.message, found.unsupported)] };
+  }
+  const others = found.ok ? found.objects : [];
+  if (isOwnTarget(selection, review, world) || others.some(isSelf)) object = mutate(object);
+  for (const target of others) {
+    if (isSelf(target)) continue;
+    targets.push({ policy: parts.meta.ref, before: target, after: mutate(target) });
   }
   return { object, results, targets };
 }
+
+function isOwnTarget(selection: TargetSelection, review: Review, world: World): boolean {
+  if (review.object === null || selection.expression !== undefined) return false;
+  return selection.constraints.match(review, world) === "match";
+}
+
+const sameIdentity = (a: JsonObject, b: JsonObject): boolean =>
+  ["apiVersion", "kind"].every((key) => a[key] === b[key]) && objectKey(a) === objectKey(b);
 
 /** Whether the trigger meets the policy's match conditions; an error result when that cannot be told. */
 function isTriggered(
