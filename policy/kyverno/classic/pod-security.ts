@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import { at, field, textAt } from "#policy/json";
+import type { Json, JsonObject } from "#policy/json";
+import {
+  failedChecks,
+  parseStandardVersion,
+  standardChecks,
+} from "#policy/kubernetes/pod-security/evaluate";
+import type { FailedCheck } from "#policy/kubernetes/pod-security/evaluate";
+import { podView } from "#policy/kubernetes/pod-security/pod";
+import type { FieldError } from "#policy/kubernetes/pod-security/violation";
+import { findTypeMismatch } from "#policy/kubernetes/type-mismatch";
+import {
+  applyExclusions,
+  compileExclusions,
+} from "#policy/kyverno/classic/pod-security-exclusions";
+import type { Exclusion } from "#policy/kyverno/classic/pod-security-exclusions";
+import { errored, failed, passed } from "#policy/kyverno/classic/rule-state";
+import type { RuleProblem, RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
+
+/** What exceptions with podSecurity allow beyond the rule, and their names. */
+export type GrantedExclusions = {
+  readonly exclusions: readonly Exclusion[];
+  readonly names: readonly string[];
+};
+
+export type PodSecurityCheck = (state: RuleState, granted: GrantedExclusions) => Verdict;
+
+/** Plans `validate.podSecurity` (Kyverno, pkg/engine/handlers/validation/validate_pss.go). */
+export function compilePodSecurity(
+  document: JsonObject,
+  rule: string,
+  problems: RuleProblem[],
+): PodSecurityCheck {
+  const level = textAt(document, ["level"]);
+  const stated = textAt(document, ["version"]);
+  const version = parseStandardVersion(stated);
+  if (version === undefined) {
+    const message = `must be "latest" or a version like "v1.25", got "${stated}"`;
+    problems.push({ path: "podSecurity.version", message });
+  }
+  const checks = standardChecks(level, version ?? "latest");
+  const exclusions = compileExclusions(field(document, "exclude"));
+  const pass = passed(`Validation rule '${rule}' passed.`);
+  return ({ review }, granted) => {
+    const object = review.object ?? review.oldObject ?? {};
+    const template = findTemplate(object);
+    if (template === undefined) {
+      return errored("Error while getting new resource: could not find correct resource type");
+    }
+    const mismatch = typeMismatch(object, template);
+    if (mismatch !== undefined) return errored(`Error while getting new resource: ${mismatch}`);
+    const pod = podView(template.metadata, template.spec);
+    const own = applyExclusions(failedChecks(checks, pod), exclusions, checks, pod);
+    if (own.length === 0) return pass;
+    const left = applyExclusions(own, granted.exclusions, checks, pod);
+    if (left.length === 0) {
+      const message = `rule is skipped due to policy exceptions ${granted.names.join(", ")}`;
+      return { result: "skip", message, exceptions: granted.names };
+    }
+    const list = left.map((check) => describeCheck(check, template.prefix)).join("");
+    return failed(
+      `Validation rule '${rule}' failed. It violates PodSecurity "${level}:${stated}": ${list}`,
+    );
+  };
+}
+
+type Template = {
+  readonly metadata: Json | undefined;
+  readonly spec: Json | undefined;
+  /** What `spec` of the pod is called in the resource. */
+  readonly prefix: string;
+  /** Where the metadata is in the resource. */
+  readonly metadataPath: readonly string[];
+};
+
+const controllers = [
+  "DaemonSet",
+  "Deployment",
+  "Job",
+  "StatefulSet",
+  "ReplicaSet",
+  "ReplicationController",
+];
+
+/** The pod in a resource. Of a CronJob the reference reads the metadata of the job, not that of the pod. */
+function findTemplate(object: JsonObject): Template | undefined {
+  const kind = textAt(object, ["kind"]);
+  const find = (path: readonly string[], metadataPath: readonly string[]): Template => ({
+    metadata: at(object, metadataPath),
+    spec: at(object, path),
+    prefix: path.join("."),
+    metadataPath,
+  });
+  if (kind === "Pod") return find(["spec"], ["metadata"]);
+  if (kind === "CronJob") {
+    return find(
+      ["spec", "jobTemplate", "spec", "template", "spec"],
+      ["spec", "jobTemplate", "metadata"],
+    );
+  }
+  if (!controllers.includes(kind)) return undefined;
+  return find(["spec", "template", "spec"], ["spec", "template", "metadata"]);
+}
+
+const podKind = { group: "", version: "v1", kind: "Pod" };
+
+/** The reference decodes into Go types first, and a value of another type is an error. */
+function typeMismatch(object: JsonObject, template: Template): string | undefined {
+  const own = findTypeMismatch(podKind, { metadata: field(object, "metadata") ?? null });
+  if (own !== undefined) return own;
+  return findTypeMismatch(podKind, {
+    metadata: template.metadata ?? null,
+    spec: template.spec ?? null,
+  });
+}
+
+function describeCheck(check: FailedCheck, prefix: string): string {
+  const errors = check.errors.map((error) => describeError(error, prefix)).join(", ");
+  return `(Forbidden reason: ${check.reason}, field error list: [${errors}])`;
+}
+
+function describeError(error: FieldError, prefix: string): string {
+  const path = error.field
+    .replaceAll("spec", prefix)
+    .replaceAll("metadata", "spec.template.metadata");
+  if (error.required) return `${path}: Required value`;
+  const { value } = error;
+  if (value === undefined || value === "") return `${path}: Forbidden`;
+  const text = typeof value === "object" ? `[${value.join(" ")}]` : String(value);
+  return `${path} is forbidden, forbidden values found: ${text}`;
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import type { Rule } from "#policy/kyverno/classic/rule";
+import { runRule } from "#policy/kyverno/classic/rule-run";
+import type { RuleOutcome } from "#policy/kyverno/classic/rule-run";
+import type { CompiledPolicy, Generation, Mutation } from "#policy/policy-set";
+import { makeResult } from "#policy/report/policy-meta";
+import type { PolicyMeta } from "#policy/report/policy-meta";
+import type { Result, RuleResult } from "#policy/report/result";
+import type { Review } from "#policy/review";
+import type { World } from "#policy/world";
+
+/** Makes a policy of planned rules. Its rules run in order; with `applyOne` the first that applies ends the run. */
+export function makePolicy(
+  meta: PolicyMeta,
+  rules: readonly Rule[],
+  applyOne: boolean,
+): CompiledPolicy {
+  const validating = rules.filter(isOf("Validation", "ImageVerify"));
+  const mutating = rules.filter(isOf("Mutation"));
+  const generating = rules.filter(isOf("Generation"));
+  return {
+    ref: meta.ref,
+    annotations: meta.annotations,
+    index: indexOf(rules),
+    ...(validating.length === 0
+      ? {}
+      : {
+          validate: (review: Review, world: World) =>
+            validate(meta, validating, applyOne, review, world),
+        }),
+    ...(mutating.length === 0
+      ? {}
+      : {
+          mutate: (review: Review, world: World) => mutate(meta, mutating, applyOne, review, world),
+        }),
+    ...(generating.length === 0
+      ? {}
+      : {
+          generate: (review: Review, world: World) =>
+            generate(meta, generating, applyOne, review, world),
+        }),
+  };
+}
+
+/** What kind of result a rule gives. */
+export function typeOfRule(rule: Rule): RuleResult["type"] {
+  switch (rule.handler.kind) {
+    case "validate":
+    case "podSecurity":
+      return "Validation";
+    case "mutate":
+      return "Mutation";
+    case "generate":
+      return "Generation";
+    case "unsupported":
+      return rule.handler.type;
+    default:
+      return rule.handler satisfies never;
+  }
+}
+
+const isOf =
+  (...types: readonly RuleResult["type"][]) =>
+  (rule: Rule): boolean =>
+    types.includes(typeOfRule(rule));
+
+function indexOf(rules: readonly Rule[]): readonly string[] | "any" {
+  const kinds = new Set<string>();
+  for (const rule of rules) {
+    if (rule.kinds === "any") return "any";
+    for (const kind of rule.kinds) kinds.add(kind);
+  }
+  return [...kinds];
+}
+
+/** Results that count for `applyRules: One`. */
+const applied = { pass: true, fail: true, warn: true, error: false, skip: false } satisfies Record<
+  Result,
+  boolean
+>;
+
+function validate(
+  meta: PolicyMeta,
+  rules: readonly Rule[],
+  applyOne: boolean,
+  review: Review,
+  world: World,
+): readonly RuleResult[] {
+  const results: RuleResult[] = [];
+  for (const rule of rules) {
+    const outcome = runRule(rule, review, world);
+    if (outcome === undefined) continue;
+    results.push(resultOf(meta, rule, outcome, review, world));
+    if (applyOne && applied[outcome.verdict.result]) break;
+  }
+  return results;
+}
+
+function mutate(
+  meta: PolicyMeta,
+  rules: readonly Rule[],
+  applyOne: boolean,
+  review: Review,
+  world: World,
+): Mutation {
+  const results: RuleResult[] = [];
+  let object: JsonObject = review.object ?? {};
+  if (review.object === null) return { object, results };
+  for (const rule of rules) {
+    const current = object === review.object ? review : { ...review, object };
+    const outcome = runRule(rule, current, world);
+    if (outcome === undefined) continue;
+    results.push(resultOf(meta, rule, outcome, current, world));
+    object = outcome.object ?? object;
+    if (applyOne && applied[outcome.verdict.result]) break;
+  }
+  return { object, results };
+}
+
+function generate(
+  meta: PolicyMeta,
+  rules: readonly Rule[],
+  applyOne: boolean,
+  review: Review,
+  world: World,
+): Generation {
+  const results: RuleResult[] = [];
+  const resources: JsonObject[] = [];
+  for (const rule of rules) {
+    const outcome = runRule(rule, review, world);
+    if (outcome === undefined) continue;
+    results.push(resultOf(meta, rule, outcome, review, world));
+    resources.push(...outcome.resources);
+    if (applyOne && applied[outcome.verdict.result]) break;
+  }
+  return { resources, results };
+}
+
+/** The property that says that an exclusion by user was not applied. */
+const blind = { exclude: "not applied: no user known" };
+
+function resultOf(
+  meta: PolicyMeta,
+  rule: Rule,
+  outcome: RuleOutcome,
+  review: Review,
+  world: World,
+): RuleResult {
+  const { verdict } = outcome;
+  return makeResult(meta, {
+    rule: rule.name,
+    type: typeOfRule(rule),
+    result: verdict.result,
+    message: messageOf(rule, verdict.result, verdict.message),
+    action: rule.action.of(review, world),
+    ...(outcome.exclusionUnknown
+      ? { properties: { ...rule.reportProperties, ...blind } }
+      : { properties: rule.reportProperties }),
+    ...(verdict.exceptions === undefined ? {} : { exceptions: verdict.exceptions }),
+    ...(verdict.unsupported === undefined ? {} : { unsupported: verdict.unsupported }),
+  });
+}
+
+/** `passMessage`, `failMessage`, ... of the rule's reportProperties take the place of messages. */
+function messageOf(rule: Rule, result: Result, message: string): string {
+  const key = `${result}Message`;
+  const stated = Object.hasOwn(rule.reportProperties, key) ? rule.reportProperties[key] : undefined;
+  return stated === undefined || stated === "" ? message : stated;
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import type { RuleException } from "#policy/kyverno/classic/exceptions";
+import type { Rule } from "#policy/kyverno/classic/rule";
+import { failedQuery, makeBudget, skipped } from "#policy/kyverno/classic/rule-state";
+import type { RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
+import { makeScope } from "#policy/kyverno/classic/scope";
+import { preconditionsNotMet } from "#policy/kyverno/classic/validate";
+import type { Review } from "#policy/review";
+import type { World } from "#policy/world";
+
+/** What came of one rule on one review; nothing when it does not speak about it. */
+export type RuleOutcome = {
+  readonly verdict: Verdict;
+  /** After a mutate rule. */
+  readonly object: JsonObject | undefined;
+  /** From a generate rule. */
+  readonly resources: readonly JsonObject[];
+  /** An exclusion by user was not applied, because no user is known. */
+  readonly exclusionUnknown: boolean;
+};
+
+const backgroundController = /^system:serviceaccount:[^:]*:kyverno-background-controller$/;
+
+/** Runs a rule (Kyverno, pkg/engine/engine.go): match, context, preconditions, exceptions, then what it does. */
+export function runRule(rule: Rule, review: Review, world: World): RuleOutcome | undefined {
+  const object = review.object ?? review.oldObject;
+  if (object === null) return undefined;
+  const subject = { review, world, object };
+  const { matches, exclusionUnknown } = rule.match(subject);
+  if (!matches) return undefined;
+  if (rule.skipsBackground && backgroundController.test(review.userInfo?.username ?? "")) {
+    return undefined;
+  }
+  const state = makeState(rule, review, world);
+  const done = (
+    verdict: Verdict | undefined,
+    more: Partial<RuleOutcome> = {},
+  ): RuleOutcome | undefined =>
+    verdict === undefined
+      ? undefined
+      : { verdict, object: undefined, resources: [], exclusionUnknown, ...more };
+  const stopped = checkPreconditions(rule, state);
+  if (stopped !== undefined) return done(stopped);
+  const granted = rule.exceptions.filter((exception) => exception.matches(subject, state.scope));
+  const { handler } = rule;
+  if (handler.kind === "podSecurity") return done(runPodSecurity(rule, state, granted));
+  if (granted.length > 0) return done(exempted(granted));
+  switch (handler.kind) {
+    case "validate":
+      return done(unlessExisting(rule, state, handler.check(state)));
+    case "mutate": {
+      if (review.object === null) return undefined;
+      const { verdict, object: after } = handler.mutate(state, review.object);
+      return done(verdict, { object: after });
+    }
+    case "generate": {
+      const { verdict, resources } = handler.generate(state);
+      return done(verdict, { resources });
+    }
+    case "unsupported":
+      return done({ result: "error", message: handler.reason, unsupported: handler.reason });
+    default:
+      return handler satisfies never;
+  }
+}
+
+/** The scope is made when it is first asked for: a rule without variables never does. */
+function makeState(rule: Rule, review: Review, world: World): RuleState {
+  let scope: RuleState["scope"] | undefined;
+  return {
+    review,
+    world,
+    get scope() {
+      scope ??= makeScope(review, world, rule.identity).withEntries(rule.context);
+      return scope;
+    },
+    element: undefined,
+    nesting: 0,
+    budget: makeBudget(),
+  };
+}
+
+function checkPreconditions(rule: Rule, state: RuleState): Verdict | undefined {
+  if (rule.preconditions === undefined) return undefined;
+  const outcome = rule.preconditions.evaluate(state.scope);
+  if (outcome.kind === "error") {
+    return failedQuery("failed to evaluate preconditions", outcome.failure);
+  }
+  return outcome.holds ? undefined : skipped(preconditionsNotMet(outcome.message));
+}
+
+/** The reference forgets the space before the names here. */
+function exempted(granted: readonly RuleException[]): Verdict {
+  const exceptions = granted.map(({ name }) => name);
+  const message = `rule is skipped due to policy exceptions${exceptions.join(", ")}`;
+  return { ...skipped(message), exceptions };
+}
+
+/** An exception without podSecurity exempts from all of the rule, one with it from the controls that it names. */
+function runPodSecurity(
+  rule: Rule,
+  state: RuleState,
+  granted: readonly RuleException[],
+): Verdict | undefined {
+  const { handler } = rule;
+  if (handler.kind !== "podSecurity" || state.review.object === null) return undefined;
+  const whole = granted.find(({ podSecurity }) => podSecurity.length === 0);
+  if (whole !== undefined) {
+    const message = `rule is skipped due to policy exception ${whole.name}`;
+    return { ...skipped(message), exceptions: [whole.name] };
+  }
+  const exclusions = {
+    exclusions: granted.flatMap(({ podSecurity }) => podSecurity),
+    names: granted.map(({ name }) => name),
+  };
+  return unlessExisting(rule, state, handler.check(state, exclusions));
+}
+
+/**
+ * A failure under Enforce is let be when the object that an update replaces fails too: the old object is judged as if
+ * it were created now, if the rule matches it at all.
+ */
+function unlessExisting(
+  rule: Rule,
+  state: RuleState,
+  verdict: Verdict | undefined,
+): Verdict | undefined {
+  const { review, world } = state;
+  const { oldObject } = review;
+  const applies =
+    verdict?.result === "fail" &&
+    rule.allowsExisting &&
+    rule.action.stated === "Enforce" &&
+    review.operation === "UPDATE";
+  if (!applies || oldObject === null) return verdict;
+  const before: Review = { ...review, operation: "CREATE", object: oldObject, oldObject: null };
+  const subject = { review: { ...before, userInfo: null }, world, object: oldObject };
+  if (!rule.match(subject).matches) return verdict;
+  const old = makeState(rule, before, world);
+  if (checkPreconditions(rule, old) !== undefined) return verdict;
+  const { handler } = rule;
+  const earlier =
+    handler.kind === "podSecurity"
+      ? handler.check(old, { exclusions: [], names: [] })
+      : handler.kind === "validate"
+        ? handler.check(old)
+        : undefined;
+  return earlier?.result === "fail" ? skipped(existingAllowed) : verdict;
+}
+
+const existingAllowed = "skipping the rule evaluation as pre-existing violations are allowed";
