@@ -30,6 +30,8 @@ export type Evaluation = {
 
 export type EvaluateOptions = {
   readonly world: World;
+  /** What CEL kinds see instead: canned answers of calls come to them with their status. */
+  readonly celWorld?: World;
   readonly values: Values;
   readonly userInfo: UserInfo | null;
   /** For all policies; undefined lets the values decide, CREATE where they say nothing. */
@@ -87,6 +89,9 @@ export function evaluateResource(
   return { responses, object };
 }
 
+const isClassic = (policy: CompiledPolicy): boolean =>
+  policy.ref.apiVersion.startsWith("kyverno.io/");
+
 function isIn(phase: Phase, policy: CompiledPolicy): boolean {
   const { apiVersion, kind } = policy.ref;
   return apiVersion.startsWith(`${phase.group}/`) && phase.kind.test(kind);
@@ -99,18 +104,19 @@ function run(
   options: EvaluateOptions,
 ): Response {
   const review = reviewFor(policy, before, options);
+  const world = isClassic(policy) ? options.world : (options.celWorld ?? options.world);
   const unchanged = { policy, before, after: before, generated: [], targets: [] };
   switch (work) {
     case "mutate": {
-      const done = policy.mutate?.(review, options.world);
+      const done = policy.mutate?.(review, world);
       const changed = done !== undefined && done.object !== review.object;
       const after = changed ? done.object : before;
       return { ...unchanged, after, results: done?.results ?? [], targets: done?.targets ?? [] };
     }
     case "validate":
-      return { ...unchanged, results: policy.validate?.(review, options.world) ?? [] };
+      return { ...unchanged, results: policy.validate?.(review, world) ?? [] };
     case "generate": {
-      const done = policy.generate?.(review, options.world);
+      const done = policy.generate?.(review, world);
       return { ...unchanged, generated: done?.resources ?? [], results: done?.results ?? [] };
     }
     default:
@@ -127,9 +133,9 @@ function reviewFor(
   resource: JsonObject,
   options: EvaluateOptions,
 ): Review {
-  const isClassic = policy?.ref.apiVersion.startsWith("kyverno.io/") === true;
-  const values = isClassic ? options.values.forResource(policy.ref.name, keyOf(resource).name) : {};
-  const object = isClassic ? withValues(resource, values) : resource;
+  const named = policy !== undefined && isClassic(policy) ? policy.ref.name : undefined;
+  const values = named === undefined ? {} : options.values.forResource(named, keyOf(resource).name);
+  const object = named !== undefined ? withValues(resource, values) : resource;
   const { kind, subResource } = servedKind(resource, options.values);
   const ofValues = parseOperation(values["request.operation"]) ?? options.values.operation;
   const review = reviewOf(object, {

@@ -19,10 +19,14 @@ type Entry = { readonly object: JsonObject; readonly namespace: string; readonly
 const bucketOf = (apiVersion: string, resource: string): string =>
   `${parseApiVersion(apiVersion).group}/${resource.toLowerCase()}`;
 
+/** What a list of a kind without any object is: nothing, or a kind that nobody has heard of. */
+export type UnknownLists = "empty" | "absent";
+
 /** Objects under the plurals that `resourceOf` knows, else those that the engine guesses; a later object replaces an earlier one of the same name. */
 export function makeObjectStore(
   objects: readonly JsonObject[],
   resourceOf: World["resourceOf"],
+  unknownLists: UnknownLists = "empty",
 ): ObjectStore {
   const world = { ...emptyWorld(0), resourceOf };
   const buckets = new Map<string, Map<string, Entry>>();
@@ -44,6 +48,7 @@ export function makeObjectStore(
   };
   const list = (query: ListQuery): Answer => {
     const entries = buckets.get(bucketOf(query.apiVersion, query.resource));
+    if (entries === undefined && unknownLists === "absent") return { kind: "absent" };
     const items = [...(entries?.values() ?? [])]
       .filter((entry) => query.namespace === "" || entry.namespace === query.namespace)
       .filter((entry) => hasLabels(entry.object, query.labels))

@@ -43,7 +43,13 @@ export function checkResult(
     kind: result.kind,
     expected: result.result,
   };
-  return selectEntries(result, run(result.operation)).map(({ name, entries }) => {
+  const selected = selectEntries(result, run(result.operation));
+  const reason = loaded.unsupported[0];
+  if (selected.length === 0 && reason !== undefined) {
+    const row = { actual: "", ok: false, message: reason, status: "unsupported" } as const;
+    return [{ ...base, resource: "", ...row }];
+  }
+  return selected.map(({ name, entries }) => {
     if (entries.length === 0) return { ...base, resource: name, ...missing(result) };
     const rows = entries.flatMap((entry) => checkEntry(result, loaded, entry, readExpected));
     return { ...base, resource: name, ...joinRows(rows) };

@@ -5,7 +5,7 @@ import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import type { Compilation } from "#policy/policy-set";
 import { emptyWorld } from "#policy/world";
-import type { Answer } from "#policy/world";
+import type { Answer, World } from "#policy/world";
 import type { EvaluateOptions } from "../evaluate.ts";
 import { findFiles, isRemote, readDocuments } from "../input/files.ts";
 import type { Disk } from "../input/files.ts";
@@ -13,7 +13,7 @@ import { makeResourceOf } from "../input/known-kinds.ts";
 import { makeObjectStore } from "../input/object-store.ts";
 import { parseResources, uniqueResources } from "../input/resources.ts";
 import { noValues, parseUserInfo, parseValues } from "../input/values.ts";
-import { makeWorld, parseContextFile } from "../input/world.ts";
+import { makeWorld, noParts, parseContextFile } from "../input/world.ts";
 import type { CallResponse } from "../input/world.ts";
 import type { TestCase } from "./test-file.ts";
 
@@ -72,15 +72,15 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
   const cluster = hasCluster ? makeObjectStore(everything, resourceOf) : undefined;
   // Without a cluster only a Context file is asked, and the objects that policies are to change.
   const known = [...(context?.resources ?? []), ...(targets.length > 0 ? everything : [])];
-  const knownStore = known.length > 0 ? makeObjectStore(known, resourceOf) : undefined;
   const values = loadValues(test, disk);
+  const calls = test.apiCallResponses.map(parseCall);
   const world = makeWorld({
     nowMs,
     values,
     resourceOf,
-    cluster: cluster ?? knownStore,
+    cluster: cluster ?? makeObjectStore(known, resourceOf, "absent"),
     api: cluster,
-    calls: test.apiCallResponses.map(parseCall),
+    calls,
     globalContext: new Map(
       test.globalContextEntries.map((entry) => [
         textAt(entry, ["name"]),
@@ -96,7 +96,7 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
     resources,
     payloads: readPayloads(test.jsonPayloads, disk),
     targets,
-    options: { world, values, userInfo, operation: undefined },
+    options: { world, celWorld: withStatus(world, calls), values, userInfo, operation: undefined },
     unsupported: unsupportedParts(test),
   };
 }
@@ -162,6 +162,18 @@ function parseCall(entry: Json): CallResponse {
     statusCode: typeof status === "number" && status !== 0 ? status : 200,
     body: field(field(entry, "response"), "body") ?? null,
   };
+}
+
+/** Kyverno's tests hand CEL's http functions the canned body with its status; classic rules get the body alone. */
+function withStatus(world: World, calls: readonly CallResponse[]): World {
+  if (calls.length === 0) return world;
+  const wrapped = calls.map((call): CallResponse => ({
+    ...call,
+    statusCode: 200,
+    body: { body: call.body, statusCode: call.statusCode },
+  }));
+  const canned = makeWorld({ ...noParts, nowMs: world.nowMs, values: noValues, calls: wrapped });
+  return { ...world, call: canned.call };
 }
 
 /** A global context entry: its data, or the list of its resources. */
