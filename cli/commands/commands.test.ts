@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { at, isArray, parseJson } from "#policy/json";
+import type { Json } from "#policy/json";
+import { parseArguments } from "../arguments.ts";
+import { formatHelp, helpOption } from "../command.ts";
+import type { Command, Io } from "../command.ts";
+import { checkCommand } from "./check.ts";
+import { mutateCommand } from "./mutate.ts";
+import { testCommand } from "./test.ts";
+
+const files: Readonly<Record<string, string>> = {
+  "policies/labels.yaml": `
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata:
+  name: require-app
+  annotations:
+    policies.kyverno.io/severity: high
+    policies.kyverno.io/category: Labels
+spec:
+  validationActions: [Deny]
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  validations:
+    - expression: "'app' in object.metadata.?labels.orValue({})"
+      message: label app is missing
+`,
+  "policies/defaults.yaml": `
+apiVersion: policies.kyverno.io/v1
+kind: MutatingPolicy
+metadata:
+  name: add-team
+spec:
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  matchConditions:
+    - {name: new, expression: "object.metadata.name != 'good'"}
+  mutations:
+    - patchType: ApplyConfiguration
+      applyConfiguration:
+        expression: "Object{metadata: Object.metadata{labels: Object.metadata.labels{team: 'a'}}}"
+`,
+  "policies/kustomization.yaml": "resources: [labels.yaml]\n",
+  "audit.yaml": `
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: audited}
+spec:
+  validationActions: [Audit]
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  validations: [{expression: "false", message: never}]
+`,
+  "broken.yaml": `
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: broken}
+spec:
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  validations: [{expression: "object.("}]
+`,
+  "good.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: good, labels: {app: x}}\nspec: {}\n",
+  "bad.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {name: bad, namespace: prod}\nspec: {}\n",
+  "list.json": `{"apiVersion": "v1", "kind": "List", "items": [
+    {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}},
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "two"}}]}`,
+  "syntax.yaml": "a: b: c\n",
+  "suite/kyverno-test.yaml": `
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Test
+metadata: {name: suite}
+policies: [../policies/labels.yaml]
+resources: [../good.yaml, ../bad.yaml]
+results:
+  - {policy: require-app, kind: Pod, resources: [good], result: pass}
+  - {policy: require-app, kind: Pod, resources: [bad], result: fail}
+`,
+  "failing/kyverno-test.yaml": `
+apiVersion: cli.kyverno.io/v1alpha1
+kind: Test
+metadata: {name: failing}
+policies: [../policies/labels.yaml]
+resources: [../good.yaml]
+results:
+  - {policy: require-app, kind: Pod, resources: [good], result: fail}
+`,
+  "absent/kyverno-test.yaml": `
+kind: Test
+policies: [nowhere.yaml]
+resources: [../good.yaml]
+results:
+  - {policy: require-app, kind: Pod, resources: [good], result: fail}
+`,
+};
+
+let folder = "";
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), "parapet-cli-"));
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    writeFileSync(path.join(folder, name), text);
+  }
+});
+
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+type Ran = { readonly code: number; readonly out: string; readonly err: string };
+
+async function run(command: Command, line: string, stdin = ""): Promise<Ran> {
+  const words = line.split(" ").filter((word) => word !== "");
+  const parsed = parseArguments(words, [...command.options, helpOption]);
+  if (!parsed.ok) throw new Error(parsed.message);
+  let out = "";
+  let err = "";
+  const io: Io = {
+    folder,
+    stdin: () => stdin,
+    out: (text) => (out += text),
+    err: (text) => (err += text),
+    interactive: false,
+    nowMs: () => 1_750_000_000_000,
+  };
+  const code = await command.run(parsed.args, io);
+  return { code, out, err };
+}
+
+const resultsOf = (ran: Ran): readonly Json[] => {
+  const results = at(parseJson(ran.out), ["results"]);
+  return isArray(results) ? results : [];
+};
+
+describe("check", () => {
+  test.each([
+    ["nothing is wrong", "-p policies/labels.yaml -r good.yaml", 0],
+    ["an enforced violation", "-p policies/labels.yaml -r bad.yaml", 1],
+    ["an audited violation only reports", "-p audit.yaml -r bad.yaml", 0],
+    ["unless asked to fail", "-p audit.yaml -r bad.yaml --fail-on violation", 1],
+    ["violations may be ignored", "-p policies/labels.yaml -r bad.yaml --fail-on never", 0],
+    ["a file that is not there", "-p policies/labels.yaml -r nowhere.yaml", 2],
+    ["a file that is no YAML", "-p policies/labels.yaml -r syntax.yaml", 2],
+    ["a policy that does not compile", "-p broken.yaml policies/labels.yaml -r good.yaml", 2],
+    ["no policy", "-r good.yaml", 2],
+    ["no resource", "-p audit.yaml", 2],
+    ["standard input twice", "-p - -r -", 2],
+    ["an argument that nothing takes", "good.yaml -p audit.yaml -r bad.yaml", 2],
+    ["labels of another form", "-p audit.yaml -r bad.yaml --namespace-labels prod", 2],
+  ])("%s: exit code %i", async (_reason, line, want) => {
+    const { code, err } = await run(checkCommand, line);
+    expect(code).toBe(want);
+    expect(err === "").toBe(want !== 2);
+  });
+
+  test("errors name the file and the place", async () => {
+    const { err } = await run(checkCommand, "-p policies/labels.yaml -r syntax.yaml nowhere.yaml");
+    expect(err).toMatch(/syntax\.yaml: .*line 1, column 5/);
+    expect(err).toMatch(/nowhere\.yaml: no such file or folder/);
+  });
+
+  test("a policy's error names document and path", async () => {
+    const { err } = await run(checkCommand, "-p broken.yaml -r good.yaml");
+    expect(err).toMatch(/ValidatingPolicy\/broken: spec\.validations\[0\]\.expression: /);
+  });
+
+  test("JSON is one entry per verdict; what no rule matched has none", async () => {
+    const ran = await run(checkCommand, "-p policies -r bad.yaml good.yaml list.json -o json");
+    expect(at(parseJson(ran.out), ["summary"])).toMatchObject({ pass: 3, fail: 2, error: 0 });
+    const failed = resultsOf(ran).filter((one) => at(one, ["result"]) === "fail");
+    expect(failed[0]).toEqual({
+      policy: "require-app",
+      rule: "",
+      resource: { apiVersion: "v1", kind: "Pod", namespace: "prod", name: "bad" },
+      result: "fail",
+      message: "label app is missing",
+      severity: "high",
+      category: "Labels",
+      action: "Enforce",
+    });
+    expect(at(failed[1], ["resource", "namespace"])).toBe("default");
+  });
+
+  test("a folder, a glob and standard input are the same resources", async () => {
+    const fromGlob = await run(checkCommand, "-p policies/labels.yaml -r {good,bad}.yaml -o json");
+    const fromStdin = await run(
+      checkCommand,
+      "-p policies/labels.yaml -r - -o json",
+      `${files["bad.yaml"]}---\n${files["good.yaml"]}`,
+    );
+    expect(fromGlob.out).toBe(fromStdin.out);
+  });
+
+  test("an operation that the policy does not match has no verdict", async () => {
+    const ran = await run(
+      checkCommand,
+      "-p policies/labels.yaml -r bad.yaml --operation DELETE -o json",
+    );
+    expect(resultsOf(ran)).toEqual([]);
+  });
+});
+
+describe("mutate", () => {
+  test("prints every resource, without the namespace that reading put in", async () => {
+    const { code, out } = await run(mutateCommand, "-p policies -r list.json");
+    expect(code).toBe(0);
+    expect(out).toBe(
+      "apiVersion: v1\nkind: Pod\nmetadata:\n  name: one\n  labels:\n    team: a\n---\n" +
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: two\n",
+    );
+  });
+
+  test("one resource is one JSON object, several are a List", async () => {
+    const one = await run(mutateCommand, "-p policies -r bad.yaml -o json");
+    expect(at(parseJson(one.out), ["metadata", "labels"])).toEqual({ team: "a" });
+    const both = await run(mutateCommand, "-p policies -r list.json -o json");
+    expect(at(parseJson(both.out), ["kind"])).toBe("List");
+  });
+
+  test("the diff says what changed and by which policy", async () => {
+    const { out } = await run(mutateCommand, "-p policies -r bad.yaml good.yaml --diff");
+    expect(out).toBe('Pod/prod/bad, by add-team\n  + metadata.labels: {"team":"a"}\n');
+  });
+});
+
+describe("test", () => {
+  test.each([
+    ["all checks hold", "suite", 0],
+    ["a check that fails", "suite failing", 1],
+    ["a test that names a missing file", "suite absent", 2],
+    ["a folder without tests", "policies", 2],
+    ["a folder that is not there", "nowhere", 2],
+    ["no path", "", 2],
+  ])("%s: exit code %i", async (_reason, line, want) => {
+    expect((await run(testCommand, line)).code).toBe(want);
+  });
+
+  test("JSON has the summary and one entry per check", async () => {
+    const { out } = await run(testCommand, "suite failing -o json");
+    const json = parseJson(out);
+    expect(at(json, ["summary"])).toMatchObject({
+      files: 2,
+      checks: 3,
+      passed: 2,
+      failed: 1,
+      skipped: 0,
+      unsupported: 0,
+    });
+    expect(at(json, ["results", 2])).toEqual({
+      file: "failing/kyverno-test.yaml",
+      policy: "require-app",
+      rule: "",
+      kind: "Pod",
+      resource: "good",
+      expected: "fail",
+      actual: "pass",
+      ok: false,
+      message: "expected fail, found pass: success",
+    });
+  });
+});
+
+describe("help", () => {
+  test.each([[checkCommand], [mutateCommand], [testCommand]])(
+    "of $name has examples that parse",
+    (command) => {
+      expect(formatHelp(command)).toContain(`usage: parapet ${command.name}`);
+      for (const { line } of command.examples) {
+        const own = line.slice(line.indexOf(`parapet ${command.name}`)).split(/[|>]/)[0] ?? "";
+        const words = own.replaceAll("'", "").trim().split(" ").slice(2);
+        expect(parseArguments(words, command.options)).toMatchObject({ ok: true });
+      }
+    },
+  );
+});
