@@ -139,7 +139,6 @@ export function exceptionResult(
     result: passes ? "pass" : "skip",
     message: `rule is ${passes ? "passed" : "skipped"} due to policy exception: ${keys.join(", ")}`,
     action: "Audit",
-    properties: { exceptions: keys.map((key) => key.slice(key.lastIndexOf("/") + 1)).join(",") },
     exceptions: keys,
   });
 }
