@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Json, JsonObject } from "#policy/json";
-import type { Query, QueryFailure } from "#policy/jmespath/query";
+import { field, isObject, textAt, type Json, type JsonObject } from "#policy/json";
+import { QueryFailure, type Query } from "#policy/jmespath/query";
+import type { ContextEntries, ContextEntry } from "#policy/kyverno/classic/context";
+import { setDotted } from "#policy/kyverno/classic/dotted";
+import {
+  extractImages,
+  imagesVariable,
+  type ImageExtractors,
+} from "#policy/kyverno/classic/images";
+import { requestVariables } from "#policy/kyverno/classic/request-variables";
 import type { Review } from "#policy/review";
-import type { World } from "#policy/world";
-import type { ContextEntries } from "#policy/kyverno/classic/context";
-import type { ImageExtractors } from "#policy/kyverno/classic/images";
+import type { ContextValues, World } from "#policy/world";
 
 /** Which rule a scope is for: the key of a Values file, and where its images are. */
 export type RuleIdentity = {
@@ -34,4 +40,229 @@ export type Scope = {
 };
 
 /** The scope of one rule on one review, before its own context entries. Cheap: what a review says is built once. */
-export declare function makeScope(review: Review, world: World, identity: RuleIdentity): Scope;
+export function makeScope(review: Review, world: World, identity: RuleIdentity): Scope {
+  const resource = review.object ?? review.oldObject ?? {};
+  const values = world.contextValues(
+    identity.policy,
+    identity.rule,
+    textAt(resource, ["metadata", "name"]) || review.name,
+  );
+  const shared = requestVariables(review);
+  const settings: Settings = {
+    world,
+    values,
+    images: () => loadImages(resource, world, identity.imageExtractors),
+  };
+  const root = values === undefined ? shared : withElementValues(setAll(shared, values), values, 0);
+  return new RuleScope(settings, undefined, root, noEntries);
+}
+
+const noEntries: readonly ContextEntry[] = [];
+
+type Settings = {
+  readonly world: World;
+  readonly values: ContextValues | undefined;
+  readonly images: () => Json | undefined | QueryFailure;
+};
+
+function loadImages(
+  resource: JsonObject,
+  world: World,
+  extractors: ImageExtractors | undefined,
+): Json | undefined | QueryFailure {
+  const images = extractImages(resource, extractors, world);
+  if (!images.ok) {
+    return new QueryFailure("failed", `failed to extract images: ${images.message}`);
+  }
+  return Object.keys(images.value).length === 0 ? undefined : imagesVariable(images.value);
+}
+
+function setAll(root: JsonObject, values: ContextValues): JsonObject {
+  return Object.entries(values.values).reduce(
+    (object, [name, value]) => setDotted(object, name, value),
+    root,
+  );
+}
+
+function withElementValues(root: JsonObject, values: ContextValues, index: number): JsonObject {
+  return Object.entries(values.foreachValues).reduce((object, [name, list]) => {
+    const value = list[index];
+    return value === undefined ? object : setDotted(object, name, value);
+  }, root);
+}
+
+/** What became of an entry; absent while no query has named it. */
+type Loaded = { readonly value: Json } | QueryFailure;
+
+class RuleScope implements Scope {
+  readonly world: World;
+  readonly isDelete: boolean;
+  readonly #settings: Settings;
+  readonly #parent: RuleScope | undefined;
+  /** Variables that this scope adds; the whole root in the outermost one. */
+  readonly #own: JsonObject;
+  readonly #entries: readonly ContextEntry[];
+  readonly #loaded = new Map<ContextEntry, Loaded>();
+  #imagesLoaded = false;
+  #root: JsonObject;
+  /** How many values the root was built from; it is built anew when there are more. */
+  #version = 0;
+
+  constructor(
+    settings: Settings,
+    parent: RuleScope | undefined,
+    own: JsonObject,
+    entries: readonly ContextEntry[],
+  ) {
+    this.world = settings.world;
+    this.#settings = settings;
+    this.#parent = parent;
+    this.#own = own;
+    this.#entries = entries;
+    this.#root = parent === undefined ? own : { ...parent.#currentRoot(), ...own };
+    this.#version = this.#loadedCount();
+    this.isDelete = field(this.#root["request"], "operation") === "DELETE";
+  }
+
+  query(query: Query): Json | QueryFailure {
+    return this.#queryBefore(query, this.#entries.length);
+  }
+
+  withVariables(variables: JsonObject): Scope {
+    return new RuleScope(this.#settings, this, variables, noEntries);
+  }
+
+  withElement(element: Json, index: number, nesting: number): Scope {
+    const variables: JsonObject = {
+      element,
+      [`element${nesting}`]: element,
+      elementIndex: index,
+      [`elementIndex${nesting}`]: index,
+    };
+    const { values } = this.#settings;
+    if (values === undefined) return this.withVariables(variables);
+    const root = { ...this.#currentRoot(), ...variables };
+    return this.withVariables(withElementValues(root, values, index));
+  }
+
+  withEntries({ entries }: ContextEntries): Scope {
+    const wanted = entries.filter((entry) => !this.#isGiven(entry));
+    return wanted.length === 0 ? this : new RuleScope(this.#settings, this, {}, wanted);
+  }
+
+  withObject(object: JsonObject): Scope {
+    return this.#rebuilt(object);
+  }
+
+  /** A Values file stands in for what would be read from elsewhere. */
+  #isGiven(entry: ContextEntry): boolean {
+    return (
+      this.#settings.values !== undefined &&
+      entry.kind !== "variable" &&
+      Object.hasOwn(this.#currentRoot(), entry.name)
+    );
+  }
+
+  #rebuilt(object: JsonObject): RuleScope {
+    const parent = this.#parent === undefined ? undefined : this.#parent.#rebuilt(object);
+    const request = field(this.#own, "request");
+    const own = isObject(request) ? { ...this.#own, request: { ...request, object } } : this.#own;
+    return new RuleScope(this.#settings, parent, own, this.#entries);
+  }
+
+  #queryBefore(query: Query, limit: number): Json | QueryFailure {
+    const problem = this.#load(query, limit);
+    if (problem !== undefined) return problem;
+    if (query.source === "") return new QueryFailure("failed", "invalid query (nil)");
+    if (query.syntaxError !== undefined) {
+      return new QueryFailure("failed", `incorrect query ${query.source}: ${query.syntaxError}`);
+    }
+    const result = query.evaluate(this.#currentRoot(), this.world);
+    return result instanceof QueryFailure ? searchFailure(result) : result;
+  }
+
+  /** Loads what the query names: outer entries first, each seeing only those before it. */
+  #load(query: Query, limit: number): QueryFailure | undefined {
+    const outer =
+      this.#parent === undefined
+        ? this.#loadImages(query)
+        : this.#parent.#load(query, this.#parent.#entries.length);
+    if (outer !== undefined) return outer;
+    for (let index = 0; index < limit; index += 1) {
+      const entry = this.#entries[index];
+      if (entry === undefined || !entry.isNamedIn(query)) continue;
+      const loaded = this.#loaded.get(entry) ?? this.#loadEntry(entry, index);
+      if (loaded instanceof QueryFailure) return loaded;
+    }
+    return undefined;
+  }
+
+  #loadEntry(entry: ContextEntry, index: number): Loaded {
+    const value = entry.load({
+      world: this.world,
+      isDelete: this.isDelete,
+      query: (query) => this.#queryBefore(query, index),
+      withVariables: (variables) => this.withVariables(variables),
+      withElement: (element, at, nesting) => this.withElement(element, at, nesting),
+      withObject: (object) => this.withObject(object),
+      withEntries: (entries) => this.withEntries(entries),
+    });
+    const loaded = value instanceof QueryFailure ? value : { value };
+    this.#loaded.set(entry, loaded);
+    return loaded;
+  }
+
+  #loadImages(query: Query): QueryFailure | undefined {
+    if (this.#imagesLoaded || !namesImages(query)) return undefined;
+    const images = this.#settings.images();
+    if (images instanceof QueryFailure) return images;
+    this.#imagesLoaded = true;
+    if (images !== undefined && !Object.hasOwn(this.#root, "images")) {
+      this.#root = { ...this.#root, images };
+    }
+    return undefined;
+  }
+
+  #loadedCount(): number {
+    const here = this.#loaded.size + (this.#imagesLoaded ? 1 : 0);
+    return this.#parent === undefined ? here : here + this.#parent.#loadedCount();
+  }
+
+  #currentRoot(): JsonObject {
+    if (this.#parent === undefined && this.#entries.length === 0) return this.#root;
+    const version = this.#loadedCount();
+    if (version === this.#version) return this.#root;
+    const below = this.#parent === undefined ? this.#own : this.#parent.#currentRoot();
+    const root: Record<string, Json> = { ...below };
+    for (const [{ name }, loaded] of this.#loaded) {
+      if (!(loaded instanceof QueryFailure)) define(root, name, loaded.value);
+    }
+    this.#root = { ...root, ...(this.#parent === undefined ? {} : this.#own) };
+    this.#version = version;
+    return this.#root;
+  }
+}
+
+/** An own property whatever the name is. */
+function define(object: Record<string, Json>, name: string, value: Json): void {
+  Object.defineProperty(object, name, {
+    value,
+    enumerable: true,
+    configurable: true,
+    writable: true,
+  });
+}
+
+function searchFailure(failure: QueryFailure): QueryFailure {
+  return new QueryFailure(failure.kind, `JMESPath query failed: ${failure.message}`);
+}
+
+const imagesNamed = new WeakMap<Query, boolean>();
+
+function namesImages(query: Query): boolean {
+  const known = imagesNamed.get(query);
+  if (known !== undefined) return known;
+  const named = query.source.includes("images");
+  imagesNamed.set(query, named);
+  return named;
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Json } from "#policy/json";
+import { compileQuery } from "#policy/jmespath/compile";
+import { marshalJson } from "#policy/jmespath/go-json";
+import { QueryFailure, type Query } from "#policy/jmespath/query";
+import { currentPath } from "#policy/kyverno/classic/current-path";
+import type { Scope } from "#policy/kyverno/classic/scope";
+
+/** Longest text that substitution may build, in characters: the reference's bound for a whole context is 2 MB. */
+export const substitutedLengthMax = 2_097_152;
+/** Most rounds for variables whose values hold variables; real policies need two or three. */
+export const substitutionRoundsMax = 64;
+/** Most variables in one text. */
+const variablesMax = 200;
+
+/** A variable with the character before it (Kyverno, variables/regex/vars.go, RegexVariables). */
+const variable = /(^|[^\\])(\{\{(?:\{[^{}]*\}|[^{}])*\}\})/g;
+const escapedVariable = /\\\{\{(?:\{[^{}]*\}|[^{}])*\}\}/g;
+
+/** Whether a text holds a `{{ variable }}` that is not escaped. */
+export const hasVariables = (text: string): boolean =>
+  text.includes("{{") && text.search(variable) !== -1;
+
+/** Whether substitution may change a text: it holds a variable, or an escaped one that loses its backslash. */
+export const isTemplateText = (text: string): boolean => text.includes("{{") && text.includes("}}");
+
+/** Gives the text with its variables replaced, or the very value when it is one variable alone. */
+export type TextTemplate = (scope: Scope) => Json | QueryFailure;
+
+/** Plans one text. `path` is where it stands, for messages and for `{{@}}`. */
+export function compileText(text: string, path: string): TextTemplate {
+  const pieces = splitText(text);
+  if (pieces === undefined) return (scope) => substituteSlowly(text, path, scope);
+  const [only] = pieces.variables;
+  if (only !== undefined && pieces.variables.length === 1 && pieces.literals.join("") === "") {
+    return (scope) => resolve(only, path, scope);
+  }
+  return (scope) => {
+    let result = pieces.literals[0] ?? "";
+    for (const [index, piece] of pieces.variables.entries()) {
+      const value = resolve(piece, path, scope);
+      if (value instanceof QueryFailure) return value;
+      result += textOf(value) + (pieces.literals[index + 1] ?? "");
+      if (result.length > substitutedLengthMax) return tooLong(path);
+    }
+    // What came in may hold variables itself: then only the reference's rounds give its answer.
+    return isTemplateText(result) ? substituteSlowly(text, path, scope) : result;
+  };
+}
+
+/** A variable of a text: its query, or what makes it depend on the scope or on the other variables. */
+type Variable = {
+  readonly expression: string;
+  readonly query: Query;
+  /** For DELETE, where request.object is empty and variables mean request.oldObject. */
+  readonly deleteQuery: Query;
+};
+
+/** Literals before, between and after the variables; undefined where one round does not do. */
+function splitText(
+  text: string,
+): { readonly literals: readonly string[]; readonly variables: readonly Variable[] } | undefined {
+  const literals: string[] = [];
+  const variables: Variable[] = [];
+  let end = 0;
+  for (const match of text.matchAll(variable)) {
+    const [, prefix = "", whole = ""] = match;
+    const start = match.index + prefix.length;
+    const expression = expressionOf(whole);
+    if (expression === "@" || expression.startsWith("-")) return undefined;
+    literals.push(text.slice(end, start));
+    variables.push(makeVariable(expression));
+    end = start + whole.length;
+  }
+  literals.push(text.slice(end));
+  const leftovers = literals.some((literal) => literal.includes("{{") || literal.includes("}}"));
+  // Variables side by side are found in different rounds; braces left over may become part of one.
+  const adjacent = literals.slice(1, -1).includes("");
+  return leftovers || adjacent || variables.length > variablesMax
+    ? undefined
+    : { literals, variables };
+}
+
+/** The reference takes all double braces out, not only the outer ones. */
+function expressionOf(whole: string): string {
+  return whole.replaceAll("{{", "").replaceAll("}}", "").trim();
+}
+
+function makeVariable(expression: string): Variable {
+  const onDelete = expression.replaceAll("request.object", "request.oldObject");
+  return { expression, query: compileQuery(expression), deleteQuery: compileQuery(onDelete) };
+}
+
+function resolve(piece: Variable, path: string, scope: Scope): Json | QueryFailure {
+  const query = scope.isDelete ? piece.deleteQuery : piece.query;
+  const value = scope.query(query);
+  return value instanceof QueryFailure ? notResolved(value, query.source, path) : value;
+}
+
+function notResolved(failure: QueryFailure, expression: string, path: string): QueryFailure {
+  return new QueryFailure(
+    failure.kind,
+    `failed to resolve ${expression} at path ${path}: ${failure.message}`,
+  );
+}
+
+const textOf = (value: Json): string => (typeof value === "string" ? value : marshalJson(value));
+
+const tooLong = (path: string): QueryFailure =>
+  new QueryFailure(
+    "failed",
+    `substituting variables at path ${path} gives more than ${substitutedLengthMax} characters`,
+  );
+
+/**
+ * The reference's own rounds (variables/vars.go, substituteVariablesIfAny): in each, all variables are evaluated and
+ * the last one is replaced; a text that is nothing but one variable ends it with that variable's value.
+ */
+function substituteSlowly(text: string, path: string, scope: Scope): Json | QueryFailure {
+  let value = text;
+  const rounds = variablesMax + substitutionRoundsMax;
+  for (let round = 0; round <= rounds; round += 1) {
+    const done = substituteRound(value, path, scope);
+    if (done instanceof QueryFailure) return done;
+    if (done.kind === "value") return done.value;
+    if (done.kind === "last") return unescape(done.text);
+    if (done.text.length > substitutedLengthMax) return tooLong(path);
+    value = done.text;
+  }
+  return new QueryFailure(
+    "failed",
+    `variables at path ${path} were still not resolved after ${rounds} rounds`,
+  );
+}
+
+const unescape = (text: string): string =>
+  text.replaceAll(escapedVariable, (escaped) => escaped.slice(1));
+
+type Round =
+  | { readonly kind: "value"; readonly value: Json }
+  | { readonly kind: "text" | "last"; readonly text: string };
+
+function substituteRound(text: string, path: string, scope: Scope): Round | QueryFailure {
+  let result: string | undefined;
+  let shallow = false;
+  let count = 0;
+  for (const match of text.matchAll(variable)) {
+    const [found, prefix = "", whole = ""] = match;
+    count += 1;
+    if (count > variablesMax)
+      return new QueryFailure("failed", `too many variables at path ${path}`);
+    let expression = expressionOf(whole);
+    if (expression === "@") expression = currentPath(path, scope);
+    if (expression.startsWith("-")) {
+      shallow = true;
+      expression = expression.slice(1).trim();
+    }
+    const value = resolve(makeVariable(expression), path, scope);
+    if (value instanceof QueryFailure) return value;
+    if (text === whole) return { kind: "value", value };
+    result = text.replace(found, () => prefix + textOf(value));
+  }
+  if (result === undefined) return { kind: "last", text };
+  return { kind: shallow ? "last" : "text", text: result };
+}
