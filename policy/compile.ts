@@ -5,6 +5,7 @@ import type { CompileContext, CompileOptions } from "#policy/compile-context";
 import { documentName, parseDocument } from "#policy/document";
 import { isArray, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
+import { compileClassicPolicy } from "#policy/kyverno/classic/compile";
 import { compileGeneratingPolicy } from "#policy/kyverno/cel/generating-policy";
 import { compileMutatingPolicy } from "#policy/kyverno/cel/mutating-policy";
 import { compileUnsupportedPolicy } from "#policy/kyverno/cel/unsupported-policy";
@@ -33,8 +34,8 @@ const policy = (
 
 const celVersions = ["v1alpha1", "v1beta1", "v1"];
 const classicVersions = ["v1", "v2beta1"];
-const classicKind = (document: JsonObject): KindCompilation =>
-  compileUnsupportedPolicy(document, "kyverno", "classic rules are not built in yet");
+const classicKind = (document: JsonObject, context: CompileContext): KindCompilation =>
+  compileClassicPolicy(document, context.classicExceptions);
 const unsupportedImages = (document: JsonObject): KindCompilation =>
   compileUnsupportedPolicy(
     document,
