@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: Apache-2.0
+import { RunFunctionResponse } from "@crossplane-org/function-sdk-typescript";
+import { describe, expect, test } from "vitest";
+import { makeHandler } from "#function/handler";
+import { WireError } from "#function/wire/reader";
+import { decodeRequest } from "#function/wire/request";
+import { finish, makeWriter, putHead, putStruct, putText } from "#function/wire/writer";
+import { parseJson, type JsonObject } from "#policy/json";
+import {
+  bucket,
+  composite,
+  encodeRequest,
+  generating,
+  guardrails,
+  makeCaller,
+  mutating,
+  noPublic,
+  nowMs,
+  validating,
+  type TestRequest,
+} from "#test/support/run-function";
+
+// Tables of whole calls: what goes in, what comes out, and why the row exists.
+
+const call = makeCaller();
+
+type Want = {
+  /** Names of the composed resources in the answer. */
+  resources?: readonly string[];
+  /** Condition PolicyCompliant: status/reason. */
+  compliant?: string;
+  /** Parts of the condition's message. */
+  message?: readonly string[];
+  /** Severities of the results: 1 fatal, 2 warning, 3 normal. */
+  results?: readonly number[];
+  compositeReady?: number | undefined;
+};
+
+const run = (request: TestRequest) => {
+  const { response, log } = call(request);
+  const condition = response.conditions.find(({ type }) => type === "PolicyCompliant");
+  return { response, log, condition };
+};
+
+const statuses = ["Unspecified", "Unknown", "True", "False"];
+
+function check(request: TestRequest, want: Want): void {
+  const { response, condition } = run(request);
+  const status = condition && `${statuses[condition.status]}/${condition.reason}`;
+  const got: Want = {
+    resources: Object.keys(response.desired?.resources ?? {}).sort(),
+    ...(status === undefined ? {} : { compliant: status }),
+    results: response.results.map(({ severity }) => severity),
+    compositeReady: response.desired?.composite?.ready,
+  };
+  const { message = [], ...exact } = want;
+  expect(got).toMatchObject(exact);
+  for (const part of message) expect(condition?.message).toContain(part);
+}
+
+const live = (forProvider: JsonObject, extra: JsonObject = {}): JsonObject => ({
+  ...bucket(forProvider, { name: "store-abcde", namespace: "team-a", ...extra }),
+});
+
+const rows: Record<string, { reason: string; request: TestRequest; want: Want }> = {
+  Compliant: {
+    reason: "Nothing to say: a condition and no events.",
+    request: { input: guardrails([noPublic]), desired: { a: bucket() } },
+    want: { resources: ["a"], compliant: "True/Compliant", results: [], compositeReady: undefined },
+  },
+  NewViolating: {
+    reason: "A new violating resource waits, the others go on, the composite is not ready.",
+    request: {
+      input: guardrails([noPublic]),
+      desired: { a: bucket(), b: bucket({ acl: "public" }) },
+    },
+    want: {
+      resources: ["a"],
+      compliant: "False/Held",
+      results: [2],
+      compositeReady: 2,
+      message: ["b: public buckets are not allowed (ValidatingPolicy/no-public)", "not created"],
+    },
+  },
+  ExistingViolating: {
+    reason: "An existing resource is never left out, for that would delete it.",
+    request: {
+      input: guardrails([noPublic]),
+      observed: { a: live({}) },
+      desired: { a: bucket({ acl: "public" }) },
+    },
+    want: { resources: ["a"], compliant: "False/Held", compositeReady: 2, results: [2] },
+  },
+  ExistingUnchanged: {
+    reason: "A policy tightened later reports and holds nothing; the composite may stay ready.",
+    request: {
+      input: guardrails([noPublic]),
+      observed: { a: live({ acl: "public" }) },
+      desired: { a: bucket({ acl: "public" }) },
+    },
+    want: {
+      resources: ["a"],
+      compliant: "False/Violated",
+      compositeReady: undefined,
+      results: [2],
+      message: ["exists already"],
+    },
+  },
+  OnlyLiveViolates: {
+    reason:
+      "The effective object counts: somebody else's field breaks the policy although the desired state is silent.",
+    request: {
+      input: guardrails([noPublic]),
+      observed: { a: live({ acl: "public" }) },
+      desired: { a: bucket() },
+    },
+    want: { resources: ["a"], compliant: "False/Violated" },
+  },
+  Audit: {
+    reason: "Audit reports and lets through.",
+    request: {
+      input: guardrails([validating("audited", "false", { action: "Audit" })]),
+      desired: { a: bucket() },
+    },
+    want: {
+      resources: ["a"],
+      compliant: "False/Reported",
+      results: [2],
+      compositeReady: undefined,
+    },
+  },
+  Report: {
+    reason: "onViolation Report lets an enforced violation through too.",
+    request: {
+      input: guardrails([noPublic], { onViolation: "Report" }),
+      desired: { a: bucket({ acl: "public" }) },
+    },
+    want: { resources: ["a"], compliant: "False/Reported", compositeReady: undefined },
+  },
+  Fatal: {
+    reason: "onViolation Fatal ends the pipeline with everything that is wrong.",
+    request: {
+      input: guardrails([noPublic], { onViolation: "Fatal" }),
+      desired: { a: bucket({ acl: "public" }), b: bucket({ acl: "public" }) },
+    },
+    want: { resources: ["a", "b"], results: [1], message: ["a: public", "b: public"] },
+  },
+  FatalByAnnotation: {
+    reason: "A policy's own annotation outweighs the Guardrails.",
+    request: {
+      input: guardrails([
+        validating("own", "false", { annotations: { "parapet.dev/on-violation": "Fatal" } }),
+      ]),
+      desired: { a: bucket() },
+    },
+    want: { results: [1] },
+  },
+  EvaluationError: {
+    reason: "A policy that fails to evaluate forbids, as failurePolicy Fail says.",
+    request: {
+      input: guardrails([validating("broken", "object.spec.nothing.here == 1")]),
+      desired: { a: bucket() },
+    },
+    want: { resources: [], compliant: "False/Held", message: ["cannot be judged"] },
+  },
+  OtherKinds: {
+    reason: "A kind that no policy speaks about passes.",
+    request: {
+      input: guardrails([noPublic]),
+      desired: { a: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" } } },
+    },
+    want: { resources: ["a"], compliant: "True/Compliant" },
+  },
+  Composed: {
+    reason: "A policy can look at the other composed resources.",
+    request: {
+      input: guardrails([
+        validating(
+          "has-block",
+          "resource.List('s3.aws.m.upbound.io/v1beta1', 'bucketpublicaccessblocks', '').items.size() > 0",
+        ),
+      ]),
+      desired: { a: bucket() },
+    },
+    want: { resources: [], compliant: "False/Held" },
+  },
+  ComposedFound: {
+    reason: "And is satisfied when the other one is there.",
+    request: {
+      input: guardrails([
+        validating(
+          "has-block",
+          "resource.List('s3.aws.m.upbound.io/v1beta1', 'bucketpublicaccessblocks', '').items.size() > 0",
+        ),
+      ]),
+      desired: {
+        a: bucket(),
+        b: {
+          apiVersion: "s3.aws.m.upbound.io/v1beta1",
+          kind: "BucketPublicAccessBlock",
+          spec: { forProvider: {} },
+        },
+      },
+    },
+    want: { resources: ["a", "b"], compliant: "True/Compliant" },
+  },
+  Composite: {
+    reason: "The composite is a variable of its own.",
+    request: {
+      input: guardrails([validating("by-composite", "composite.metadata.namespace == 'team-b'")]),
+      desired: { a: bucket() },
+    },
+    want: { resources: [], compliant: "False/Held" },
+  },
+  Namespace: {
+    reason: "The namespace that Crossplane will set is already there to be judged.",
+    request: {
+      input: guardrails([
+        validating(
+          "rendered",
+          "object.metadata.namespace == 'team-a' && object.metadata.labels['crossplane.io/composite'] == 'store'",
+        ),
+      ]),
+      desired: { a: bucket() },
+    },
+    want: { resources: ["a"], compliant: "True/Compliant" },
+  },
+  Update: {
+    reason: "An existing resource is an UPDATE with the live object as oldObject.",
+    request: {
+      input: guardrails([
+        validating(
+          "update",
+          "request.operation == 'UPDATE' && oldObject.spec.forProvider.region == 'eu-west-1'",
+        ),
+      ]),
+      observed: { a: live({}) },
+      desired: { a: bucket({ region: "eu-west-2" }) },
+    },
+    want: { resources: ["a"], compliant: "True/Compliant" },
+  },
+};
+
+describe("verdicts", () => {
+  test.each(Object.entries(rows))("%s", (_, { request, want }) => check(request, want));
+});
+
+describe("injection", () => {
+  const tags = mutating(
+    "tags",
+    "Object{spec: Object.spec{forProvider: Object.spec.forProvider{tags: {'team': 'a'}}}}",
+  );
+
+  test("states what is injected and nothing that Crossplane adds", () => {
+    const { response } = run({
+      input: guardrails([tags]),
+      desired: { a: bucket() },
+      ready: { a: 1 },
+    });
+    expect(response.desired?.resources["a"]?.resource).toEqual(bucket({ tags: { team: "a" } }));
+    expect(response.desired?.resources["a"]?.ready).toBe(1);
+  });
+
+  test("is the same on the second call, when the resource exists", () => {
+    const first = run({ input: guardrails([tags]), desired: { a: bucket() } });
+    const second = run({
+      input: guardrails([tags]),
+      desired: { a: bucket() },
+      observed: { a: live({ tags: { team: "a" } }) },
+    });
+    expect(second.response.desired).toEqual(first.response.desired);
+  });
+
+  test("a policy for creations only is not taken back after the creation", () => {
+    const once = mutating(
+      "once",
+      "Object{spec: Object.spec{forProvider: Object.spec.forProvider{tags: {'team': 'a'}}}}",
+      {
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: ["*"],
+              apiVersions: ["*"],
+              resources: ["buckets"],
+              operations: ["CREATE"],
+            },
+          ],
+        },
+      },
+    );
+    const { response } = run({
+      input: guardrails([once]),
+      desired: { a: bucket() },
+      observed: { a: live({ tags: { team: "a" } }) },
+    });
+    expect(response.desired?.resources["a"]?.resource).toEqual(bucket({ tags: { team: "a" } }));
+  });
+
+  test("pins are stated in managed resources only, and only where the composition is silent", () => {
+    const { response } = run({
+      input: guardrails([noPublic], {
+        pin: ["managementPolicies", "paused", "deletionPolicy", "providerConfigRef"],
+      }),
+      desired: {
+        a: bucket(),
+        b: { ...bucket(), spec: { forProvider: {}, managementPolicies: ["Observe"] } },
+        c: { apiVersion: "s3.aws.upbound.io/v1beta1", kind: "Bucket", spec: { forProvider: {} } },
+        d: { apiVersion: "v1", kind: "ConfigMap", data: {} },
+      },
+    });
+    const spec = (name: string): unknown => response.desired?.resources[name]?.resource?.["spec"];
+    expect(spec("a")).toEqual({
+      forProvider: { region: "eu-west-1" },
+      managementPolicies: ["*"],
+      providerConfigRef: { kind: "ClusterProviderConfig", name: "default" },
+    });
+    expect(response.desired?.resources["a"]?.resource?.["metadata"]).toEqual({
+      annotations: { "crossplane.io/paused": "false" },
+    });
+    expect(spec("b")).toMatchObject({ managementPolicies: ["Observe"] });
+    expect(spec("c")).toMatchObject({
+      deletionPolicy: "Delete",
+      providerConfigRef: { name: "default" },
+    });
+    expect(response.desired?.resources["d"]?.resource).toEqual({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      data: {},
+    });
+  });
+});
+
+describe("companions", () => {
+  const block = generating("block", [
+    {
+      expression: `generator.Apply("team-a", [{
+          "apiVersion": dyn("s3.aws.m.upbound.io/v1beta1"), "kind": dyn("BucketPublicAccessBlock"),
+          "metadata": dyn({"labels": {"of": "bucket"}}),
+          "spec": dyn({"forProvider": {"region": object.spec.forProvider.region, "blockPublicAcls": true}})
+        }])`,
+    },
+  ]);
+  const name = "a--block--bucketpublicaccessblock";
+
+  test("are added with a stable name, their subject, and a readiness of their own", () => {
+    const { response } = run({ input: guardrails([block]), desired: { a: bucket() } });
+    const companion = response.desired?.resources[name];
+    expect(companion?.resource).toMatchObject({
+      kind: "BucketPublicAccessBlock",
+      metadata: { annotations: { "parapet.dev/companion-of": "a" } },
+      spec: { forProvider: { region: "eu-west-1", blockPublicAcls: true } },
+    });
+    expect(companion?.ready).toBe(2);
+  });
+
+  const existing = (status: string): JsonObject => ({
+    apiVersion: "s3.aws.m.upbound.io/v1beta1",
+    kind: "BucketPublicAccessBlock",
+    metadata: { name: "x", uid: "u", annotations: { "parapet.dev/companion-of": "a" } },
+    spec: { forProvider: { region: "eu-west-1", blockPublicAcls: true } },
+    status: { conditions: [{ type: "Ready", status }] },
+  });
+
+  test("are ready when they say so", () => {
+    for (const [status, ready] of [
+      ["True", 1],
+      ["False", 2],
+    ] as const) {
+      const { response } = run({
+        input: guardrails([block]),
+        desired: { a: bucket() },
+        observed: { [name]: existing(status) },
+      });
+      expect(response.desired?.resources[name]?.ready).toBe(ready);
+    }
+  });
+
+  test("stay when their policy is gone, and go when their subject is", () => {
+    const observed = { [name]: existing("True") };
+    const stays = run({ input: guardrails([noPublic]), desired: { a: bucket() }, observed });
+    expect(stays.response.desired?.resources[name]?.resource?.["spec"]).toEqual(
+      existing("True")["spec"],
+    );
+    const goes = run({ input: guardrails([noPublic]), desired: { b: bucket() }, observed });
+    expect(Object.keys(goes.response.desired?.resources ?? {})).toEqual(["b"]);
+  });
+
+  test("of a resource that waits wait with it", () => {
+    const { response } = run({
+      input: guardrails([block, noPublic]),
+      desired: { a: bucket({ acl: "public" }) },
+    });
+    expect(Object.keys(response.desired?.resources ?? {})).toEqual([]);
+  });
+});
+
+describe("what is told", () => {
+  const violating = { input: guardrails([noPublic]), desired: { b: bucket({ acl: "public" }) } };
+  const conditionOf = (request: TestRequest): JsonObject => {
+    const { condition } = run(request);
+    return {
+      type: "PolicyCompliant",
+      status: statuses[condition?.status ?? 0] ?? "",
+      reason: condition?.reason ?? "",
+      message: condition?.message ?? "",
+    };
+  };
+
+  test("events only on transitions", () => {
+    expect(run(violating).response.results).toHaveLength(1);
+    const known = conditionOf(violating);
+    expect(run({ ...violating, composite: composite([known]) }).response.results).toEqual([]);
+    const two = { ...violating, desired: { ...violating.desired, c: bucket({ acl: "public" }) } };
+    const { results } = run({ ...two, composite: composite([known]) }).response;
+    expect(results.map(({ message }) => message.slice(0, 10))).toEqual(["c: public "]);
+    const resolved = run({
+      ...violating,
+      desired: { b: bucket() },
+      composite: composite([known]),
+    }).response;
+    expect(resolved.results.map(({ severity, reason }) => [severity, reason])).toEqual([
+      [3, "Compliant"],
+    ]);
+  });
+
+  test("many violations are counted, and the message is bounded", () => {
+    const desired = Object.fromEntries(
+      Array.from({ length: 300 }, (_, i) => [`b${i}`, bucket({ acl: "public" })]),
+    );
+    const { condition, response } = run({ ...violating, desired });
+    expect(condition?.message).toContain("300 resources held back");
+    expect(condition?.message).toContain("and 280 more");
+    expect(condition?.message?.length).toBeLessThan(20_000);
+    expect(response.results).toHaveLength(11);
+  });
+
+  test("a claim's owner is told too", () => {
+    const labels = {
+      "crossplane.io/composite": "store",
+      "crossplane.io/claim-name": "store",
+      "crossplane.io/claim-namespace": "team-a",
+    };
+    const { condition, response } = run({ ...violating, composite: composite([], { labels }) });
+    expect([condition?.target, response.results[0]?.target]).toEqual([2, 2]);
+  });
+
+  test("the same request gives the same bytes", () => {
+    const [a, b] = [call(violating).bytes, makeCaller()(violating).bytes];
+    expect(a.equals(b)).toBe(true);
+  });
+
+  test("status.parapet is written when asked for, beside the status of others", () => {
+    const { response } = run({
+      ...violating,
+      input: guardrails([noPublic], { writeStatus: true }),
+      desiredStatus: { own: 1 },
+    });
+    expect(response.desired?.composite?.resource).toMatchObject({
+      status: {
+        own: 1,
+        parapet: { violationCount: 1, held: [{ resource: "b", paths: [] }] },
+      },
+    });
+  });
+
+  test("tag, context and readiness of others pass through", () => {
+    const { response } = run({
+      input: guardrails([noPublic]),
+      desired: { a: bucket() },
+      ready: { a: 1 },
+      context: { key: { deep: [1, null] } },
+    });
+    expect(response.meta?.tag).toBe("tag");
+    expect(response.meta?.ttl?.seconds).toBe(60);
+    expect(response.context).toEqual({ key: { deep: [1, null] } });
+    expect(response.desired?.resources["a"]?.ready).toBe(1);
+  });
+
+  test("values of Secrets are not shown, whatever a policy says about them", () => {
+    const leaky: JsonObject = {
+      apiVersion: "policies.kyverno.io/v1",
+      kind: "ValidatingPolicy",
+      metadata: { name: "leaky" },
+      spec: {
+        validationActions: ["Deny"],
+        matchConstraints: {
+          resourceRules: [
+            { apiGroups: [""], apiVersions: ["v1"], resources: ["secrets"], operations: ["*"] },
+          ],
+        },
+        validations: [{ expression: "false", messageExpression: "'found ' + object.data.key" }],
+      },
+    };
+    const { bytes, log } = call({
+      input: guardrails([leaky]),
+      desired: {
+        s: {
+          apiVersion: "v1",
+          kind: "Secret",
+          metadata: { name: "s" },
+          data: { key: "aHVudGVyMg==" },
+        },
+      },
+    });
+    expect(bytes.includes("aHVudGVyMg==")).toBe(false);
+    expect(log.join("\n")).not.toContain("aHVudGVyMg==");
+  });
+});
+
+describe("limits", () => {
+  test("an answer above 4 MiB becomes a Fatal result that says so", () => {
+    const desired = Object.fromEntries(
+      Array.from({ length: 50 }, (_, i) => [`b${i}`, bucket({ note: "x".repeat(90_000) })]),
+    );
+    const { response, bytes } = call({ input: guardrails([noPublic]), desired });
+    expect(response.results[0]?.message).toContain("larger than the 4194304");
+    expect(bytes.length).toBeLessThan(10_000);
+  });
+
+  test("an answer just below 4 MiB goes through", () => {
+    const desired = Object.fromEntries(
+      Array.from({ length: 40 }, (_, i) => [`b${i}`, bucket({ note: "x".repeat(100_000) })]),
+    );
+    const { response, bytes } = call({ input: guardrails([noPublic]), desired });
+    expect(bytes.length).toBeGreaterThan(4_000_000);
+    expect(Object.keys(response.desired?.resources ?? {})).toHaveLength(40);
+  });
+
+  test("bytes that are no request are refused, and never judged", () => {
+    const bytes = encodeRequest({ input: guardrails([noPublic]), desired: { a: bucket() } });
+    const handler = makeHandler({ now: () => nowMs, log: () => undefined, approvalNamespace: "" });
+    for (const cut of [1, 50, bytes.length - 1]) {
+      expect(() => handler(bytes.subarray(0, cut))).toThrow(WireError);
+    }
+  });
+
+  const nested = (depth: number): JsonObject => {
+    let value: JsonObject = {};
+    for (let i = 0; i < depth; i++) value = { a: value };
+    return value;
+  };
+
+  test("objects nested far deeper than the SDK reads are judged", () => {
+    const bytes = handMade({ ...bucket({ acl: "public" }), deep: nested(200) });
+    expect(Object.keys(decodeNames(bytes))).toEqual([]);
+  });
+
+  test("nesting without end is a Fatal result that names the resource", () => {
+    // The SDK cannot read this answer, as it gives the deep object back; Crossplane's Go codec can.
+    const answer = handle(handMade({ ...bucket(), deep: nested(300) }));
+    expect(answer.includes("CannotJudge")).toBe(true);
+    expect(answer.includes("deep: the object is nested deeper than 256 levels")).toBe(true);
+  });
+
+  test("names and keys that objects treat specially are judged and kept like others", () => {
+    const proto = parseJson('{"__proto__":"a","constructor":"b"}');
+    const bytes = handMade({ ...bucket({ tags: proto }), kind: "Bucket" }, "__proto__");
+    const answer = answerOf(bytes);
+    expect(answer.conditions[0]?.reason).toBe("Compliant");
+    const { desired } = decodeRequest(bytes);
+    const whole = desired.whole;
+    if (whole === undefined) throw new Error("no desired state");
+    expect(handle(bytes).includes(whole.bytes.subarray(whole.start, whole.end))).toBe(true);
+  });
+});
+
+const handle = makeHandler({ now: () => nowMs, log: () => undefined, approvalNamespace: "" });
+const answerOf = (bytes: Buffer) => RunFunctionResponse.decode(handle(bytes));
+const decodeNames = (bytes: Buffer) => answerOf(bytes).desired?.resources ?? {};
+
+/** A request with one resource that the SDK's codec could not write: by our own writer. */
+function handMade(object: JsonObject, name = "deep"): Buffer {
+  const base = encodeRequest({ input: guardrails([noPublic]) });
+  const writer = makeWriter(1024);
+  putStruct(writer, object);
+  putHead(writer, 1, 0);
+  putHead(writer, 2, 0);
+  putText(writer, 1, name);
+  putHead(writer, 2, 0);
+  putHead(writer, 3, 0);
+  const { desired } = decodeRequest(base);
+  if (desired.whole === undefined) throw new Error("the base has a desired state");
+  // The base's own desired state is empty: two bytes, tag and length.
+  const before = base.subarray(0, desired.whole.start - 2);
+  return Buffer.concat([before, base.subarray(desired.whole.end), finish(writer)]);
+}
