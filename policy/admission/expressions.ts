@@ -101,6 +101,9 @@ export type Variables = {
   readonly programs: ReadonlyMap<string, Program>;
 };
 
+/** The type of `variables` in admission policies; their errors name the variable that failed, Kyverno's do not. */
+const admissionVariables = "kubernetes.variables";
+
 /**
  * Compiles `spec.variables` in order: each may use the ones before it. `typeName` is that of the `variables` value in
  * compile errors.
@@ -108,7 +111,7 @@ export type Variables = {
 export function compileVariables(
   scope: ExpressionScope,
   spec: Json | undefined,
-  typeName = "kubernetes.variables",
+  typeName = admissionVariables,
 ): Variables {
   const fields = new Map<string, CelType>();
   const programs = new Map<string, Program>();
@@ -136,10 +139,17 @@ export function compileVariables(
     fields.set(name, program?.type ?? dynType);
     if (program !== undefined) programs.set(name, program);
   }
+  const named = typeName === admissionVariables;
   const bind: Variables["bind"] = (activation, budget) =>
-    new LazyObject(type, (name) => programs.get(name)?.evaluate(activation(), budget));
+    new LazyObject(type, (name) => {
+      const value = programs.get(name)?.evaluate(activation(), budget);
+      return named && value instanceof CelError ? namedError(name, value) : value;
+    });
   return { environment, bind, programs };
 }
+
+const namedError = (name: string, { message, code }: CelError): CelError =>
+  new CelError(`composited variable "${name}" fails to evaluate: ${message}`, code);
 
 export type Matched =
   | { readonly is: "match" }
