@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { budgetExceeded } from "./budget.ts";
 import { equals } from "./compare.ts";
 import { add, compareBy, index, isIn, optionalIndex, type Comparison } from "./operators.ts";
 import { planned, type Evaluate, type Planned } from "./plan-state.ts";
@@ -36,15 +37,17 @@ export function planAdd(a: Planned, b: Planned): Planned {
       const y = right(frame);
       if (x instanceof CelError) return x;
       if (y instanceof CelError) return y;
-      const sum = add(x, y);
-      if (typeof sum === "string" || isList(sum) || sum instanceof Uint8Array) {
-        frame.budget.used += Math.ceil(sum.length / unitsPerStep);
-      }
-      return sum;
+      if (typeof x === "number" || typeof x === "bigint") return add(x, y);
+      const { budget } = frame;
+      budget.used += Math.ceil((lengthOf(x) + lengthOf(y)) / unitsPerStep);
+      return budget.used > budget.stop ? budgetExceeded : add(x, y);
     },
     a.steps + b.steps + 1,
   );
 }
+
+const lengthOf = (value: CelValue): number =>
+  typeof value === "string" || isList(value) || value instanceof Uint8Array ? value.length : 0;
 
 /** `==` (or `!=` when not `want`), with short ways for text and for a literal on the right. */
 export function planEquals(a: Planned, b: Planned, want: boolean): Planned {
