@@ -112,8 +112,10 @@ export const runAsUser: CheckPod = (pod) => {
   ]);
 };
 
+/** Unlike runAsNonRoot, what is set badly hides what is not set. */
 export const seccompRestricted: CheckPod = (pod) => {
   const set = badProfiles(pod, "seccompProfile");
+  if (set.length > 0) return violation("seccompProfile", set);
   const own = objectAt(podSecurityContext(pod), "seccompProfile");
   const ownIsGood = ["RuntimeDefault", "Localhost"].includes(textAt(own, ["type"]));
   const unset = containersOf(pod).flatMap(({ security, path }) =>
@@ -121,5 +123,5 @@ export const seccompRestricted: CheckPod = (pod) => {
       ? []
       : [required(`${path}.securityContext.seccompProfile.type`)],
   );
-  return violation("seccompProfile", [...set, ...unset]);
+  return violation("seccompProfile", unset);
 };

@@ -48,7 +48,10 @@ function compileMap(pattern: JsonObject, at: string): Match {
   const entries = expandsMetadata(pattern)
     ? makeExpansion(pattern, (expanded) => compileEntries(expanded, at))
     : compileEntries(pattern, at);
-  return (value, prefix, run) => {
+  const nullIsEmpty = /(^|\/)metadata\/(labels|annotations)\/$/.test(at);
+  return (given, prefix, run) => {
+    // Kyverno 1.19.1 takes labels and annotations that are stated as null for empty ones.
+    const value = given === null && nullIsEmpty ? noEntries : given;
     if (!isObject(value)) {
       const path = prefix + at;
       const message = `pattern and resource have different structures. Path: ${path}. Expected ${goType({})}, found ${goType(value)}`;
@@ -58,6 +61,8 @@ function compileMap(pattern: JsonObject, at: string): Match {
     return entries(value, prefix, run);
   };
 }
+
+const noEntries: JsonObject = {};
 
 /** Anchors first, in the order of their texts; then the rest, those with anchors inside first and in reverse order. */
 function compileEntries(pattern: JsonObject, at: string): MatchMap {
