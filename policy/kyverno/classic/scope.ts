@@ -42,9 +42,9 @@ export type Scope = {
 /** The scope of one rule on one review, before its own context entries. Cheap: what a review says is built once. */
 export function makeScope(review: Review, world: World, identity: RuleIdentity): Scope {
   const resource = review.object ?? review.oldObject ?? {};
-  const values = world.contextValues(
-    identity.policy,
-    identity.rule,
+  const values = givenValues(
+    world,
+    identity,
     textAt(resource, ["metadata", "name"]) || review.name,
   );
   const shared = requestVariables(review);
@@ -55,6 +55,22 @@ export function makeScope(review: Review, world: World, identity: RuleIdentity):
   };
   const root = values === undefined ? shared : withElementValues(setAll(shared, values), values, 0);
   return new RuleScope(settings, undefined, root, noEntries);
+}
+
+/** A Values file names the rule that its author wrote; rules made of it for pod controllers have the same values. */
+function givenValues(
+  world: World,
+  { policy, rule }: RuleIdentity,
+  resource: string,
+): ContextValues | undefined {
+  const own = world.contextValues(policy, rule, resource);
+  const written = rule.replace(/^autogen-(?:cronjob-)?/, "");
+  const inherited = written === rule ? undefined : world.contextValues(policy, written, resource);
+  if (inherited === undefined || own === undefined) return own ?? inherited;
+  return {
+    values: { ...inherited.values, ...own.values },
+    foreachValues: { ...inherited.foreachValues, ...own.foreachValues },
+  };
 }
 
 const noEntries: readonly ContextEntry[] = [];
