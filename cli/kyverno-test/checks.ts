@@ -216,7 +216,10 @@ function checkPatched(
   return [failed(row.actual, `patched resource differs at ${differences.join("; ")}`)];
 }
 
-/** A failure, or undefined when every expected document was generated as it is written. */
+/**
+ * A failure, or undefined when what was generated is as it is written. A policy of several rules does not say which of
+ * them made what: then only the documents of the file count, and each has to be there.
+ */
 function checkGenerated(
   result: ExpectedResult,
   response: Response,
@@ -225,14 +228,21 @@ function checkGenerated(
   if (result.generatedResource === "") return undefined;
   const file = readExpected(result.generatedResource);
   if ("error" in file) return failed("", file.error);
+  const several = response.results.length > 1;
   const wrong = response.generated.flatMap((generated) => {
     const expected = findExpected(generated, file.objects);
-    if (expected === undefined) return [`${formatKey(keyOf(generated))} is not expected`];
+    if (expected === undefined) {
+      return several ? [] : [`${formatKey(keyOf(generated))} is not expected`];
+    }
     return compareResources(generated, expected).map(formatDifference);
   });
-  return wrong.length === 0
+  const absent = file.objects
+    .filter((expected) => several && findExpected(expected, response.generated) === undefined)
+    .map((expected) => `${formatKey(keyOf(expected))} is missing`);
+  const problems = [...wrong, ...absent];
+  return problems.length === 0
     ? undefined
-    : failed("", `generated resource differs: ${wrong.join("; ")}`);
+    : failed("", `generated resource differs: ${problems.join("; ")}`);
 }
 
 /** One check may stand for several rules: the worst of them is shown. */
