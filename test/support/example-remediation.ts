@@ -13,6 +13,7 @@ export function exampleRemediation(given: {
     uid: `uid-${given.name}`,
     resourceVersion: "1",
     target: { apiVersion: "v1", kind: "Pod", namespace: "prod", name: "web-7f9c", uid: "3b1c-55" },
+    workload: "ReplicaSet/web",
     cause: {
       source: "Falco",
       rule: "Terminal shell in container",
@@ -55,6 +56,8 @@ export function exampleRemediation(given: {
       ],
       notes: ["2 of 3 replicas stay in service"],
     },
+    seenAtMs: lastSeenMs,
+    decideBeforeMs: lastSeenMs + 86_400_000,
     ttlMs: 3_600_000,
     status: {
       state: given.state,

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AlertQueue } from "#responder/alert-queue";
+import type { AuditFile } from "#responder/adapters/audit-file";
+import type { Spool } from "#responder/adapters/spool";
+import {
+  type ApprovalCache,
+  makeApprovalCache,
+  makeRemediationCache,
+  type RemediationCache,
+} from "#responder/caches";
+import type { Cluster } from "#responder/cluster";
+import { keyOf, types } from "#responder/cluster";
+import type { Config } from "#responder/config";
+import { type Counter, makeCounter } from "#responder/counts";
+import { type Intake, makeIntake } from "#responder/intake";
+import { makeLocks } from "#responder/locks";
+import { type Log, quieten } from "#responder/log";
+import type { Metrics } from "#responder/metrics";
+import { makePolicies } from "#responder/policies";
+import { makeReconcile } from "#responder/reconcile";
+import { isFinal } from "#responder/remediation";
+import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
+import { makePodReader } from "#responder/target";
+import { makeWatcher, type Watcher } from "#responder/watcher";
+import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
+
+export type ResponderPorts = {
+  readonly cluster: Cluster;
+  readonly queue: AlertQueue;
+  readonly spool: Spool;
+  readonly audit: AuditFile;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly now: () => number;
+};
+
+/** The service behind its doors: no listener, no file, no configuration of its own. */
+export type Responder = {
+  readonly intake: Intake;
+  readonly remediations: RemediationCache;
+  /** Calls back after every change of a Remediation; returns the end of it. */
+  readonly subscribe: (onChange: () => void) => () => void;
+  readonly ready: () => { readonly intake: boolean; readonly acting: boolean };
+  /** Resolves when policies and records are known and alerts are worked on. */
+  readonly acting: Promise<void>;
+  readonly stop: () => Promise<void>;
+};
+
+/** How often the spool is tried and the global stop is looked at. */
+const tickMs = 500;
+/** Every remediation that is not closed is looked at again this often, whatever was missed. */
+const resyncMs = 60_000;
+/** The ConfigMap in the installation's namespace whose existence is the global stop. */
+const stopName = "parapet-stop";
+const complaintMs = 30_000;
+
+const configMap = { apiVersion: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true };
+
+export function startResponder(config: Config, ports: ResponderPorts): Responder {
+  const { cluster, queue, log, now } = ports;
+  const quiet = quieten(log, complaintMs, now);
+  const listeners = new Set<() => void>();
+  const stop = { on: false };
+  const remediations = makeRemediationCache((key, why) =>
+    quiet("error", "a Remediation cannot be read", { remediation: key, why }),
+  );
+  const approvals = makeApprovalCache();
+  const policies = makePolicies(cluster, log, now);
+  const { work, counter } = makeEngine(config, ports, quiet, approvals, stop);
+  const watchers = startWatchers(cluster, quiet, {
+    policies: policies.change,
+    approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
+    remediations: (change) => {
+      remediations.change(change);
+      if (change.after !== undefined) work.add(change.key);
+      for (const tell of listeners) tell();
+    },
+  });
+  const intake = makeIntake({ ...ports, spoolBytesMax: config.spoolBytesMax });
+  const handle = makeHandler(ports, quiet, {
+    cluster,
+    policies: policies.all,
+    getPod: makePodReader(cluster, now),
+    count: counter.count,
+    stopped: () => stop.on,
+    knownOf: remediations.ofFinding,
+    remediationsIn: remediations.inNamespace,
+    locks: makeLocks(),
+    audit: ports.audit.append,
+    wake: work.add,
+    now,
+    settings: { ...config, alertAgeMsMax: config.alertAgeMax },
+  });
+  const acting = Promise.all(watchers.map((watcher) => watcher.synced)).then(() => {
+    if (!stopping) queue.start(handle);
+    log("info", "acting", { policies: policies.all().length });
+  });
+  let stopping = false;
+  const timers = startTimers(config, ports, intake, stop, () => {
+    for (const one of remediations.all()) if (!isFinal(one.status.state)) work.add(keyOf(one.name));
+  });
+  gauges(ports, remediations, stop);
+  return {
+    intake,
+    remediations,
+    subscribe: (onChange) => {
+      listeners.add(onChange);
+      return () => listeners.delete(onChange);
+    },
+    ready: () => ({ intake: !stopping, acting: watchers.every((watcher) => watcher.isSynced()) }),
+    acting,
+    stop: async () => {
+      stopping = true;
+      for (const timer of timers) clearInterval(timer);
+      counter.stop();
+      await work.stop();
+      await queue.close();
+      await Promise.all(watchers.map((watcher) => watcher.stop()));
+      await ports.spool.close();
+      await ports.audit.close();
+      cluster.close();
+    },
+  };
+}
+
+/** What acts on remediations: the work queue and the counter that feeds it. */
+function makeEngine(
+  config: Config,
+  ports: ResponderPorts,
+  quiet: Log,
+  approvals: ApprovalCache,
+  stop: { readonly on: boolean },
+): { readonly work: WorkQueue; readonly counter: Counter } {
+  const work: WorkQueue = makeWorkQueue({
+    concurrency: config.actConcurrency,
+    handle: (key) => reconcile(key),
+    onError: (key, error) =>
+      quiet("error", "a remediation cannot go on", { remediation: key, error: textOf(error) }),
+  });
+  const counter = makeCounter(work.add);
+  const reconcile = makeReconcile({
+    cluster: ports.cluster,
+    approvals: approvals.inNamespace,
+    counts: counter,
+    audit: ports.audit.append,
+    stopped: () => stop.on,
+    now: ports.now,
+    busy: new Set(),
+    settings: {
+      namespace: config.namespace,
+      identity: config.identity ?? "parapet",
+      settleMs: config.settle,
+    },
+    onApplied: appliedMetric(ports.metrics),
+  });
+  return { work, counter };
+}
+
+type OnChange = Parameters<typeof makeWatcher>[0]["onChange"];
+
+function startWatchers(
+  cluster: Cluster,
+  log: Log,
+  on: {
+    readonly policies: OnChange;
+    readonly approvals: OnChange;
+    readonly remediations: OnChange;
+  },
+): readonly Watcher[] {
+  const onFailure = (message: string): void => log("warn", message);
+  return [
+    makeWatcher({ cluster, type: types.responsePolicy, onChange: on.policies, onFailure }),
+    makeWatcher({ cluster, type: types.approval, onChange: on.approvals, onFailure }),
+    makeWatcher({ cluster, type: types.remediation, onChange: on.remediations, onFailure }),
+  ];
+}
+
+function startTimers(
+  config: Config,
+  ports: ResponderPorts,
+  intake: Intake,
+  stop: { on: boolean },
+  resync: () => void,
+): readonly NodeJS.Timeout[] {
+  const look = async (): Promise<void> => {
+    await intake.drain();
+    const found = await ports.cluster.get(configMap, {
+      namespace: config.namespace,
+      name: stopName,
+    });
+    // An API server that does not answer changes nothing: without it nothing is done either.
+    if (!found.ok && found.code !== "NotFound") return;
+    if (found.ok !== stop.on) ports.log("warn", found.ok ? "global stop" : "global stop lifted");
+    const lifted = stop.on && !found.ok;
+    stop.on = found.ok;
+    if (lifted) resync();
+  };
+  let looking = false;
+  const tick = setInterval(() => {
+    if (looking) return;
+    looking = true;
+    void look().finally(() => {
+      looking = false;
+    });
+  }, tickMs);
+  return [tick, setInterval(resync, resyncMs)];
+}
+
+function makeHandler(
+  ports: ResponderPorts,
+  log: Log,
+  respondPorts: RespondPorts,
+): Parameters<AlertQueue["start"]>[0] {
+  const respond = makeRespond(respondPorts);
+  const outcomes = ports.metrics.counter(
+    "parapet_alerts_handled_total",
+    "Alerts that got their outcome.",
+  );
+  return async (stored) => {
+    try {
+      const responses = await respond(stored);
+      if (responses.length === 0) outcomes.add({ outcome: "noPolicy" });
+      for (const { outcome } of responses) outcomes.add({ outcome });
+    } catch (error) {
+      if (error instanceof NotNow)
+        log("warn", "an alert waits for the API server", { error: error.message });
+      else
+        log("error", "an alert could not be handled", {
+          error: textOf(error),
+          fingerprint: stored.fingerprint,
+        });
+      throw error;
+    }
+  };
+}
+
+function appliedMetric(metrics: Metrics) {
+  const seconds = metrics.histogram(
+    "parapet_applied_seconds",
+    "From an alert's acceptance to its isolation read back.",
+  );
+  return (remediation: { readonly seenAtMs: number; readonly mode: string }, nowMs: number): void =>
+    seconds.observe((nowMs - remediation.seenAtMs) / 1_000, { mode: remediation.mode });
+}
+
+function gauges(
+  ports: ResponderPorts,
+  remediations: RemediationCache,
+  stop: { on: boolean },
+): void {
+  const { metrics, spool } = ports;
+  metrics.gauge("parapet_spool_bytes", "Bytes of alerts in the spool.", spool.bytes);
+  metrics.gauge(
+    "parapet_spool_damaged_lines",
+    "Lines of the spool that could not be read back.",
+    spool.damaged,
+  );
+  metrics.gauge("parapet_stopped", "1 while the global stop is on.", () => (stop.on ? 1 : 0));
+  metrics.gauge(
+    "parapet_remediations_open",
+    "Remediations that are not closed.",
+    () => remediations.all().filter((one) => !isFinal(one.status.state)).length,
+  );
+}
+
+const textOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : "failed";

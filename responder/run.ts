@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from "node:crypto";
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { AlertQueue } from "#responder/alert-queue";
+import { openAuditFile } from "#responder/adapters/audit-file";
+import { makeApiServer } from "#responder/adapters/api-server";
+import { fromKubeconfig, inCluster } from "#responder/adapters/kubeconfig";
+import { lockDirectory } from "#responder/adapters/pid-lock";
+import { openSpool } from "#responder/adapters/spool";
+import type { Cluster } from "#responder/cluster";
+import type { Config } from "#responder/config";
+import { makeConsolePorts } from "#responder/console-ports";
+import type { Credentials } from "#responder/credentials";
+import {
+  type Handle,
+  listen,
+  type Listener,
+  makeIntakeHandler,
+  makeOperationsHandler,
+  type TlsFiles,
+} from "#responder/http";
+import type { Log } from "#responder/log";
+import { makeMetrics, type Metrics } from "#responder/metrics";
+import { type Responder, startResponder } from "#responder/responder";
+
+export type Running = {
+  readonly responder: Responder;
+  readonly cluster: Cluster;
+  readonly intakePort: number;
+  readonly operationsPort: number;
+  /** Undefined without reviewers. */
+  readonly reviewPort: number | undefined;
+  readonly stop: () => Promise<void>;
+};
+
+/** Puts the responder together from its configuration and opens its doors. `cluster` replaces the configured one, for demos. */
+export async function runResponder(config: Config, log: Log, given?: Cluster): Promise<Running> {
+  await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
+  const release = await lockDirectory(config.dataDirectory);
+  const cluster = given ?? makeApiServer(await connection(config));
+  const metrics = makeMetrics();
+  const [queue, spool, audit] = await Promise.all([
+    openQueue(config, log),
+    openSpool(join(config.dataDirectory, "spool"), config.spoolBytesMax),
+    openAuditFile(join(config.dataDirectory, "audit.jsonl"), Date.now),
+  ]);
+  log("info", "queue", { queue: queue.description });
+  const ports = { cluster, queue, spool, audit, metrics, log, now: Date.now };
+  const responder = startResponder(config, ports);
+  const doors = await openDoors(config, responder, cluster, metrics, log);
+  return {
+    responder,
+    cluster,
+    intakePort: doors.intake.port,
+    operationsPort: doors.operations.port,
+    reviewPort: doors.review?.port,
+    stop: async () => {
+      await doors.intake.close();
+      await doors.review?.close();
+      await responder.stop();
+      await doors.operations.close();
+      await release();
+    },
+  };
+}
+
+async function connection(config: Config) {
+  const { kubeconfig, context } = config.cluster;
+  if (kubeconfig !== undefined) return fromKubeconfig(kubeconfig, context);
+  const host = process.env["KUBERNETES_SERVICE_HOST"];
+  const port = process.env["KUBERNETES_SERVICE_PORT"] ?? "443";
+  if (host !== undefined) return inCluster(host, port);
+  throw new Error(
+    "no cluster: set cluster.kubeconfig (PARAPET_KUBECONFIG or KUBECONFIG), or run in a pod",
+  );
+}
+
+async function openQueue(config: Config, log: Log): Promise<AlertQueue> {
+  const { makeRedisQueue, makePgliteQueue } = await import("#responder/adapters/bull-queue");
+  let told = 0;
+  const options = {
+    name: config.queue.name,
+    concurrency: config.queue.concurrency,
+    onError: (error: Error): void => {
+      // ioredis reports every try to connect again.
+      if (performance.now() - told < 10_000 && told > 0) return;
+      told = performance.now();
+      log("warn", "queue", { error: error.message });
+    },
+  };
+  if (config.queue.redisUrl !== undefined) return makeRedisQueue(config.queue.redisUrl, options);
+  if (config.queue.embedded !== "pglite") {
+    const { startEmbeddedRedis } = await import("#responder/adapters/embedded-redis");
+    const redis = await startEmbeddedRedis(join(config.dataDirectory, "redis"));
+    if (redis !== undefined) {
+      const queue = makeRedisQueue(redis.url, options);
+      const close = async (): Promise<void> => {
+        await queue.close();
+        await redis.stop();
+      };
+      return { ...queue, close, description: "a redis-server of our own, laptop and demo only" };
+    }
+    if (config.queue.embedded === "redis") throw new Error("no redis-server on PATH");
+  }
+  const { openPglite } = await import("#responder/adapters/pglite-pool");
+  return makePgliteQueue(await openPglite(join(config.dataDirectory, "pglite")), options);
+}
+
+type Doors = {
+  readonly intake: Listener;
+  readonly operations: Listener;
+  readonly review: Listener | undefined;
+};
+
+async function openDoors(
+  config: Config,
+  responder: Responder,
+  cluster: Cluster,
+  metrics: Metrics,
+  log: Log,
+): Promise<Doors> {
+  const onError = (error: unknown): void =>
+    log("error", "a request failed", { error: error instanceof Error ? (error.stack ?? "") : "" });
+  const credentials = await readCredentials(config);
+  const intakeHandler = makeIntakeHandler({ intake: responder.intake, credentials, metrics });
+  const intakeTls = await readTls(config.intake.tls);
+  const intake = await listen(config.intake.listen, intakeTls, intakeHandler, onError);
+  const operations = await listen(
+    config.operations.listen,
+    undefined,
+    makeOperationsHandler({ ready: responder.ready, metrics }),
+    onError,
+  );
+  const review =
+    config.review.reviewers.length === 0
+      ? undefined
+      : await listen(
+          config.review.listen,
+          await readTls(config.review.tls),
+          await consoleHandler(config, responder, cluster),
+          onError,
+        );
+  log("info", "listening", {
+    intake: intake.port,
+    operations: operations.port,
+    review: review?.port ?? 0,
+  });
+  return { intake, operations, review };
+}
+
+async function consoleHandler(
+  config: Config,
+  responder: Responder,
+  cluster: Cluster,
+): Promise<Handle> {
+  const { makeConsole } = await import("#responder/console/routes");
+  const reviewers = await Promise.all(
+    config.review.reviewers.map(async (one) => ({ name: one.name, token: await secretOf(one) })),
+  );
+  const key = config.review.sessionKey;
+  const console = makeConsole(
+    {
+      reviewers,
+      sessionKey: key === undefined ? randomBytes(32).toString("hex") : await secretOf(key),
+      secure: config.review.tls !== undefined,
+    },
+    makeConsolePorts(responder, cluster, Date.now),
+  );
+  return async (request, response) => {
+    if (request.url?.startsWith("/console") === true) return console(request, response);
+    response.writeHead(303, { location: "/console" });
+    response.end();
+  };
+}
+
+type Secret = { readonly value?: string | undefined; readonly file?: string | undefined };
+
+async function secretOf(secret: Secret): Promise<string> {
+  const text = secret.value ?? (await readFile(secret.file ?? "", "utf8")).trim();
+  if (text.length < 16)
+    throw new Error(`${secret.file ?? "a secret"}: is shorter than 16 characters`);
+  return text;
+}
+
+async function readCredentials(config: Config): Promise<Credentials> {
+  const { intake } = config;
+  return {
+    tokens: await Promise.all(
+      intake.tokens.map(async (one) => ({ name: one.name, token: await secretOf(one) })),
+    ),
+    basic: await Promise.all(
+      intake.basic.map(async (one) => ({
+        name: one.name,
+        user: one.user,
+        password: await secretOf(one),
+      })),
+    ),
+    certificateNames: intake.clientNames,
+    certificates: intake.tls?.clientCaFile !== undefined,
+  };
+}
+
+async function readTls(files: Config["intake"]["tls"]): Promise<TlsFiles | undefined> {
+  if (files === undefined) return undefined;
+  return {
+    cert: await readFile(files.certFile, "utf8"),
+    key: await readFile(files.keyFile, "utf8"),
+    clientCa:
+      files.clientCaFile === undefined ? undefined : await readFile(files.clientCaFile, "utf8"),
+  };
+}
