@@ -275,11 +275,15 @@ function ensureParents(state: State, path: readonly string[]): void {
     if (find(state.root, steps, state.options) !== undefined) continue;
     const parent = open(state, steps.slice(0, -1));
     const next = path[depth] ?? "";
-    const made: Json = next === "-" || canonicalIndex.test(next) ? [] : {};
-    if (Array.isArray(parent)) growList(parent, step, made);
+    const made: Json = appends(next, state.options) || canonicalIndex.test(next) ? [] : {};
+    if (Array.isArray(parent)) growList(parent, appends(step, state.options) ? "-" : step, made);
     else if (parent !== undefined) setKey(parent, step, made);
   }
 }
+
+/** `-`, and with loose indices `-1`, which is the place behind the last item too. */
+const appends = (step: string, options: PatchOptions): boolean =>
+  step === "-" || (step === "-1" && options.looseIndices === true);
 
 function growList(list: Json[], step: string, made: Json): void {
   if (step === "-") list.push(made);

@@ -146,8 +146,11 @@ function mutateElement(
   state: RuleState,
   object: JsonObject,
 ): Verdict | { readonly object: JsonObject } {
-  const base = object === state.review.object ? state.scope : state.scope.withObject(object);
-  const scope = base.withElement(element, index, state.nesting).withEntries(loop.context);
+  // Always a scope of its own: what one element loads is not there for the next.
+  const scope = state.scope
+    .withObject(object)
+    .withElement(element, index, state.nesting)
+    .withEntries(loop.context);
   const outcome = loop.preconditions.evaluate(scope);
   if (outcome.kind === "error") {
     return failedQuery(
