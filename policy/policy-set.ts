@@ -20,6 +20,19 @@ export type CompiledPolicy = {
   readonly validate?: (review: Review, world: World) => readonly RuleResult[];
   readonly mutate?: (review: Review, world: World) => Mutation;
   readonly generate?: (review: Review, world: World) => Generation;
+  /** What each expression gave on a review, in the order of evaluation: slower, for people who ask why. */
+  readonly explain?: (review: Review, world: World) => readonly Explanation[];
+};
+
+export type Explanation = {
+  /** Where in the policy, e.g. `matchConditions[0] not-system`, `variables.images`, `validations[1]`. */
+  readonly part: string;
+  readonly source: string;
+  /** The value as JSON, shortened, or the error. */
+  readonly value: string;
+  readonly failed: boolean;
+  /** The sub-expressions that were evaluated. */
+  readonly steps: readonly { readonly source: string; readonly value: string }[];
 };
 
 /** `object` is the very object of the review when nothing changed. */

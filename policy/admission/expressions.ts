@@ -98,7 +98,8 @@ export type Variables = {
   readonly environment: Environment;
   /** The `variables` value for one evaluation: each is computed when first read, and once. */
   readonly bind: (activation: () => Activation, budget: Budget) => LazyObject;
-  readonly programs: ReadonlyMap<string, Program>;
+  /** The same variables with other programs, e.g. ones that write down what they give. */
+  readonly over: (change: (name: string, program: Program) => Program) => Variables;
 };
 
 /** The type of `variables` in admission policies; their errors name the variable that failed, Kyverno's do not. */
@@ -139,13 +140,29 @@ export function compileVariables(
     fields.set(name, program?.type ?? dynType);
     if (program !== undefined) programs.set(name, program);
   }
-  const named = typeName === admissionVariables;
-  const bind: Variables["bind"] = (activation, budget) =>
-    new LazyObject(type, (name) => {
-      const value = programs.get(name)?.evaluate(activation(), budget);
-      return named && value instanceof CelError ? namedError(name, value) : value;
-    });
-  return { environment, bind, programs };
+  return makeVariables(environment, type, programs);
+}
+
+function makeVariables(
+  environment: Environment,
+  type: CelType,
+  programs: ReadonlyMap<string, Program>,
+): Variables {
+  const named = sameType(type, objectOf(admissionVariables));
+  return {
+    environment,
+    bind: (activation, budget) =>
+      new LazyObject(type, (name) => {
+        const value = programs.get(name)?.evaluate(activation(), budget);
+        return named && value instanceof CelError ? namedError(name, value) : value;
+      }),
+    over: (change) => {
+      const changed = [...programs].map(
+        ([name, program]) => [name, change(name, program)] as const,
+      );
+      return makeVariables(environment, type, new Map(changed));
+    },
+  };
 }
 
 const namedError = (name: string, { message, code }: CelError): CelError =>

@@ -11,6 +11,13 @@ import {
 import type { ExpressionError, NamedProgram, Variables } from "#policy/admission/expressions";
 import { compileMutations, mutateOnce } from "#policy/admission/mutations";
 import type { Mutator } from "#policy/admission/mutations";
+import {
+  notMatched,
+  recordAll,
+  recordMutators,
+  recordVariables,
+} from "#policy/admission/recording";
+import type { Log } from "#policy/admission/recording";
 import { authorizerVariables, admittedNamespaceOf, requestOf } from "#policy/admission/request";
 import { conversionNeeded } from "#policy/admission/validating-evaluation";
 import { makeBudget, matchConditionStepsMax } from "#policy/cel/budget";
@@ -59,6 +66,16 @@ export function compileMutatingAdmissionPolicy(
     annotations: parts.meta.annotations,
     index: parts.constraints.plurals,
     mutate: (review, world) => mutate(parts, review, world),
+    explain: (review, world) => {
+      const log: Log = [];
+      const recorded: Parts = {
+        ...parts,
+        conditions: recordAll(parts.conditions, "matchConditions", log),
+        variables: recordVariables(parts.variables, log),
+        mutators: recordMutators(parts.mutators, log),
+      };
+      return mutate(recorded, review, world).results.length === 0 ? [notMatched] : log;
+    },
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }

@@ -2,6 +2,13 @@
 import type { Binding } from "#policy/admission/bindings";
 import { matchConditions, textOf, unsupportedReason } from "#policy/admission/expressions";
 import type { ExpressionError, NamedProgram, Variables } from "#policy/admission/expressions";
+import {
+  notMatched,
+  recordAll,
+  recordValidations,
+  recordVariables,
+} from "#policy/admission/recording";
+import type { Log } from "#policy/admission/recording";
 import { authorizerVariables, admittedNamespaceOf, requestOf } from "#policy/admission/request";
 import { makeBudget, matchConditionStepsMax } from "#policy/cel/budget";
 import type { Budget } from "#policy/cel/budget";
@@ -9,6 +16,7 @@ import type { Activation, Program } from "#policy/cel/compile";
 import { CelError } from "#policy/cel/values";
 import type { JsonObject } from "#policy/json";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
+import type { Explanation } from "#policy/policy-set";
 import { makeResult } from "#policy/report/policy-meta";
 import type { PolicyMeta } from "#policy/report/policy-meta";
 import type { RuleResult } from "#policy/report/result";
@@ -36,6 +44,24 @@ export type ValidatingParts = {
   readonly annotations: readonly NamedProgram[];
   readonly ignoreErrors: boolean;
 };
+
+/** What each expression of the policy gave. */
+export function explainValidations(
+  parts: ValidatingParts,
+  review: Review,
+  world: World,
+): readonly Explanation[] {
+  const log: Log = [];
+  const recorded: ValidatingParts = {
+    ...parts,
+    conditions: recordAll(parts.conditions, "matchConditions", log),
+    variables: recordVariables(parts.variables, log),
+    validations: recordValidations(parts.validations, log),
+    annotations: recordAll(parts.annotations, "auditAnnotations", log),
+  };
+  const results = evaluateValidations(recorded, review, world);
+  return results.length === 0 ? [notMatched] : log;
+}
 
 /** One result for each binding that matches and each of its params: the first error or denial, else a pass. */
 export function evaluateValidations(

@@ -12,7 +12,7 @@ import {
   stringOrNull,
 } from "#policy/admission/expressions";
 import type { ExpressionScope, NamedProgram } from "#policy/admission/expressions";
-import { evaluateValidations } from "#policy/admission/validating-evaluation";
+import { evaluateValidations, explainValidations } from "#policy/admission/validating-evaluation";
 import type { Validation, ValidatingParts } from "#policy/admission/validating-evaluation";
 import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
@@ -42,6 +42,7 @@ export function compileValidatingAdmissionPolicy(
     annotations: parts.meta.annotations,
     index: parts.constraints.plurals,
     validate: (review, world) => evaluateValidations(parts, review, world),
+    explain: (review, world) => explainValidations(parts, review, world),
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { compileConditions, matchConditions } from "#policy/admission/expressions";
 import type { ExpressionError, NamedProgram } from "#policy/admission/expressions";
+import { recordAll } from "#policy/admission/recording";
+import type { Log } from "#policy/admission/recording";
 import type { Budget } from "#policy/cel/budget";
 import type { Activation } from "#policy/cel/compile";
 import type { Environment } from "#policy/cel/environment";
@@ -65,6 +67,15 @@ export function exceptionsFor(
     ];
   });
 }
+
+export const recordExceptions = (
+  exceptions: readonly Exception[],
+  log: Log,
+): readonly Exception[] =>
+  exceptions.map((exception) => ({
+    ...exception,
+    conditions: recordAll(exception.conditions, `exception ${exception.key}`, log),
+  }));
 
 function namesPolicy(exception: JsonObject, policy: JsonObject): boolean {
   const refs = at(exception, ["spec", "policyRefs"]);

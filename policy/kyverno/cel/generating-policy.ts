@@ -10,10 +10,12 @@ import {
   unsupportedReason,
 } from "#policy/admission/expressions";
 import type { ExpressionScope, NamedProgram, Variables } from "#policy/admission/expressions";
+import { notMatched, record, recordAll, recordVariables } from "#policy/admission/recording";
+import type { Log } from "#policy/admission/recording";
 import { compileAnnotations } from "#policy/admission/validating-policy";
 import { makeBudget } from "#policy/cel/budget";
 import type { Budget } from "#policy/cel/budget";
-import type { Activation } from "#policy/cel/compile";
+import type { Activation, Program } from "#policy/cel/compile";
 import { CelError } from "#policy/cel/values";
 import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
@@ -23,7 +25,12 @@ import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
 import { baseActivation, withExceptions } from "#policy/kyverno/cel/activation";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
-import { exceptionResult, exceptionsFor, findExceptions } from "#policy/kyverno/cel/exceptions";
+import {
+  exceptionResult,
+  exceptionsFor,
+  findExceptions,
+  recordExceptions,
+} from "#policy/kyverno/cel/exceptions";
 import type { Exception } from "#policy/kyverno/cel/exceptions";
 import { compileTemplate } from "#policy/kyverno/cel/template";
 import { nothingCompiled } from "#policy/kyverno/kind-compilation";
@@ -40,11 +47,16 @@ import type { World } from "#policy/world";
 const generatedMax = 1_000;
 
 /** One entry of `spec.generate`: adds to what is generated, or says why it cannot. */
-type Generator = (
-  activation: Activation,
-  budget: Budget,
-  add: (namespace: string, objects: readonly JsonObject[]) => CelError | undefined,
-) => CelError | undefined;
+type Generator = {
+  /** Undefined for a template. */
+  readonly program: Program | undefined;
+  readonly run: (
+    program: Program | undefined,
+    activation: Activation,
+    budget: Budget,
+    add: (namespace: string, objects: readonly JsonObject[]) => CelError | undefined,
+  ) => CelError | undefined;
+};
 
 type Parts = {
   readonly meta: PolicyMeta;
@@ -74,9 +86,26 @@ export function compileGeneratingPolicy(
     annotations: parts.meta.annotations,
     index: parts.constraints.plurals,
     generate: (review, world) => generate(parts, review, world),
+    explain: (review, world) => {
+      const log: Log = [];
+      generate(recorded(parts, log), review, world);
+      return log.length === 0 ? [notMatched] : log;
+    },
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }
+
+const recorded = (parts: Parts, log: Log): Parts => ({
+  ...parts,
+  exceptions: recordExceptions(parts.exceptions, log),
+  conditions: recordAll(parts.conditions, "matchConditions", log),
+  variables: recordVariables(parts.variables, log),
+  generators: parts.generators.map((generator, index) => ({
+    ...generator,
+    program: generator.program && record(generator.program, `generate[${index}]`, log),
+  })),
+  annotations: recordAll(parts.annotations, "auditAnnotations", log),
+});
 
 function compileParts(
   document: JsonObject,
@@ -138,9 +167,12 @@ function expressionGenerator(
 ): Generator | undefined {
   const program = compileAt(scope, field(entry, "expression"), path, boolOnly);
   if (program === undefined) return undefined;
-  return (activation, budget) => {
-    const value = program.evaluate(activation, budget);
-    return value instanceof CelError ? value : undefined;
+  return {
+    program,
+    run: (now, activation, budget) => {
+      const value = now?.evaluate(activation, budget);
+      return value instanceof CelError ? value : undefined;
+    },
   };
 }
 
@@ -152,14 +184,17 @@ function templateGenerator(
   const interpolate = textAt(template, ["interpolate"]) === "cel";
   const compiled = compileTemplate(scope, field(template, "value"), interpolate, path);
   if (compiled === undefined) return undefined;
-  return (activation, budget, add) => {
-    const objects = compiled(activation, budget);
-    if (objects instanceof CelError) return objects;
-    for (const object of objects) {
-      const error = add(textAt(object, ["metadata", "namespace"]), [object]);
-      if (error !== undefined) return error;
-    }
-    return undefined;
+  return {
+    program: undefined,
+    run: (_, activation, budget, add) => {
+      const objects = compiled(activation, budget);
+      if (objects instanceof CelError) return objects;
+      for (const object of objects) {
+        const error = add(textAt(object, ["metadata", "namespace"]), [object]);
+        if (error !== undefined) return error;
+      }
+      return undefined;
+    },
   };
 }
 
@@ -193,7 +228,7 @@ function generate(parts: Parts, review: Review, world: World): Generation {
     variables: parts.variables.bind(() => activation, budget),
   };
   for (const generator of parts.generators) {
-    const error = generator(activation, budget, add);
+    const error = generator.run(generator.program, activation, budget, add);
     if (error !== undefined) return failed(parts, error);
   }
   return annotate(parts, activation, budget, resources);

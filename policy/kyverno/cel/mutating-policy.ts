@@ -2,6 +2,13 @@
 import { compileConditions, compileVariables } from "#policy/admission/expressions";
 import type { NamedProgram } from "#policy/admission/expressions";
 import { compileMutations } from "#policy/admission/mutations";
+import {
+  notMatched,
+  recordAll,
+  recordMutators,
+  recordVariables,
+} from "#policy/admission/recording";
+import type { Log } from "#policy/admission/recording";
 import { compileAnnotations } from "#policy/admission/validating-policy";
 import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
@@ -10,7 +17,7 @@ import type { JsonObject } from "#policy/json";
 import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
 import { autogenSpecs, rewriteMutations } from "#policy/kyverno/cel/autogen";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
-import { exceptionsFor } from "#policy/kyverno/cel/exceptions";
+import { exceptionsFor, recordExceptions } from "#policy/kyverno/cel/exceptions";
 import { evaluateMutatingPolicy } from "#policy/kyverno/cel/mutating-evaluation";
 import type { MutatingPolicyParts } from "#policy/kyverno/cel/mutating-evaluation";
 import { compileTargets, mutateTargets } from "#policy/kyverno/cel/mutation-targets";
@@ -18,9 +25,11 @@ import type { TargetSelection } from "#policy/kyverno/cel/mutation-targets";
 import { indexOf } from "#policy/kyverno/cel/validating-policy";
 import { nothingCompiled } from "#policy/kyverno/kind-compilation";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
-import type { CompiledPolicy } from "#policy/policy-set";
+import type { CompiledPolicy, Mutation } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
 import { policyMeta } from "#policy/report/policy-meta";
+import type { Review } from "#policy/review";
+import type { World } from "#policy/world";
 
 /**
  * Compiles a MutatingPolicy or NamespacedMutatingPolicy and its variants for the controllers of pods
@@ -39,17 +48,18 @@ export function compileMutatingPolicy(
     ref: meta.ref,
     annotations: meta.annotations,
     index: indexOf(variants.map((variant) => variant.constraints)),
+    explain: (review, world) => {
+      const log: Log = [];
+      for (const variant of variants) mutateVariant(recorded(variant, log), review, world);
+      return log.length === 0 ? [notMatched] : log;
+    },
     mutate: (review, world) => {
       let object = review.object ?? {};
       if (meta.ref.namespace !== "" && review.namespace !== meta.ref.namespace) {
         return { object, results: [] };
       }
       const done = variants.map((variant) => {
-        const now = { ...review, object };
-        const mutation =
-          variant.targets === undefined
-            ? evaluateMutatingPolicy(variant, now, world)
-            : mutateTargets(variant, variant.targets, now, world);
+        const mutation = mutateVariant(variant, { ...review, object }, world);
         object = mutation.object;
         return mutation;
       });
@@ -63,6 +73,20 @@ export function compileMutatingPolicy(
 
 /** `targets`: what it changes instead of the object under review; undefined for an ordinary policy. */
 type Variant = MutatingPolicyParts & { readonly targets: TargetSelection | undefined };
+
+const mutateVariant = (variant: Variant, review: Review, world: World): Mutation =>
+  variant.targets === undefined
+    ? evaluateMutatingPolicy(variant, review, world)
+    : mutateTargets(variant, variant.targets, review, world);
+
+const recorded = (variant: Variant, log: Log): Variant => ({
+  ...variant,
+  exceptions: recordExceptions(variant.exceptions, log),
+  conditions: recordAll(variant.conditions, "matchConditions", log),
+  variables: recordVariables(variant.variables, log),
+  mutators: recordMutators(variant.mutators, log),
+  annotations: recordAll(variant.annotations, "auditAnnotations", log),
+});
 
 function compileVariants(
   document: JsonObject,

@@ -10,6 +10,13 @@ import {
 import type { ExpressionScope } from "#policy/admission/expressions";
 import { actionOf } from "#policy/admission/bindings";
 import { compileAnnotations } from "#policy/admission/validating-policy";
+import {
+  notMatched,
+  recordAll,
+  recordValidations,
+  recordVariables,
+} from "#policy/admission/recording";
+import type { Log } from "#policy/admission/recording";
 import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
 import { field, isObject, textAt } from "#policy/json";
@@ -18,7 +25,7 @@ import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
 import { autogenSpecs, rewriteText } from "#policy/kyverno/cel/autogen";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
-import { exceptionsFor } from "#policy/kyverno/cel/exceptions";
+import { exceptionsFor, recordExceptions } from "#policy/kyverno/cel/exceptions";
 import { compileUnsupportedPolicy } from "#policy/kyverno/cel/unsupported-policy";
 import { evaluateValidatingPolicy } from "#policy/kyverno/cel/validating-evaluation";
 import type { ValidatingPolicyParts, Validation } from "#policy/kyverno/cel/validating-evaluation";
@@ -54,9 +61,25 @@ export function compileValidatingPolicy(
       if (meta.ref.namespace !== "" && review.namespace !== meta.ref.namespace) return [];
       return variants.flatMap((variant) => evaluateValidatingPolicy(variant, review, world));
     },
+    explain: (review, world) => {
+      const log: Log = [];
+      for (const variant of variants) {
+        evaluateValidatingPolicy(recorded(variant, log), review, world);
+      }
+      return log.length === 0 ? [notMatched] : log;
+    },
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }
+
+const recorded = (parts: ValidatingPolicyParts, log: Log): ValidatingPolicyParts => ({
+  ...parts,
+  exceptions: recordExceptions(parts.exceptions, log),
+  conditions: recordAll(parts.conditions, "matchConditions", log),
+  variables: recordVariables(parts.variables, log),
+  validations: recordValidations(parts.validations, log),
+  annotations: recordAll(parts.annotations, "auditAnnotations", log),
+});
 
 /** The names that any of the constraints speak about, for the policy index. */
 export function indexOf(constraints: readonly MatchConstraints[]): readonly string[] | "any" {
