@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import type { JsonObject } from "#policy/json";
+import { at, textAt } from "#policy/json";
+import { openAuditFile } from "#responder/adapters/audit-file";
+import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
+import { makeMemoryQueue } from "#responder/adapters/memory-queue";
+import { openSpool } from "#responder/adapters/spool";
+import { verifyAudit } from "#responder/audit";
+import { types, uidOf } from "#responder/cluster";
+import { parseConfig } from "#responder/config";
+import { writeApproval } from "#responder/console-ports";
+import { isolationLabel } from "#responder/actions/isolate";
+import { makeLog } from "#responder/log";
+import { makeMetrics } from "#responder/metrics";
+import { readRemediation } from "#responder/remediation-record";
+import type { Remediation, State } from "#responder/remediation";
+import { startResponder } from "#responder/responder";
+import { eventually } from "#test/support/processes";
+
+const ended: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of ended.splice(0)) await end();
+});
+
+async function startScene(settings: JsonObject = {}) {
+  const directory = mkdtempSync(join(tmpdir(), "parapet-responder-"));
+  const clock = { offsetMs: 0 };
+  const now = (): number => Date.now() + clock.offsetMs;
+  const memory = makeMemoryCluster(now);
+  const cluster = memory.client();
+  const others = memory.client("kubectl");
+  const queue = makeMemoryQueue();
+  const parsed = parseConfig(
+    { settle: "50ms", ...settings },
+    { PARAPET_INTAKE_TOKEN: "0123456789abcdef", PARAPET_IDENTITY: "one" },
+  );
+  if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const auditFile = join(directory, "audit.jsonl");
+  const responder = startResponder(parsed.config, {
+    cluster,
+    queue,
+    spool: await openSpool(join(directory, "spool"), 1 << 20),
+    audit: await openAuditFile(auditFile, now),
+    metrics: makeMetrics(),
+    log: makeLog(() => undefined, now),
+    now,
+  });
+  ended.push(async () => {
+    await responder.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const remediations = async (): Promise<readonly Remediation[]> => {
+    const listed = await others.list(types.remediation, {});
+    if (!listed.ok) throw new Error(listed.message);
+    return listed.value.items.map((object) => {
+      const read = readRemediation(object);
+      if (typeof read === "string") throw new Error(read);
+      return read;
+    });
+  };
+  const inState = (...states: readonly State[]): Promise<Remediation> =>
+    eventually(`a remediation in ${states.join(" or ")}`, async () => {
+      const found = (await remediations()).find((one) => states.includes(one.status.state));
+      return found ?? false;
+    });
+  return {
+    memory,
+    cluster,
+    others,
+    responder,
+    queue,
+    clock,
+    now,
+    remediations,
+    inState,
+    auditFile,
+  };
+}
+
+const pod = (name: string, more: JsonObject = {}): JsonObject => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, namespace: "shop", labels: { app: "web" } },
+  spec: { containers: [{ name: "web", image: "nginx" }], ...more },
+  status: { phase: "Running" },
+});
+
+const policy = (mode: string, more: JsonObject = {}): JsonObject => ({
+  apiVersion: "parapet.dev/v1alpha1",
+  kind: "ResponsePolicy",
+  metadata: { name: "isolate-shells" },
+  spec: {
+    match: { falco: { rules: ["Terminal shell in container"], priority: ">=Notice" } },
+    when: "alert.pod.namespace != '' && alert.pod.namespace != 'kube-system'",
+    do: [{ isolate: { ttl: "1h" } }],
+    mode,
+    ...more,
+  },
+});
+
+function alertBody(name: string, atMs: number, more: JsonObject = {}): Buffer {
+  const time = new Date(atMs).toISOString().replace("Z", "000001Z");
+  const body = {
+    hostname: "node-1",
+    rule: "Terminal shell in container",
+    priority: "Notice",
+    source: "syscall",
+    output: "A shell was spawned",
+    tags: ["shell"],
+    time,
+    output_fields: { "k8s.ns.name": "shop", "k8s.pod.name": name, "proc.name": "sh" },
+    ...more,
+  };
+  return Buffer.from(JSON.stringify(body));
+}
+
+describe("a Falco alert", () => {
+  it("is proposed, approved, isolated, read back and undone by a Deny", async () => {
+    const scene = await startScene();
+    const made = await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Propose"));
+    await scene.responder.acting;
+    const answer = await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    expect(answer).toMatchObject({ status: 202, accepted: 1 });
+
+    const proposed = await scene.inState("Proposed");
+    const untouched = await scene.others.list(types.networkPolicy, { namespace: "shop" });
+    expect(untouched.ok && untouched.value.items).toEqual([]);
+    await approve(scene, proposed, "Approve");
+
+    const applied = await scene.inState("Applied", "Realised");
+    expect(applied.status.approval?.by).toBe("jane");
+    const live = await scene.others.get(types.pod, { namespace: "shop", name: "web-1" });
+    const uid = made.ok ? uidOf(made.value) : "";
+    const label = isolationLabel(applied.name.name);
+    expect(live.ok && textAt(live.value, ["metadata", "labels", label])).toBe(uid);
+    expect(live.ok && textAt(live.value, ["metadata", "labels", "app"])).toBe("web");
+    const [np] = await networkPolicies(scene);
+    expect(at(np, ["spec"])).toEqual({
+      podSelector: { matchLabels: { [label]: uid } },
+      policyTypes: ["Ingress", "Egress"],
+    });
+    expect((await scene.inState("Realised")).status.history.map((one) => one.to)).toEqual([
+      "Proposed",
+      "Approved",
+      "Applying",
+      "Applied",
+      "Realised",
+    ]);
+
+    await approve(scene, applied, "Deny");
+    const undone = await scene.inState("Undone");
+    expect(undone.status.history.at(-1)).toMatchObject({ reason: "Denied", by: "jane" });
+    expect(await networkPolicies(scene)).toEqual([]);
+    const after = await scene.others.get(types.pod, { namespace: "shop", name: "web-1" });
+    expect(after.ok && at(after.value, ["metadata", "labels"])).toEqual({ app: "web" });
+    expect(verifyAudit(readFileSync(scene.auditFile, "utf8"))).toMatchObject({ ok: true });
+  });
+
+  it("is counted, not repeated, and the isolation ends by itself", async () => {
+    const scene = await startScene();
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Automatic"));
+    await scene.responder.acting;
+    for (let i = 0; i < 20; i++) {
+      // Two copies of each: Falco's own and falcosidekick's.
+      const body = alertBody("web-1", scene.now() - 1_000 + i);
+      await scene.responder.intake.accept(body, "falco");
+      await scene.responder.intake.accept(body, "falcosidekick");
+    }
+    await scene.inState("Realised");
+    const counted = await eventually("20 alerts counted", async () => {
+      const [one] = await scene.remediations();
+      return one !== undefined && one.status.alerts.count >= 20 ? one : false;
+    });
+    expect(counted.status.alerts.count).toBe(20);
+    expect(await scene.remediations()).toHaveLength(1);
+    expect(await networkPolicies(scene)).toHaveLength(1);
+
+    scene.clock.offsetMs = 3_600_001;
+    // A change that somebody makes wakes the worker, as its timer would after a real hour.
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "falco");
+    const undone = await scene.inState("Undone");
+    expect(undone.status.history.at(-1)).toMatchObject({ reason: "Expired" });
+    expect(await networkPolicies(scene)).toEqual([]);
+  });
+
+  it("leads to nothing once the pod is another one", async () => {
+    const scene = await startScene();
+    const made = await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Propose"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    const proposed = await scene.inState("Proposed");
+    await scene.others.remove(
+      types.pod,
+      { namespace: "shop", name: "web-1" },
+      made.ok ? uidOf(made.value) : "",
+    );
+    await scene.others.create(types.pod, pod("web-1"));
+    await approve(scene, proposed, "Approve");
+    await scene.inState("TargetGone");
+    expect(await networkPolicies(scene)).toEqual([]);
+    const live = await scene.others.get(types.pod, { namespace: "shop", name: "web-1" });
+    expect(live.ok && at(live.value, ["metadata", "labels"])).toEqual({ app: "web" });
+  });
+
+  it("is kept for review where no NetworkPolicy would help, and where there is no pod", async () => {
+    const scene = await startScene();
+    await scene.others.create(types.pod, pod("on-host", { hostNetwork: true }));
+    await scene.others.create(types.responsePolicy, policy("Automatic"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("on-host", scene.now()), "test");
+    await scene.responder.intake.accept(alertBody("no-such-pod", scene.now()), "test");
+    const both = await eventually("two records", async () => {
+      const all = await scene.remediations();
+      return all.length === 2 ? all : false;
+    });
+    expect(both.map((one) => one.status.state)).toEqual(["Observed", "Observed"]);
+    expect(both.map((one) => one.plan)).toEqual([undefined, undefined]);
+    expect(both.map((one) => one.cause.message).join()).toContain("node's network");
+    expect(both.map((one) => one.cause.message).join()).toContain("no longer exists");
+  });
+
+  it("waits in the spool while the queue is away, and while the API server is down", async () => {
+    const scene = await startScene();
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Automatic"));
+    await scene.responder.acting;
+    scene.queue.setUp(false);
+    scene.memory.setUp(false);
+    const answer = await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    expect(answer).toMatchObject({ status: 202 });
+    scene.queue.setUp(true);
+    scene.memory.setUp(true);
+    await scene.inState("Realised");
+    expect(await networkPolicies(scene)).toHaveLength(1);
+  });
+
+  it("never takes over a NetworkPolicy of somebody else", async () => {
+    const scene = await startScene();
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Propose"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    const proposed = await scene.inState("Proposed");
+    const theirs = {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata: { name: `parapet-${proposed.name.name}`, namespace: "shop" },
+      spec: { podSelector: {}, ingress: [{}] },
+    };
+    await scene.others.create(types.networkPolicy, theirs);
+    await approve(scene, proposed, "Approve");
+    const failed = await scene.inState("Failed");
+    expect(failed.status.history.at(-1)?.message).toContain("somebody else");
+    const [kept] = await networkPolicies(scene);
+    expect(at(kept, ["spec"])).toEqual(theirs.spec);
+  });
+
+  it("is only proposed where a limit is reached, the alert is old, or the global stop is on", async () => {
+    const scene = await startScene();
+    for (const name of ["a", "b", "c"]) await scene.others.create(types.pod, pod(name));
+    const limits = { perNamespace: 1, cooldown: "1m" };
+    await scene.others.create(types.responsePolicy, policy("Automatic", { limits }));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("a", scene.now()), "test");
+    await scene.inState("Realised");
+    await scene.responder.intake.accept(alertBody("b", scene.now()), "test");
+    const overLimit = await scene.inState("Proposed");
+    expect(overLimit.target.name).toBe("b");
+    expect(overLimit.plan?.notes.join()).toContain("in force in the namespace already");
+    expect(await networkPolicies(scene)).toHaveLength(1);
+  });
+});
+
+type Scene = Awaited<ReturnType<typeof startScene>>;
+
+async function networkPolicies(scene: Scene): Promise<readonly JsonObject[]> {
+  const listed = await scene.others.list(types.networkPolicy, { namespace: "shop" });
+  return listed.ok ? listed.value.items : [];
+}
+
+async function approve(
+  scene: Scene,
+  remediation: Remediation,
+  decision: "Approve" | "Deny",
+): Promise<void> {
+  const reply = await writeApproval(
+    scene.others,
+    {
+      name: remediation.name,
+      digest: remediation.plan?.digest ?? "",
+      decision,
+      by: "jane",
+      reason: "looked at it",
+    },
+    scene.now(),
+  );
+  expect(reply).toMatchObject({ ok: true });
+}
