@@ -33,7 +33,7 @@ export type Scope = {
   readonly withVariables: (variables: JsonObject) => Scope;
   /** With the variables of one foreach element: element, elementN, elementIndex, elementIndexN. */
   readonly withElement: (element: Json, index: number, nesting: number) => Scope;
-  /** With another `request.object` (after a mutation); entries load anew. */
+  /** With another `request.object` (after a mutation). What was loaded stays, as in the reference; the rest sees it. */
   readonly withObject: (object: JsonObject) => Scope;
   /** With the `context` of a rule or of a foreach. */
   readonly withEntries: (entries: ContextEntries) => Scope;
@@ -118,7 +118,7 @@ class RuleScope implements Scope {
   /** Variables that this scope adds; the whole root in the outermost one. */
   readonly #own: JsonObject;
   readonly #entries: readonly ContextEntry[];
-  readonly #loaded = new Map<ContextEntry, Loaded>();
+  readonly #loaded: Map<ContextEntry, Loaded>;
   #imagesLoaded = false;
   #root: JsonObject;
   /** How many values the root was built from; it is built anew when there are more. */
@@ -129,14 +129,16 @@ class RuleScope implements Scope {
     parent: RuleScope | undefined,
     own: JsonObject,
     entries: readonly ContextEntry[],
+    loaded: ReadonlyMap<ContextEntry, Loaded> = new Map(),
   ) {
     this.world = settings.world;
+    this.#loaded = new Map(loaded);
     this.#settings = settings;
     this.#parent = parent;
     this.#own = own;
     this.#entries = entries;
     this.#root = parent === undefined ? own : { ...parent.#currentRoot(), ...own };
-    this.#version = this.#loadedCount();
+    this.#version = this.#loadedCount() - this.#loaded.size;
     this.isDelete = field(this.#root["request"], "operation") === "DELETE";
   }
 
@@ -183,7 +185,7 @@ class RuleScope implements Scope {
     const parent = this.#parent === undefined ? undefined : this.#parent.#rebuilt(object);
     const request = field(this.#own, "request");
     const own = isObject(request) ? { ...this.#own, request: { ...request, object } } : this.#own;
-    return new RuleScope(this.#settings, parent, own, this.#entries);
+    return new RuleScope(this.#settings, parent, own, this.#entries, this.#loaded);
   }
 
   #queryBefore(query: Query, limit: number): Json | QueryFailure {
