@@ -43,8 +43,28 @@ export function changesOf(
   const changes: Change[] = [];
   const walk = { changes, recorded: ownership.recorded };
   compareObjects(walk, [], wanted, live, rootPlace(live, ownership));
-  return changes.filter((change) => !ignoredPaths.has(formatPath(change.path)));
+  return changes.filter(({ path }) => !isOwnBusiness(path));
 }
+
+/** Labels and annotations that Crossplane adds and restores by itself, whatever a function says. */
+const crossplaneKeys = new Set([
+  "crossplane.io/composite",
+  "crossplane.io/claim-name",
+  "crossplane.io/claim-namespace",
+  "crossplane.io/composition-resource-name",
+]);
+
+function isOwnBusiness(path: Path): boolean {
+  const [first, second, third] = path;
+  if (first === "metadata" && typeof third === "string" && crossplaneKeys.has(third)) return true;
+  return (
+    (first === "metadata" && second === "ownerReferences") || ignoredPaths.has(formatPath(path))
+  );
+}
+
+/** Labels and annotations differ one by one, also where an object has none at all. */
+const isKeyed = (path: Path, key: string): boolean =>
+  path.length === 1 && path[0] === "metadata" && (key === "labels" || key === "annotations");
 
 type Walk = { readonly changes: Change[]; readonly recorded: boolean };
 
@@ -78,7 +98,7 @@ function compareObjects(
 ): void {
   for (const key of Object.keys(wanted)) {
     const value = wanted[key];
-    const known = Object.hasOwn(live, key) ? live[key] : undefined;
+    const known = Object.hasOwn(live, key) ? live[key] : isKeyed(path, key) ? {} : undefined;
     if (value !== undefined) compare(walk, [...path, key], value, known, placeOf(place, key));
   }
   for (const each of Object.keys(place.ours ?? {})) {

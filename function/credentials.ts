@@ -67,6 +67,7 @@ export function rotatingCredentials(
   dir: string,
   first: CertificateFiles,
   log: Logger,
+  periodMs: number = rotationPeriodMs,
 ): RotatingCredentials {
   let files = first;
   let lastProblem = "";
@@ -91,7 +92,7 @@ export function rotatingCredentials(
     for (const listener of identities) tellIdentity(listener);
     log("info", "certificates replaced");
   };
-  const timer = setInterval(look, rotationPeriodMs);
+  const timer = setInterval(look, periodMs);
   timer.unref();
   // The server registers its own watcher after these listeners, so the first certificates come a tick later.
   const provider = {

@@ -147,8 +147,8 @@ describe("the input's CRD", () => {
     expect(enumAt("pin", "items")).toEqual([...pins]);
     const kinds = ["policies", "properties", "fromCluster", "properties", "kinds", "items"];
     const listed = at(schema, ["properties", ...kinds, "properties", "kind", "enum"]);
-    const allowed = new Set(Object.keys(sourceKinds).map((name) => name.split(" ")[1]));
-    expect(isArray(listed) ? [...listed].sort() : []).toEqual([...allowed].sort());
+    const allowed = new Set<Json>(Object.keys(sourceKinds).map((name) => name.split(" ")[1] ?? ""));
+    expect(new Set(isArray(listed) ? listed : [])).toEqual(allowed);
   });
 });
 
