@@ -166,7 +166,8 @@ function checkRule(
   }
   const row = verdictRow(result, rule);
   if (rule.type === "Generation") {
-    if (response.generated.length === 0) return [];
+    // Kyverno has no row for a rule that passed without making anything.
+    if (response.generated.length === 0) return rule.result === "pass" ? [] : [row];
     return [checkGenerated(result, response, readExpected) ?? row];
   }
   if (result.patchedResources === "") return [row];

@@ -68,10 +68,22 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
   const context = test.context === "" ? undefined : parseContextFile(readOne(test.context, disk));
   const inCluster = clusterFiles.flatMap((file) => objectsAt(file, ["spec", "resources"]));
   const hasCluster = test.clusterResources.length > 0;
-  const everything = [...inCluster, ...definitions, ...params, ...targets, ...resources];
+  const sources = read(test.results.map((result) => result.cloneSourceResource).filter(Boolean));
+  const everything = [
+    ...sources,
+    ...inCluster,
+    ...definitions,
+    ...params,
+    ...targets,
+    ...resources,
+  ];
   const cluster = hasCluster ? makeObjectStore(everything, resourceOf) : undefined;
-  // Without a cluster only a Context file is asked, and the objects that policies are to change.
-  const known = [...(context?.resources ?? []), ...(targets.length > 0 ? everything : [])];
+  // Without a cluster only a Context file is asked, and the objects that policies are to change or to copy.
+  const known = [
+    ...(context?.resources ?? []),
+    ...(targets.length > 0 ? everything : []),
+    ...sources,
+  ];
   const values = loadValues(test, disk);
   const calls = test.apiCallResponses.map(parseCall);
   const world = makeWorld({
