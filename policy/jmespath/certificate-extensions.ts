@@ -61,6 +61,14 @@ export const noExtensionFields: JsonObject = {
   ExcludedURIDomains: null,
   CRLDistributionPoints: null,
   PolicyIdentifiers: null,
+  Policies: null,
+  InhibitAnyPolicy: 0,
+  InhibitAnyPolicyZero: false,
+  InhibitPolicyMapping: 0,
+  InhibitPolicyMappingZero: false,
+  RequireExplicitPolicy: 0,
+  RequireExplicitPolicyZero: false,
+  PolicyMappings: null,
 };
 
 /** The fields that known extensions set. */
@@ -80,9 +88,13 @@ const readers: Readonly<Record<string, (value: Der) => JsonObject>> = {
   "2.5.29.17": subjectNames,
   "2.5.29.19": basicConstraints,
   "2.5.29.31": (value) => ({ CRLDistributionPoints: locations(value) }),
-  "2.5.29.32": (value) => ({
-    PolicyIdentifiers: partsOf(value).map((policy) => identifierOf(partsOf(policy)[0])),
-  }),
+  "2.5.29.32": (value) => {
+    const identifiers = partsOf(value).map((policy) => identifierOf(partsOf(policy)[0]));
+    return {
+      PolicyIdentifiers: identifiers,
+      Policies: identifiers.map((numbers) => numbers.join(".")),
+    };
+  },
   "2.5.29.35": (value) => {
     const keyId = partsOf(value).find(({ tag }) => tag === 0x80);
     return keyId === undefined
@@ -139,7 +151,19 @@ function shownName(kind: string, name: Der): Json {
   const text = textOfDer(name);
   if (kind !== "URIs") return text;
   const [, scheme = "", host = "", path = ""] = /^([^:]*):(?:\/\/([^/?#]*))?(.*)$/.exec(text) ?? [];
-  return { Scheme: scheme, Opaque: "", User: null, Host: host, Path: path };
+  return {
+    Scheme: scheme,
+    Opaque: "",
+    User: null,
+    Host: host,
+    Path: path,
+    RawPath: "",
+    OmitHost: false,
+    ForceQuery: false,
+    RawQuery: "",
+    Fragment: "",
+    RawFragment: "",
+  };
 }
 
 function addressText(bytes: Uint8Array): string | undefined {

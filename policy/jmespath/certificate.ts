@@ -4,6 +4,7 @@ import {
   extensionFields,
   noExtensionFields,
   parseExtensions,
+  type Extension,
 } from "#policy/jmespath/certificate-extensions";
 import {
   bitsOf,
@@ -107,6 +108,7 @@ function readRequest(toBeSigned: Der, common: JsonObject): Parsed<Json> {
     PublicKey: key.value,
     Version: Number(integerOf(version)),
     Subject: readName(subject),
+    Attributes: requested === undefined ? null : [requestedAttribute(extensions)],
     Extensions: listOrNull(extensions.map(({ json }) => json)),
     ExtraExtensions: null,
     DNSNames: names["DNSNames"] ?? null,
@@ -118,6 +120,17 @@ function readRequest(toBeSigned: Der, common: JsonObject): Parsed<Json> {
 
 /** PKCS #9 extensionRequest. */
 const extensionRequest = "1.2.840.113549.1.9.14";
+
+/** The requested extensions once more, as Go shows attributes. */
+function requestedAttribute(extensions: readonly Extension[]): Json {
+  const type = extensionRequest.split(".").map(Number);
+  const shown = extensions.map(({ identifier, value }) => ({
+    Type: identifier.split(".").map(Number),
+    Value: base64(value),
+  }));
+  return { Type: type, Value: [shown] };
+}
+
 const rsaEncryption = "1.2.840.113549.1.1.1";
 
 const rawText = (element: Der | undefined): Json =>
