@@ -95,12 +95,20 @@ type Make = (depth: number, variables: readonly string[]) => string;
 export function makeExpression(random: Random, depth: number): string {
   const make: Make = (left, variables) => {
     if (left <= 0 || random() < 0.12) return leaf(random, variables);
-    const next = (): string => make(left - 1, variables);
+    const next = (): string => {
+      const inner = make(left - 1, variables);
+      return random() < 0.7 ? `dyn(${inner})` : inner;
+    };
     const forms: readonly [() => string, ...(() => string)[]] = [
       () => `(${next()} ${pick(random, binary)} ${next()})`,
       () => `(${next()} ${pick(random, binary)} ${next()})`,
       () => `(${next()} ${pick(random, binary)} ${next()})`,
       () => `(${next()} ? ${next()} : ${next()})`,
+      () => `(${next()} in ['a', 'ab', '1', ''])`,
+      () => `(l + [${leaf(random, variables)}])`,
+      () => `(${leaf(random, variables)} == ${leaf(random, variables)})`,
+      () =>
+        `dyn(${pick(random, scalars)}) ${pick(random, ["+", "-", "*", "/", "%", "<"])} dyn(${pick(random, scalars)})`,
       () => `!(${next()})`,
       () => `-(${next()})`,
       () => `(${next()}).${pick(random, keys)}`,
@@ -132,25 +140,51 @@ function leaf(random: Random, variables: readonly string[]): string {
   return roll < 0.85 ? `dyn(${scalar})` : scalar;
 }
 
+/** A question about a loop variable that is often a bool. */
+function condition(random: Random, name: string): string {
+  const forms: readonly [string, ...string[]] = [
+    `${name} > 1`,
+    `${name} == ${pick(random, scalars)}`,
+    `dyn(${name}) != dyn('${pick(random, texts)}')`,
+    `${name} in l`,
+    `${name} in ['a', 'ab', '1']`,
+    `has(${name}.${pick(random, keys)})`,
+    `type(${name}) == ${pick(random, ["int", "string", "bool", "map", "list", "double"])}`,
+    `dyn(${name}).size() > 1 || ${name} == null`,
+    `!(dyn(${name}).startsWith('a')) && true`,
+  ];
+  return pick(random, forms);
+}
+
 function loop(random: Random, make: Make, left: number, variables: readonly string[]): string {
   const range =
     random() < 0.5
-      ? pick(random, ["l", "o", "o.items", "dyn([1, 2, 3])"])
+      ? pick(random, [
+          "l",
+          "o",
+          "o.items",
+          "dyn([1, 2, 3])",
+          "dyn('a b ab'.size() > 1 ? [1, 'a', 2.5, null] : [])",
+          "dyn({1: 2, 2u: 'a', true: 0})",
+        ])
       : make(left - 2, variables);
   const x = `x${variables.length}`;
   const y = `y${variables.length}`;
   const one = (): string => make(left - 1, [...variables, x]);
   const two = (): string => make(left - 1, [...variables, x, y]);
+  const test = (): string => (random() < 0.7 ? condition(random, x) : `dyn(${one()})`);
+  const test2 = (): string =>
+    random() < 0.7 ? condition(random, random() < 0.5 ? x : y) : `dyn(${two()})`;
   const forms: readonly [() => string, ...(() => string)[]] = [
-    () => `(${range}).all(${x}, ${one()})`,
-    () => `(${range}).exists(${x}, ${one()})`,
-    () => `(${range}).exists_one(${x}, ${one()})`,
+    () => `(${range}).all(${x}, ${test()})`,
+    () => `(${range}).exists(${x}, ${test()})`,
+    () => `(${range}).exists_one(${x}, ${test()})`,
     () => `(${range}).map(${x}, ${one()})`,
-    () => `(${range}).map(${x}, ${one()}, ${one()})`,
-    () => `(${range}).filter(${x}, ${one()})`,
-    () => `(${range}).all(${x}, ${y}, ${two()})`,
-    () => `(${range}).existsOne(${x}, ${y}, ${two()})`,
-    () => `(${range}).transformList(${x}, ${y}, ${two()}, ${two()})`,
+    () => `(${range}).map(${x}, ${test()}, ${one()})`,
+    () => `(${range}).filter(${x}, ${test()})`,
+    () => `(${range}).all(${x}, ${y}, ${test2()})`,
+    () => `(${range}).existsOne(${x}, ${y}, ${test2()})`,
+    () => `(${range}).transformList(${x}, ${y}, ${test2()}, ${two()})`,
     () => `(${range}).transformMap(${x}, ${y}, ${two()})`,
     () => `(${range}).transformMapEntry(${x}, ${y}, {string(${x}): ${two()}})`,
     () => `cel.bind(${x}, ${make(left - 1, variables)}, ${one()})`,

@@ -7,6 +7,7 @@ import {
   isPlainMap,
   Optional,
   Timestamp,
+  TypeValue,
   Uint,
   type CelResult,
 } from "#policy/cel/values";
@@ -24,7 +25,24 @@ export type Slow =
   | { readonly tag: "bytes"; readonly value: string }
   | { readonly tag: "list"; readonly items: readonly Slow[] }
   | { readonly tag: "map"; readonly entries: readonly (readonly [Slow, Slow])[] }
-  | { readonly tag: "optional"; readonly value: Slow | undefined };
+  | { readonly tag: "optional"; readonly value: Slow | undefined }
+  | { readonly tag: "type"; readonly name: string };
+
+const typeNames: Readonly<Record<Slow["tag"], string>> = {
+  null: "null_type",
+  bool: "bool",
+  int: "int",
+  uint: "uint",
+  double: "double",
+  string: "string",
+  bytes: "bytes",
+  duration: "google.protobuf.Duration",
+  timestamp: "google.protobuf.Timestamp",
+  list: "list",
+  map: "map",
+  optional: "optional_type",
+  type: "type",
+};
 
 export class SlowError extends Error {}
 
@@ -69,6 +87,7 @@ export function toSlow(value: CelResult): Slow {
       entries: Array.from(value.entries(), ([key, item]) => [toSlow(key), toSlow(item)] as const),
     };
   }
+  if (value instanceof TypeValue) return { tag: "type", name: value.name };
   if (isPlainMap(value)) {
     return {
       tag: "map",
@@ -120,6 +139,7 @@ export function slowEqual(a: Slow, b: Slow, exact = false): boolean {
     if (a.value === undefined || b.value === undefined) return a.value === b.value;
     return slowEqual(a.value, b.value, exact);
   }
+  if (a.tag === "type" && b.tag === "type") return a.name === b.name;
   if (a.tag === "null" || b.tag === "null") return a.tag === b.tag;
   return a.tag === b.tag && "value" in a && "value" in b && a.value === b.value;
 }
@@ -131,7 +151,7 @@ export function slow(node: Expression, scope: Scope): Slow {
     case "literal":
       return toSlow(node.value);
     case "ident":
-      return (scope.get(node.name) ?? (() => fail("no such attribute")))();
+      return (scope.get(node.name) ?? (() => typeNamed(node.name)))();
     case "select":
       return node.test
         ? has(slow(node.operand, scope), node.field)
@@ -160,6 +180,11 @@ export function slow(node: Expression, scope: Scope): Slow {
       return fail(`no ${node.kind} here`);
   }
 }
+
+const typeNamed = (name: string): Slow =>
+  ["int", "string", "bool", "map", "list", "double"].includes(name)
+    ? { tag: "type", name }
+    : fail("no such attribute");
 
 function part(value: Slow, optional: boolean): readonly Slow[] {
   if (!optional) return [value];
@@ -441,6 +466,8 @@ function named(name: string, args: readonly Slow[]): Slow {
     }
     case "dyn":
       return a;
+    case "type":
+      return { tag: "type", name: typeNames[a.tag] };
     case "optional.of":
     case "of":
       return some(a);
