@@ -5,7 +5,6 @@ import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import type { Compilation } from "#policy/policy-set";
 import { emptyWorld } from "#policy/world";
-import type { Answer, World } from "#policy/world";
 import type { EvaluateOptions } from "../evaluate.ts";
 import { findFiles, isRemote, readDocuments } from "../input/files.ts";
 import type { Disk } from "../input/files.ts";
@@ -13,8 +12,8 @@ import { makeResourceOf } from "../input/known-kinds.ts";
 import { makeObjectStore } from "../input/object-store.ts";
 import { parseResources, uniqueResources } from "../input/resources.ts";
 import { noValues, parseUserInfo, parseValues } from "../input/values.ts";
-import { makeWorld, noParts, parseContextFile } from "../input/world.ts";
-import type { CallResponse } from "../input/world.ts";
+import { makeWorld, parseContextFile } from "../input/world.ts";
+import { globalEntry, parseCall, withStatus } from "./stand-ins.ts";
 import type { TestCase } from "./test-file.ts";
 
 /** A test with all that its files say, ready to run. */
@@ -96,7 +95,11 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
     globalContext: new Map(
       test.globalContextEntries.map((entry) => [
         textAt(entry, ["name"]),
-        globalEntry(entry, read(textsAt(entry, ["resourceFiles"]))),
+        globalEntry(
+          entry,
+          [...objectsAt(entry, ["resources"]), ...read(textsAt(entry, ["resourceFiles"]))],
+          nowMs,
+        ),
       ]),
     ),
     images: context?.images ?? new Map(),
@@ -165,35 +168,6 @@ const textsAt = (value: Json, keys: readonly string[]): readonly string[] =>
 
 const objectsAt = (value: Json, keys: readonly string[]): readonly JsonObject[] =>
   listAt(value, keys).filter(isObject);
-
-function parseCall(entry: Json): CallResponse {
-  const status = field(field(entry, "response"), "statusCode");
-  return {
-    url: (textAt(entry, ["url"]) || textAt(entry, ["urlPath"])).trim(),
-    method: textAt(entry, ["method"]).trim().toUpperCase(),
-    statusCode: typeof status === "number" && status !== 0 ? status : 200,
-    body: field(field(entry, "response"), "body") ?? null,
-  };
-}
-
-/** Kyverno's tests hand CEL's http functions the canned body with its status; classic rules get the body alone. */
-function withStatus(world: World, calls: readonly CallResponse[]): World {
-  if (calls.length === 0) return world;
-  const wrapped = calls.map((call): CallResponse => ({
-    ...call,
-    statusCode: 200,
-    body: { body: call.body, statusCode: call.statusCode },
-  }));
-  const canned = makeWorld({ ...noParts, nowMs: world.nowMs, values: noValues, calls: wrapped });
-  return { ...world, call: canned.call };
-}
-
-/** A global context entry: its data, or the list of its resources. */
-function globalEntry(entry: Json, fromFiles: readonly JsonObject[]): ReadonlyMap<string, Answer> {
-  const resources = [...objectsAt(entry, ["resources"]), ...fromFiles];
-  const data = field(entry, "data");
-  return new Map([["", { kind: "found", value: data ?? resources }]]);
-}
 
 /** The folder that a test's paths start from. */
 export const folderOf = (file: string, disk: Disk): Disk => ({
