@@ -83,7 +83,7 @@ export const extendedListsLibrary: Library = {
     declare(
       "lists.range",
       globalOverload("lists_range", [intType], listOf(intType), range, {
-        cost: (size) => (typeof size === "number" ? Math.max(0, size) : 0),
+        cost: (size) => (typeof size === "number" && size > 0 && size <= listLengthMax ? size : 0),
       }),
     ),
     declare(
