@@ -23,7 +23,7 @@ import { at, field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
-import { baseActivation, withExceptions } from "#policy/kyverno/cel/activation";
+import { baseActivation, withVariables } from "#policy/kyverno/cel/activation";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
 import {
   exceptionResult,
@@ -219,14 +219,10 @@ function generate(parts: Parts, review: Review, world: World): Generation {
     return { resources: [], results: [result] };
   }
   if (exempted.is === "error") return failed(parts, exempted.errors[0]?.error);
-  const conditioned = withExceptions(base, exempted.images, exempted.values);
-  const matched = matchConditions(parts.conditions, conditioned, budget);
+  const activation = withVariables(base, exempted, parts.variables, budget);
+  const matched = matchConditions(parts.conditions, activation, budget);
   if (matched.is === "no match") return nothing;
   if (matched.is === "error") return failed(parts, matched.errors[0]?.error);
-  const activation: Activation = {
-    ...conditioned,
-    variables: parts.variables.bind(() => activation, budget),
-  };
   for (const generator of parts.generators) {
     const error = generator.run(generator.program, activation, budget, add);
     if (error !== undefined) return failed(parts, error);

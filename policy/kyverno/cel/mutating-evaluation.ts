@@ -8,7 +8,7 @@ import type { Activation } from "#policy/cel/compile";
 import { CelError } from "#policy/cel/values";
 import type { JsonObject } from "#policy/json";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
-import { baseActivation, withExceptions } from "#policy/kyverno/cel/activation";
+import { baseActivation, withVariables } from "#policy/kyverno/cel/activation";
 import { exceptionResult, findExceptions } from "#policy/kyverno/cel/exceptions";
 import type { Exception } from "#policy/kyverno/cel/exceptions";
 import type { Mutation } from "#policy/policy-set";
@@ -76,8 +76,9 @@ export function mutateObject(
     };
   }
   // Variables are computed once, from the object as it is when they are first read: later mutations see them as they are.
-  let activation: Activation = withExceptions(base, exempted.images, exempted.values);
-  activation = { ...activation, variables: parts.variables.bind(() => activation, budget) };
+  let activation: Activation = withVariables(base, exempted, parts.variables, budget);
+  const variables = parts.variables.bind(() => activation, budget);
+  activation = { ...activation, variables };
   const matched = matchConditions(conditions, activation, budget);
   if (matched.is === "no match")
     return { object: start, results: [outcome(parts, "skip", "skip")] };

@@ -6,7 +6,7 @@ import type { Budget } from "#policy/cel/budget";
 import type { Activation, Program } from "#policy/cel/compile";
 import { CelError } from "#policy/cel/values";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
-import { baseActivation, withExceptions } from "#policy/kyverno/cel/activation";
+import { baseActivation, withVariables } from "#policy/kyverno/cel/activation";
 import { exceptionResult, findExceptions } from "#policy/kyverno/cel/exceptions";
 import type { Exception } from "#policy/kyverno/cel/exceptions";
 import { makeResult } from "#policy/report/policy-meta";
@@ -42,27 +42,23 @@ export function evaluateValidatingPolicy(
   parts: ValidatingPolicyParts,
   review: Review,
   world: World,
-): readonly RuleResult[] {
-  if (!parts.jsonMode && parts.constraints.match(review, world) !== "match") return [];
+): RuleResult | undefined {
+  if (!parts.jsonMode && parts.constraints.match(review, world) !== "match") return undefined;
   const budget = makeBudget();
   const base = baseActivation(review, world, parts);
   const exempted = findExceptions(parts, base, budget, world);
-  if (exempted.is === "exempt")
-    return [exceptionResult(parts.meta, "Validation", exempted.exceptions)];
-  if (exempted.is === "error") return [contextError(parts, exempted.errors)];
-  const conditioned = withExceptions(base, exempted.images, exempted.values);
-  const matched = matchConditions(parts.conditions, conditioned, budget);
-  if (matched.is === "no match") return [result(parts, "skip", "skip")];
-  if (matched.is === "error") {
-    return [
-      parts.ignoreErrors ? result(parts, "skip", "skip") : contextError(parts, matched.errors),
-    ];
+  if (exempted.is === "exempt") {
+    return exceptionResult(parts.meta, "Validation", exempted.exceptions);
   }
-  const activation: Activation = {
-    ...conditioned,
-    variables: parts.variables.bind(() => activation, budget),
-  };
-  return [judge(parts, activation, budget)];
+  if (exempted.is === "error") return contextError(parts, exempted.errors);
+  // Match conditions cannot name the variables, which are there already.
+  const activation: Activation = withVariables(base, exempted, parts.variables, budget);
+  const matched = matchConditions(parts.conditions, activation, budget);
+  if (matched.is === "no match") return result(parts, "skip", "skip");
+  if (matched.is === "error") {
+    return parts.ignoreErrors ? result(parts, "skip", "skip") : contextError(parts, matched.errors);
+  }
+  return judge(parts, activation, budget);
 }
 
 function judge(parts: ValidatingPolicyParts, activation: Activation, budget: Budget): RuleResult {

@@ -34,6 +34,8 @@ import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { CompiledPolicy } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
 import { policyMeta } from "#policy/report/policy-meta";
+import type { RuleResult } from "#policy/report/result";
+import type { Review } from "#policy/review";
 
 /**
  * Compiles a ValidatingPolicy or NamespacedValidatingPolicy and the variants that Kyverno derives from it for the
@@ -53,13 +55,19 @@ export function compileValidatingPolicy(
   const variants = compileVariants(document, context, mode === "JSON", problems);
   if (problems.length > 0) return { ...nothingCompiled, problems };
   const meta = policyMeta(document, "KyvernoValidatingPolicy");
+  const variantsFor = byPlural(variants);
   const policy: CompiledPolicy = {
     ref: meta.ref,
     annotations: meta.annotations,
     index: mode === "JSON" ? "any" : indexOf(variants.map((variant) => variant.constraints)),
     validate: (review, world) => {
       if (meta.ref.namespace !== "" && review.namespace !== meta.ref.namespace) return [];
-      return variants.flatMap((variant) => evaluateValidatingPolicy(variant, review, world));
+      const results: RuleResult[] = [];
+      for (const variant of variantsFor(review)) {
+        const result = evaluateValidatingPolicy(variant, review, world);
+        if (result !== undefined) results.push(result);
+      }
+      return results;
     },
     explain: (review, world) => {
       const log: Log = [];
@@ -70,6 +78,25 @@ export function compileValidatingPolicy(
     },
   };
   return { policies: [policy], problems: [], unsupported: [] };
+}
+
+/** Finds the specs that may speak about a review's plural, so that the others cost nothing. */
+export function byPlural<V extends { readonly constraints: MatchConstraints }>(
+  variants: readonly V[],
+): (review: Review) => readonly V[] {
+  const known = new Map<string, readonly V[]>();
+  const names = new Set(variants.flatMap(({ constraints: { plurals } }) => plurals));
+  return (review) => {
+    const plural = review.resource.resource;
+    const found = known.get(plural);
+    if (found !== undefined) return found;
+    const made = variants.filter(
+      ({ constraints: { plurals } }) => plurals === "any" || plurals.includes(plural.toLowerCase()),
+    );
+    // Only names that the policy itself states are remembered: there are few.
+    if (names.has(plural)) known.set(plural, made);
+    return made;
+  };
 }
 
 const recorded = (parts: ValidatingPolicyParts, log: Log): ValidatingPolicyParts => ({
