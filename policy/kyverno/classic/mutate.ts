@@ -17,6 +17,7 @@ import { compilePatcher } from "#policy/kyverno/classic/patch";
 import type { Patched, Patcher } from "#policy/kyverno/classic/patch";
 import { errored, failedQuery, passed, skipped } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem, RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
+import type { Scope } from "#policy/kyverno/classic/scope";
 
 /** What a mutate rule says and the object after it. */
 export type MutateOutcome = { readonly verdict: Verdict; readonly object: JsonObject };
@@ -56,6 +57,12 @@ function mutatedMessage(object: JsonObject): string {
   const namespace = textAt(object, ["metadata", "namespace"]);
   return namespace === "" ? `mutated ${name}` : `mutated ${name} in namespace ${namespace}`;
 }
+
+/** The scope that sees what the object is by now: as the object under review, or as a target of its. */
+const withCurrent = (state: RuleState, object: JsonObject): Scope =>
+  state.mutates === "target"
+    ? state.scope.withVariables({ target: object })
+    : state.scope.withObject(object);
 
 type Loop = {
   readonly list: Query;
@@ -99,7 +106,7 @@ function mutateLoops(loops: readonly Loop[], state: RuleState, object: JsonObjec
   let applied = 0;
   let current = object;
   for (const loop of loops) {
-    const scope = current === object ? state.scope : state.scope.withObject(current);
+    const scope = current === object ? state.scope : withCurrent(state, current);
     const elements = evaluateList(loop.list, scope);
     if (elements instanceof QueryFailure) {
       return {
@@ -147,8 +154,7 @@ function mutateElement(
   object: JsonObject,
 ): Verdict | { readonly object: JsonObject } {
   // Always a scope of its own: what one element loads is not there for the next.
-  const scope = state.scope
-    .withObject(object)
+  const scope = withCurrent(state, object)
     .withElement(element, index, state.nesting)
     .withEntries(loop.context);
   const outcome = loop.preconditions.evaluate(scope);

@@ -3,7 +3,7 @@ import type { JsonObject } from "#policy/json";
 import type { Rule } from "#policy/kyverno/classic/rule";
 import { runRule } from "#policy/kyverno/classic/rule-run";
 import type { RuleOutcome } from "#policy/kyverno/classic/rule-run";
-import type { CompiledPolicy, Generation, Mutation } from "#policy/policy-set";
+import type { CompiledPolicy, Generation, Mutation, TargetMutation } from "#policy/policy-set";
 import { makeResult } from "#policy/report/policy-meta";
 import type { PolicyMeta } from "#policy/report/policy-meta";
 import type { Result, RuleResult } from "#policy/report/result";
@@ -50,6 +50,7 @@ export function typeOfRule(rule: Rule): RuleResult["type"] {
     case "podSecurity":
       return "Validation";
     case "mutate":
+    case "targets":
       return "Mutation";
     case "generate":
       return "Generation";
@@ -105,17 +106,19 @@ function mutate(
   world: World,
 ): Mutation {
   const results: RuleResult[] = [];
+  const targets: TargetMutation[] = [];
   let object: JsonObject = review.object ?? {};
-  if (review.object === null) return { object, results };
   for (const rule of rules) {
-    const current = object === review.object ? review : { ...review, object };
+    const current =
+      review.object === null || object === review.object ? review : { ...review, object };
     const outcome = runRule(rule, current, world);
     if (outcome === undefined) continue;
     results.push(resultOf(meta, rule, outcome, current, world));
     object = outcome.object ?? object;
+    targets.push(...outcome.targets.map((target) => ({ policy: meta.ref, ...target })));
     if (applyOne && applied[outcome.verdict.result]) break;
   }
-  return { object, results };
+  return targets.length === 0 ? { object, results } : { object, results, targets };
 }
 
 function generate(

@@ -6,6 +6,8 @@ import type { Generator } from "#policy/kyverno/classic/generate";
 import { makeMessages } from "#policy/kyverno/classic/messages";
 import { compileMutation } from "#policy/kyverno/classic/mutate";
 import type { Mutator } from "#policy/kyverno/classic/mutate";
+import { compileTargets } from "#policy/kyverno/classic/mutate-targets";
+import type { TargetsMutator } from "#policy/kyverno/classic/mutate-targets";
 import { compilePodSecurity } from "#policy/kyverno/classic/pod-security";
 import type { PodSecurityCheck } from "#policy/kyverno/classic/pod-security";
 import type { RuleProblem, Validator } from "#policy/kyverno/classic/rule-state";
@@ -17,6 +19,7 @@ export type RuleHandler =
   | { readonly kind: "validate"; readonly check: Validator }
   | { readonly kind: "podSecurity"; readonly check: PodSecurityCheck }
   | { readonly kind: "mutate"; readonly mutate: Mutator }
+  | { readonly kind: "targets"; readonly mutate: TargetsMutator }
   | { readonly kind: "generate"; readonly generate: Generator }
   | UnsupportedRule;
 
@@ -28,11 +31,15 @@ export type UnsupportedRule = {
 };
 
 /** Plans what a rule does; undefined when it does nothing, which is a problem that has been added. */
-export function compileHandler(rule: JsonObject, problems: RuleProblem[]): RuleHandler | undefined {
+export function compileHandler(
+  rule: JsonObject,
+  policyNamespace: string,
+  problems: RuleProblem[],
+): RuleHandler | undefined {
   const validate = field(rule, "validate");
   if (isObject(validate)) return compileValidate(validate, rule, problems);
   const mutate = field(rule, "mutate");
-  if (isObject(mutate)) return compileMutate(rule, problems);
+  if (isObject(mutate)) return compileMutate(rule, policyNamespace, problems);
   const generate = field(rule, "generate");
   if (isObject(generate)) {
     const inner: RuleProblem[] = [];
@@ -100,19 +107,22 @@ function compileSupported(
   return check === undefined ? undefined : { kind: "validate", check };
 }
 
-function compileMutate(rule: JsonObject, problems: RuleProblem[]): RuleHandler | undefined {
-  const targets = at(rule, ["mutate", "targets"]);
-  if (isArray(targets) && targets.length > 0) {
-    return {
-      kind: "unsupported",
-      type: "Mutation",
-      reason: "mutate.targets changes other resources than the one under review",
-    };
-  }
+function compileMutate(
+  rule: JsonObject,
+  policyNamespace: string,
+  problems: RuleProblem[],
+): RuleHandler | undefined {
+  const stated = at(rule, ["mutate", "targets"]);
   const inner: RuleProblem[] = [];
-  const mutate = compileMutation(rule, inner);
-  problems.push(...below("mutate", inner));
-  if (mutate !== undefined) return { kind: "mutate", mutate };
+  if (isArray(stated) && stated.length > 0) {
+    const targets = compileTargets(rule, policyNamespace, inner);
+    problems.push(...below("mutate", inner));
+    if (targets !== undefined) return { kind: "targets", mutate: targets };
+  } else {
+    const mutate = compileMutation(rule, inner);
+    problems.push(...below("mutate", inner));
+    if (mutate !== undefined) return { kind: "mutate", mutate };
+  }
   const message = "must have patchStrategicMerge, patchesJson6902 or foreach";
   problems.push({ path: "mutate", message });
   return undefined;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import type { RuleException } from "#policy/kyverno/classic/exceptions";
+import type { TargetsOutcome } from "#policy/kyverno/classic/mutate-targets";
 import type { Rule } from "#policy/kyverno/classic/rule";
 import { failedQuery, makeBudget, skipped } from "#policy/kyverno/classic/rule-state";
 import type { RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
@@ -14,6 +15,8 @@ export type RuleOutcome = {
   readonly verdict: Verdict;
   /** After a mutate rule. */
   readonly object: JsonObject | undefined;
+  /** Existing objects that a mutate rule with targets changed. */
+  readonly targets: TargetsOutcome["targets"];
   /** From a generate rule. */
   readonly resources: readonly JsonObject[];
   /** An exclusion by user was not applied, because no user is known. */
@@ -39,7 +42,7 @@ export function runRule(rule: Rule, review: Review, world: World): RuleOutcome |
   ): RuleOutcome | undefined =>
     verdict === undefined
       ? undefined
-      : { verdict, object: undefined, resources: [], exclusionUnknown, ...more };
+      : { verdict, object: undefined, targets: [], resources: [], exclusionUnknown, ...more };
   const stopped = checkPreconditions(rule, state);
   if (stopped !== undefined) return done(stopped);
   const granted = rule.exceptions.filter((exception) => exception.matches(subject, state.scope));
@@ -53,6 +56,10 @@ export function runRule(rule: Rule, review: Review, world: World): RuleOutcome |
       if (review.object === null) return undefined;
       const { verdict, object: after } = handler.mutate(state, review.object);
       return done(verdict, { object: after });
+    }
+    case "targets": {
+      const { verdict, targets } = handler.mutate(state);
+      return done(verdict, { targets });
     }
     case "generate": {
       const { verdict, resources } = handler.generate(state);
@@ -137,7 +144,7 @@ function unlessExisting(
   const before: Review = { ...review, operation: "CREATE", object: oldObject, oldObject: null };
   const subject = { review: { ...before, userInfo: null }, world, object: oldObject };
   if (!rule.match(subject).matches) return verdict;
-  const old = makeState(rule, before, world);
+  const old = makeState(rule, before, asCreated(world));
   if (checkPreconditions(rule, old) !== undefined) return verdict;
   const { handler } = rule;
   const earlier =
@@ -147,6 +154,19 @@ function unlessExisting(
         ? handler.check(old)
         : undefined;
   return earlier?.result === "fail" ? skipped(existingAllowed) : verdict;
+}
+
+/** A Values file does not make the earlier creation an update. */
+function asCreated(world: World): World {
+  return {
+    ...world,
+    contextValues: (policy, rule, resource) => {
+      const given = world.contextValues(policy, rule, resource);
+      if (given === undefined) return undefined;
+      const { ["request.operation"]: _, ...values } = given.values;
+      return { ...given, values };
+    },
+  };
 }
 
 const existingAllowed = "skipping the rule evaluation as pre-existing violations are allowed";

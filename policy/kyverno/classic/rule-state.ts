@@ -13,6 +13,8 @@ export type RuleState = {
   readonly scope: Scope;
   /** The element of the innermost foreach whose elements are objects: patterns are held against it. */
   readonly element: JsonObject | undefined;
+  /** What a mutate rule changes: the object under review, or another one that variables call `target`. */
+  readonly mutates?: "object" | "target";
   /** How many foreach loops are around. */
   readonly nesting: number;
   /** Counts the elements of all loops of the rule down. */

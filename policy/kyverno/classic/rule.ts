@@ -59,7 +59,7 @@ export function compileRule(
   const preconditions =
     stated === undefined || stated === null ? undefined : compileConditions(stated);
   problems.push(...(preconditions?.problems ?? []));
-  const handler = compileHandler(rule, problems);
+  const handler = compileHandler(rule, owner.namespace, problems);
   if (handler === undefined) return undefined;
   const imageExtractors = readImageExtractors(field(rule, "imageExtractors"));
   const policyKey = owner.namespace === "" ? owner.name : `${owner.namespace}/${owner.name}`;
