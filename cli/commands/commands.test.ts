@@ -156,7 +156,7 @@ describe("check", () => {
     ["standard input twice", "-p - -r -", 2],
     ["an argument that nothing takes", "good.yaml -p audit.yaml -r bad.yaml", 2],
     ["labels of another form", "-p audit.yaml -r bad.yaml --namespace-labels prod", 2],
-  ])("%s: exit code %i", async (_reason, line, want) => {
+  ])("%s", async (_reason, line, want) => {
     const { code, err } = await run(checkCommand, line);
     expect(code).toBe(want);
     expect(err === "").toBe(want !== 2);
@@ -240,7 +240,7 @@ describe("test", () => {
     ["a folder without tests", "policies", 2],
     ["a folder that is not there", "nowhere", 2],
     ["no path", "", 2],
-  ])("%s: exit code %i", async (_reason, line, want) => {
+  ])("%s", async (_reason, line, want) => {
     expect((await run(testCommand, line)).code).toBe(want);
   });
 
