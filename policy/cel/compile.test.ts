@@ -69,11 +69,7 @@ const rows: readonly (readonly [source: string, want: unknown, reason: string])[
   ["duration('x')", ["1:10: invalid duration argument"], "literals are checked"],
   ["'a'.matches('(')", ["1:13: invalid matches argument"], "literals are checked"],
   ["dyn(1) + dyn('a')", "error: no such overload", "dynamic mismatch"],
-  [
-    "object.spec.replicas.startsWith('a')",
-    "error: no such overload: startsWith(int, string)",
-    "dyn",
-  ],
+  ["object.spec.replicas.startsWith('a')", "error: no such overload", "dyn"],
   ["string(1.0) + string(1e6) + string(0.1)", "11e+060.1", "%g"],
   ["string(duration('1h1m1s'))", "3661s", "durations in seconds"],
   ["timestamp('2024-02-29T12:00:00Z') + duration('24h')", "2024-03-01T12:00:00Z", "calendar"],

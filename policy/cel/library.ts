@@ -43,10 +43,13 @@ export type Overload = {
    * longer than its input; bad input gives a `CelError` with cel-go's or Kubernetes' text.
    */
   call(...args: readonly CelResult[]): CelResult;
+  /**
+   * The function gets values of any type, never errors, and words the mismatch itself. Without it a mismatch is
+   * `no such overload: name(types)`.
+   */
+  readonly unguarded?: boolean;
   /** The function gets errors as arguments too and decides itself. */
   readonly nonStrict?: boolean;
-  /** At run time arguments of any type are passed on; the function checks them itself. */
-  readonly unguarded?: boolean;
   /**
    * Name of an activation entry that is passed before the arguments, e.g. the World's clock. Expressions cannot see it
    * unless it is declared as a variable too. An absent entry makes the call an `unsupported` error.

@@ -68,16 +68,16 @@ function itemsOf(value: CelResult, two: boolean): Items | CelError {
       ? { first: undefined, second: value, length: value.length }
       : { first: value, second: undefined, length: value.length };
   }
-  if (value instanceof CelError) return value;
   if (two) {
     const entries = entriesOf(value);
-    if (entries === undefined) return notIterable(value);
+    if (entries === undefined) return notFoldable(value);
     return {
       first: entries.map(([key]) => key),
       second: entries.map(([, item]) => item),
       length: entries.length,
     };
   }
+  if (value instanceof CelError) return value;
   const keys = keysOf(value);
   return keys === undefined
     ? notIterable(value)
@@ -86,6 +86,13 @@ function itemsOf(value: CelResult, two: boolean): Items | CelError {
 
 const notIterable = (value: CelValue): CelError =>
   new CelError(`got '${goTypeName(value)}', expected iterable type`);
+
+/** Over two variables cel-go tells the Go type too, even of an error, whose own text gets lost. */
+function notFoldable(value: CelResult): CelError {
+  if (value instanceof CelError && value.code !== "evaluation") return value;
+  const type = value instanceof CelError ? "*types.Err" : goTypeName(value);
+  return new CelError(`unsupported comprehension range type: ${type}`);
+}
 
 /** The Go type of a value, which this one message of cel-go shows. */
 function goTypeName(value: CelValue): string {

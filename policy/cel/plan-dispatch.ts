@@ -33,7 +33,7 @@ function matcherOf(type: CelType): Matcher {
     case "dyn":
     case "parameter":
     case "error":
-      return (value) => !(value instanceof CelError);
+      return isNoError;
     case "string":
       return (value) => typeof value === "string";
     case "bool":
@@ -131,27 +131,30 @@ function planQuick(
 ): Evaluate | undefined {
   if (candidate === undefined) return undefined;
   const { overload, matchers } = candidate;
-  if (
-    overload.cost !== undefined ||
-    overload.implicit !== undefined ||
-    overload.nonStrict === true
-  ) {
-    return undefined;
-  }
+  if (overload.implicit !== undefined || overload.nonStrict === true) return undefined;
+  const priced = overload.cost !== undefined;
   const [first, second, third] = evaluates;
   const [suitsFirst, suitsSecond] = matchers;
   if (first === undefined || suitsFirst === undefined || third !== undefined) return undefined;
   if (second === undefined || suitsSecond === undefined) {
     return (frame) => {
       const a = first(frame);
-      return suitsFirst(a) ? overload.call(a) : mismatch(name, [a]);
+      if (!suitsFirst(a)) return mismatch(name, [a]);
+      return priced && !pay(frame, overload.cost?.(a)) ? budgetExceeded : overload.call(a);
     };
   }
   return (frame) => {
     const a = first(frame);
     const b = second(frame);
-    return suitsFirst(a) && suitsSecond(b) ? overload.call(a, b) : mismatch(name, [a, b]);
+    if (!suitsFirst(a) || !suitsSecond(b)) return mismatch(name, [a, b]);
+    return priced && !pay(frame, overload.cost?.(a, b)) ? budgetExceeded : overload.call(a, b);
   };
+}
+
+/** Pays for a call; false when the budget is used up. */
+function pay({ budget }: Frame, steps = 0): boolean {
+  budget.used += steps;
+  return budget.used <= budget.stop;
 }
 
 const suits = (candidate: Candidate, values: readonly CelResult[]): boolean =>
@@ -170,10 +173,7 @@ function invoke(frame: Frame, overload: Overload, values: readonly CelResult[]):
     }
     args = [hidden, ...values];
   }
-  if (overload.cost !== undefined) {
-    frame.budget.used += overload.cost(...args);
-    if (frame.budget.used > frame.budget.stop) return budgetExceeded;
-  }
+  if (!pay(frame, overload.cost?.(...args))) return budgetExceeded;
   return overload.call(...args);
 }
 

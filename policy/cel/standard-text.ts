@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FunctionDeclaration, Overload } from "./library.ts";
+import { noSuchOverload } from "./operators.ts";
 import { compileRegex } from "./regex.ts";
 import { codePointLength } from "./text.ts";
 import {
@@ -33,6 +34,7 @@ const sizeOverload = (type: CelType, member: boolean): Overload => ({
   member,
   arguments: [type],
   result: intType,
+  unguarded: true,
   call: (value: CelValue) => sizeOf(value),
 });
 
@@ -47,27 +49,36 @@ const textTest = (
       member: true,
       arguments: [stringType, stringType],
       result: boolType,
-      call: test,
+      unguarded: true,
+      call: (text: CelValue, part: CelValue) =>
+        typeof text === "string" && typeof part === "string" ? test(text, part) : noSuchOverload,
     },
   ],
 });
 
-function matches(text: string, pattern: string): CelResult {
+function matches(text: CelValue, pattern: CelValue): CelResult {
+  if (typeof text !== "string") return new CelError("no such overload: matches");
+  if (typeof pattern !== "string") return noSuchOverload;
   const regex = compileRegex(pattern);
   return regex === undefined
     ? new CelError(`error parsing regexp: \`${pattern}\``)
     : regex.test(text);
 }
 
+/** A tenth of the text by a quarter of the pattern: cel-go's runtime cost. */
+const matchCost = (text: CelValue, pattern: CelValue): number =>
+  typeof text === "string" && typeof pattern === "string"
+    ? Math.ceil((text.length + 1) / 10) * Math.ceil(pattern.length / 4)
+    : 1;
+
 const matchesOverload = (member: boolean): Overload => ({
   id: member ? "matches_string" : "matches",
   member,
   arguments: [stringType, stringType],
   result: boolType,
+  unguarded: true,
   call: matches,
-  /** A tenth of the text by a quarter of the pattern: cel-go's runtime cost. */
-  cost: (text: string, pattern: string) =>
-    Math.ceil((text.length + 1) / 10) * Math.ceil(pattern.length / 4),
+  cost: matchCost,
   checkLiterals: (_text?: CelValue, pattern?: CelValue) =>
     typeof pattern === "string" && compileRegex(pattern) === undefined
       ? "invalid matches argument"
