@@ -93,8 +93,12 @@ function base64Decode(args: Arguments): Outcome {
   return Buffer.from(body, "base64").toString("utf8");
 }
 
-/** One text for all that differ by Unicode case only. */
-const fold = (text: string): string => text.toUpperCase().toLowerCase();
+/** One text for all that differ by Unicode's simple case folding only. */
+const fold = (text: string): string =>
+  mapRunes(
+    mapRunes(text, (rune) => rune.toUpperCase()),
+    (rune) => rune.toLowerCase(),
+  );
 
 function imageNormalize(args: Arguments): Outcome {
   const image = parseImageReference(textOf(args, 0));

@@ -11,7 +11,9 @@ export const substitutedLengthMax = 2_097_152;
 /** Most rounds for variables whose values hold variables; real policies need two or three. */
 export const substitutionRoundsMax = 64;
 /** Most variables in one text. */
-const variablesMax = 200;
+export const variablesMax = 200;
+/** Most characters that the rounds for one text may copy: many variables in a long text would copy it as often. */
+const copiedMax = 64_000_000;
 
 /** A variable with the character before it (Kyverno, variables/regex/vars.go, RegexVariables). */
 const variable = /(^|[^\\])(\{\{(?:\{[^{}]*\}|[^{}])*\}\})/g;
@@ -112,24 +114,26 @@ const tooLong = (path: string): QueryFailure =>
     `substituting variables at path ${path} gives more than ${substitutedLengthMax} characters`,
   );
 
+const tooMany = (path: string): QueryFailure =>
+  new QueryFailure("failed", `more than ${variablesMax} variables in the text at path ${path}`);
+
 /**
- * The reference's own rounds (variables/vars.go, substituteVariablesIfAny): in each, all variables are evaluated and
- * the last one is replaced; a text that is nothing but one variable ends it with that variable's value.
+ * The reference's own rounds (variables/vars.go, substituteVariablesIfAny): in each, the variables that the text shows
+ * are replaced; a text that is nothing but one variable ends it with that variable's value.
  */
 function substituteSlowly(text: string, path: string, scope: Scope): Json | QueryFailure {
   let value = text;
-  const rounds = variablesMax + substitutionRoundsMax;
-  for (let round = 0; round <= rounds; round += 1) {
-    const done = substituteRound(value, path, scope);
+  const budget = { left: copiedMax };
+  for (let round = 0; round < substitutionRoundsMax; round += 1) {
+    const done = substituteRound(value, path, scope, budget);
     if (done instanceof QueryFailure) return done;
     if (done.kind === "value") return done.value;
     if (done.kind === "last") return unescape(done.text);
-    if (done.text.length > substitutedLengthMax) return tooLong(path);
     value = done.text;
   }
   return new QueryFailure(
     "failed",
-    `variables at path ${path} were still not resolved after ${rounds} rounds`,
+    `variables at path ${path} were still not resolved after ${substitutionRoundsMax} rounds`,
   );
 }
 
@@ -140,15 +144,19 @@ type Round =
   | { readonly kind: "value"; readonly value: Json }
   | { readonly kind: "text" | "last"; readonly text: string };
 
-function substituteRound(text: string, path: string, scope: Scope): Round | QueryFailure {
-  let result: string | undefined;
+function substituteRound(
+  text: string,
+  path: string,
+  scope: Scope,
+  budget: { left: number },
+): Round | QueryFailure {
+  let result = text;
   let shallow = false;
   let count = 0;
   for (const match of text.matchAll(variable)) {
     const [found, prefix = "", whole = ""] = match;
     count += 1;
-    if (count > variablesMax)
-      return new QueryFailure("failed", `too many variables at path ${path}`);
+    if (count > variablesMax) return tooMany(path);
     let expression = expressionOf(whole);
     if (expression === "@") expression = currentPath(path, scope);
     if (expression.startsWith("-")) {
@@ -158,8 +166,10 @@ function substituteRound(text: string, path: string, scope: Scope): Round | Quer
     const value = resolve(makeVariable(expression), path, scope);
     if (value instanceof QueryFailure) return value;
     if (text === whole) return { kind: "value", value };
-    result = text.replace(found, () => prefix + textOf(value));
+    result = result.replace(found, () => prefix + textOf(value));
+    budget.left -= result.length;
+    if (result.length > substitutedLengthMax || budget.left < 0) return tooLong(path);
   }
-  if (result === undefined) return { kind: "last", text };
+  if (count === 0) return { kind: "last", text };
   return { kind: shallow ? "last" : "text", text: result };
 }
