@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { CompiledPolicy, Generation, Mutation, PolicySet } from "#policy/policy-set";
+import type {
+  CompiledPolicy,
+  Generation,
+  Mutation,
+  PolicySet,
+  TargetMutation,
+} from "#policy/policy-set";
 import type { RuleResult } from "#policy/report/result";
 import type { Review } from "#policy/review";
 import type { World } from "#policy/world";
@@ -17,7 +23,10 @@ export type MutationStep = {
   readonly after: JsonObject;
 };
 
-/** Runs the mutating policies in order, each on what the one before it left. */
+/**
+ * Runs the mutating policies in order, each on what the one before it left; then those with reinvocationPolicy IfNeeded
+ * once more where later ones changed the object, as the API server does. A deletion mutates nothing.
+ */
 export function mutate(
   set: PolicySet,
   review: Review,
@@ -25,15 +34,27 @@ export function mutate(
 ): Mutation & { readonly steps: readonly MutationStep[] } {
   const results: RuleResult[] = [];
   const steps: MutationStep[] = [];
-  let object: JsonObject = review.object ?? {};
-  for (const policy of set.candidates(review)) {
-    if (policy.mutate === undefined) continue;
-    const done = policy.mutate({ ...review, object }, world);
-    results.push(...done.results);
+  const targets: TargetMutation[] = [];
+  if (review.object === null) return { object: {}, results, steps };
+  let object: JsonObject = review.object;
+  const run = (policy: CompiledPolicy, again: boolean): void => {
+    const done = policy.mutate?.({ ...review, object }, world);
+    if (done === undefined) return;
+    // The first run has told what the policy does; of the second only what went wrong is news.
+    results.push(...done.results.filter(({ result }) => !again || result === "error"));
+    targets.push(...(again ? [] : (done.targets ?? [])));
     if (done.object !== object) steps.push({ policy, before: object, after: done.object });
     object = done.object;
+  };
+  const left = new Map<CompiledPolicy, JsonObject>();
+  for (const policy of set.candidates(review)) {
+    run(policy, false);
+    if (policy.reinvoked === true) left.set(policy, object);
   }
-  return { object, results, steps };
+  for (const [policy, before] of left) {
+    if (before !== object) run(policy, true);
+  }
+  return targets.length === 0 ? { object, results, steps } : { object, results, steps, targets };
 }
 
 /** The resources that the set's generating policies add for one change. */

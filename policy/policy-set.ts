@@ -19,6 +19,8 @@ export type CompiledPolicy = {
   readonly index: readonly string[] | "any";
   readonly validate?: (review: Review, world: World) => readonly RuleResult[];
   readonly mutate?: (review: Review, world: World) => Mutation;
+  /** reinvocationPolicy IfNeeded: mutates once more when policies after it changed the object. */
+  readonly reinvoked?: boolean;
   readonly generate?: (review: Review, world: World) => Generation;
   /** What each expression gave on a review, in the order of evaluation: slower, for people who ask why. */
   readonly explain?: (review: Review, world: World) => readonly Explanation[];

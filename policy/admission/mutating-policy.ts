@@ -66,6 +66,7 @@ export function compileMutatingAdmissionPolicy(
     annotations: parts.meta.annotations,
     index: parts.constraints.plurals,
     mutate: (review, world) => mutate(parts, review, world),
+    reinvoked: isReinvoked(document),
     explain: (review, world) => {
       const log: Log = [];
       const recorded: Parts = {
@@ -79,6 +80,10 @@ export function compileMutatingAdmissionPolicy(
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }
+
+/** Whether the policy wants to see what others changed after it. */
+export const isReinvoked = (document: JsonObject): boolean =>
+  textAt(document, ["spec", "reinvocationPolicy"]) === "IfNeeded";
 
 function compileParts(
   document: JsonObject,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { compileConditions, compileVariables } from "#policy/admission/expressions";
 import type { NamedProgram } from "#policy/admission/expressions";
+import { isReinvoked } from "#policy/admission/mutating-policy";
 import { compileMutations } from "#policy/admission/mutations";
 import {
   notMatched,
@@ -48,6 +49,7 @@ export function compileMutatingPolicy(
     ref: meta.ref,
     annotations: meta.annotations,
     index: indexOf(variants.map((variant) => variant.constraints)),
+    reinvoked: isReinvoked(document),
     explain: (review, world) => {
       const log: Log = [];
       for (const variant of variants) mutateVariant(recorded(variant, log), review, world);

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, test } from "vitest";
+import { compile, documentsMax } from "#policy/compile";
+import { generate, mutate, validate } from "#policy/evaluate";
+import { isObject, textAt } from "#policy/json";
+import type { Json, JsonObject } from "#policy/json";
+import { reviewOf } from "#policy/kubernetes/kinds";
+import { formatProblem } from "#policy/problem";
+import { emptyWorld } from "#policy/world";
+
+const podRules = [
+  { apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: ["CREATE"] },
+];
+const validating: JsonObject = {
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "ValidatingPolicy",
+  metadata: { name: "named" },
+  spec: {
+    matchConstraints: { resourceRules: podRules },
+    matchConditions: [{ name: "c", expression: "true" }],
+    variables: [{ name: "v", expression: "object.metadata.name" }],
+    validations: [{ expression: "variables.v != ''", messageExpression: "'no name'" }],
+    auditAnnotations: [{ key: "a", valueExpression: "'x'" }],
+  },
+};
+const mutating: JsonObject = {
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "MutatingPolicy",
+  metadata: { name: "mutating" },
+  spec: {
+    matchConstraints: { resourceRules: podRules },
+    mutations: [
+      {
+        patchType: "JSONPatch",
+        jsonPatch: { expression: "[JSONPatch{op: 'add', path: '/x', value: 1}]" },
+      },
+      { patchType: "ApplyConfiguration", applyConfiguration: { expression: "Object{}" } },
+    ],
+  },
+};
+const generating: JsonObject = {
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "GeneratingPolicy",
+  metadata: { name: "generating" },
+  spec: {
+    matchConstraints: { resourceRules: podRules },
+    generate: [
+      { expression: "generator.Apply('a', [{'kind': 'ConfigMap'}])" },
+      { template: { interpolate: "cel", value: "kind: X\nname: (( object.metadata.name ))" } },
+    ],
+  },
+};
+const admission: JsonObject = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "ValidatingAdmissionPolicy",
+  metadata: { name: "vap" },
+  spec: {
+    paramKind: { apiVersion: "v1", kind: "ConfigMap" },
+    matchConstraints: { resourceRules: podRules },
+    validations: [{ expression: "object.metadata.name != ''" }],
+  },
+};
+const binding: JsonObject = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "ValidatingAdmissionPolicyBinding",
+  metadata: { name: "bound" },
+  spec: { policyName: "vap", paramRef: { name: "p" }, validationActions: ["Deny"] },
+};
+const mutatingAdmission: JsonObject = {
+  ...mutating,
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "MutatingAdmissionPolicy",
+};
+const exception: JsonObject = {
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "PolicyException",
+  metadata: { name: "e", namespace: "n" },
+  spec: {
+    policyRefs: [{ name: "named", kind: "ValidatingPolicy" }],
+    matchConditions: [{ name: "c", expression: "true" }],
+  },
+};
+const classic: JsonObject = {
+  apiVersion: "kyverno.io/v1",
+  kind: "ClusterPolicy",
+  metadata: { name: "classic" },
+  spec: {
+    rules: [
+      {
+        name: "r",
+        match: { any: [{ resources: { kinds: ["Pod"] } }] },
+        validate: { message: "m", pattern: { metadata: { name: "?*" } } },
+      },
+    ],
+  },
+};
+const all = [
+  validating,
+  mutating,
+  generating,
+  admission,
+  binding,
+  mutatingAdmission,
+  exception,
+  classic,
+];
+const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "n" }, spec: {} };
+const problemsOf = (document: unknown): readonly string[] =>
+  compile([document]).problems.map(formatProblem);
+
+test("one policy of each kind compiles, in the order of its documents", () => {
+  const { set, problems, unsupported } = compile(all);
+  expect(problems).toEqual([]);
+  expect(unsupported).toEqual([]);
+  expect(set.policies.map(({ ref }) => ref.kind)).toEqual([
+    "ValidatingPolicy",
+    "MutatingPolicy",
+    "GeneratingPolicy",
+    "ValidatingAdmissionPolicy",
+    "MutatingAdmissionPolicy",
+    "ClusterPolicy",
+  ]);
+});
+
+test("a List is unpacked, as kubectl writes it", () => {
+  const list = { apiVersion: "v1", kind: "List", items: [validating, mutating] };
+  expect(compile([list]).set.policies.map(({ ref }) => ref.name)).toEqual(["named", "mutating"]);
+});
+
+describe("documents that cannot be used are named, with what is allowed", () => {
+  test("unknown kind", () => {
+    const [problem] = problemsOf({ apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x" } });
+    expect(problem).toContain("ConfigMap/x: kind: v1 ConfigMap is no policy kind");
+    expect(problem).toContain("policies.kyverno.io/ValidatingPolicy");
+  });
+  test("unknown version", () => {
+    const [problem] = problemsOf({ ...validating, apiVersion: "policies.kyverno.io/v2" });
+    expect(problem).toContain("allowed are policies.kyverno.io/v1alpha1");
+  });
+  test("no name", () => {
+    expect(problemsOf({ ...validating, metadata: {} })).toEqual([
+      "ValidatingPolicy: metadata.name: must be a non-empty string",
+    ]);
+  });
+  test("an expression that does not compile, by path, line and column", () => {
+    const spec = {
+      matchConstraints: { resourceRules: podRules },
+      validations: [{ expression: "1 +\n unknown" }],
+    };
+    expect(problemsOf({ ...validating, spec })[0]).toMatch(
+      /^ValidatingPolicy\/named: spec\.validations\[0\]\.expression: line 2, column 2: undeclared reference to 'unknown'/,
+    );
+  });
+  test("a result of the wrong type", () => {
+    const spec = {
+      matchConstraints: { resourceRules: podRules },
+      validations: [{ expression: "'yes'" }],
+    };
+    expect(problemsOf({ ...validating, spec })).toContain(
+      "ValidatingPolicy/named: spec.validations[0].expression: must evaluate to bool but gives string",
+    );
+  });
+  test("a variable that is used before it is there, and one that is there twice", () => {
+    const variables = [
+      { name: "a", expression: "variables.b" },
+      { name: "b", expression: "1" },
+      { name: "b", expression: "variables.b + 1" },
+    ];
+    const spec = { matchConstraints: { resourceRules: podRules }, variables, validations: [] };
+    const problems = problemsOf({ ...validating, spec });
+    expect(problems[0]).toContain("spec.variables[0].expression");
+    expect(problems[1]).toContain("spec.variables[2].name: is a second variable named b");
+  });
+  test("kinds that are never evaluated are unsupported, and every match is an error", () => {
+    const image = { ...validating, kind: "ImageValidatingPolicy" };
+    const { set, problems, unsupported } = compile([image]);
+    expect(problems).toEqual([]);
+    expect(unsupported).toHaveLength(1);
+    const [result] = validate(set, reviewOf(pod), emptyWorld(0));
+    expect([result?.result, result?.action, result?.unsupported]).toEqual([
+      "error",
+      "Enforce",
+      unsupported[0]?.reason,
+    ]);
+  });
+  test("one bad document does not stop the others", () => {
+    const { set, problems } = compile([7, validating, { kind: "X" }]);
+    expect(set.policies).toHaveLength(1);
+    expect(problems).toHaveLength(2);
+  });
+});
+
+describe("hostile documents give problems, never an exception", () => {
+  const cyclic: Record<string, unknown> = { ...validating };
+  cyclic["spec"] = cyclic;
+  let deep: Json = "x";
+  for (let depth = 0; depth < 5_000; depth += 1) deep = [deep];
+  const hostile: Readonly<Record<string, unknown>> = {
+    "a cycle": cyclic,
+    "a date, as YAML makes them": { ...validating, metadata: { name: "x", created: new Date(0) } },
+    "5,000 levels": { ...validating, spec: deep },
+    "a function": { ...validating, spec: () => 1 },
+    "not a number": { ...validating, spec: { x: Number.NaN } },
+    null: null,
+    "a list": [],
+    "a list of 2,000 validations": {
+      ...validating,
+      spec: {
+        matchConstraints: {},
+        validations: Array.from({ length: 2_000 }, () => ({ expression: "true" })),
+      },
+    },
+  };
+  for (const [name, document] of Object.entries(hostile)) {
+    test(`${name}`, () => {
+      const { set, problems } = compile([document]);
+      expect(set.policies).toEqual([]);
+      expect(problems.length).toBeGreaterThan(0);
+    });
+  }
+
+  test("too many documents are cut off and named", () => {
+    const many = Array.from({ length: documentsMax + 5 }, () => 1);
+    expect(compile(many).problems.at(-1)?.message).toContain(`at most ${documentsMax}`);
+  });
+
+  test("keys that every object inherits are data", () => {
+    const document: unknown = JSON.parse(
+      '{"apiVersion":"policies.kyverno.io/v1","kind":"ValidatingPolicy","metadata":{"name":"__proto__","annotations":{"__proto__":"x"}},"spec":{"__proto__":{"validations":[]},"matchConstraints":{},"variables":[{"name":"constructor","expression":"1"}],"validations":[{"expression":"variables.constructor == 1"}]}}',
+    );
+    const { set, problems } = compile([document]);
+    expect(problems).toEqual([]);
+    expect(validate(set, reviewOf(pod), emptyWorld(0)).map(({ result }) => result)).toEqual([
+      "pass",
+    ]);
+    expect(Object.keys(Object.prototype)).toEqual([]);
+  });
+
+  const junk: readonly Json[] = [null, 7, "text", [], {}, [null], { a: { b: [1] } }, [[]], true];
+
+  /** Every path of a document, deepest last. */
+  function paths(
+    value: Json,
+    path: readonly (string | number)[] = [],
+  ): readonly (readonly (string | number)[])[] {
+    if (typeof value !== "object" || value === null) return [path];
+    const below = Object.entries(value).flatMap(([key, item]) =>
+      paths(item, [...path, Array.isArray(value) ? Number(key) : key]),
+    );
+    return [path, ...below];
+  }
+  function replaced(value: Json, path: readonly (string | number)[], by: Json): Json {
+    const [step, ...rest] = path;
+    if (step === undefined) return by;
+    if (Array.isArray(value)) {
+      return value.map((item: Json, index) => (index === step ? replaced(item, rest, by) : item));
+    }
+    if (!isObject(value)) return value;
+    return { ...value, [step]: replaced(value[step] ?? null, rest, by) };
+  }
+
+  for (const document of all) {
+    test(`${textAt(document, ["kind"])} with junk at every path compiles or is refused, and evaluates without a throw`, () => {
+      const world = emptyWorld(0);
+      let compiled = 0;
+      for (const path of paths(document)) {
+        for (const by of junk) {
+          const others = all.filter((other) => other !== document);
+          const { set } = compile([replaced(document, path, by), ...others]);
+          compiled += set.policies.length;
+          const review = reviewOf(pod);
+          validate(set, review, world);
+          mutate(set, review, world);
+          generate(set, review, world);
+        }
+      }
+      expect(compiled).toBeGreaterThan(0);
+    });
+  }
+});
+
+describe("objects of any shape are judged without a throw", () => {
+  const objects: readonly JsonObject[] = [
+    {},
+    { apiVersion: "v1", kind: "Pod" },
+    { apiVersion: "v1", kind: "Pod", metadata: [], spec: null },
+    { apiVersion: "v1", kind: "Pod", metadata: { name: 7, namespace: {}, labels: [] } },
+    { apiVersion: {}, kind: [] },
+    Object.fromEntries<Json>([
+      ["apiVersion", "v1"],
+      ["kind", "Pod"],
+      ["__proto__", { metadata: 1 }],
+    ]),
+  ];
+  const { set } = compile(all);
+  for (const [index, object] of objects.entries()) {
+    test(`object ${index}`, () => {
+      for (const operation of ["CREATE", "UPDATE", "DELETE"] as const) {
+        const review = reviewOf(object, { operation });
+        validate(set, review, emptyWorld(0));
+        mutate(set, review, emptyWorld(0));
+        generate(set, review, emptyWorld(0));
+      }
+      expect(true).toBe(true);
+    });
+  }
+});
