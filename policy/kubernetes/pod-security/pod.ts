@@ -24,9 +24,19 @@ export const podView = (metadata: Json | undefined, spec: Json | undefined): Pod
 
 export const containerLists = ["initContainers", "containers", "ephemeralContainers"] as const;
 
-/** All containers in the order in which the upstream checks visit them. */
+const containers = new WeakMap<PodView, readonly ContainerView[]>();
+
+/** All containers in the order in which the upstream checks visit them; a dozen checks ask for them. */
 export function containersOf(pod: PodView): readonly ContainerView[] {
-  return containerLists.flatMap((list) =>
+  const known = containers.get(pod);
+  if (known !== undefined) return known;
+  const found = findContainers(pod);
+  containers.set(pod, found);
+  return found;
+}
+
+const findContainers = (pod: PodView): readonly ContainerView[] =>
+  containerLists.flatMap((list) =>
     objectsAt(pod.spec, list).map((container, index) => ({
       container,
       name: textAt(container, ["name"]),
@@ -34,7 +44,6 @@ export function containersOf(pod: PodView): readonly ContainerView[] {
       security: objectAt(container, "securityContext"),
     })),
   );
-}
 
 export function objectAt(value: Json | undefined, key: string): JsonObject | undefined {
   const found = field(value, key);

@@ -8,6 +8,7 @@ import {
 } from "#policy/kubernetes/pod-security/evaluate";
 import type { FailedCheck } from "#policy/kubernetes/pod-security/evaluate";
 import { podView } from "#policy/kubernetes/pod-security/pod";
+import type { PodView } from "#policy/kubernetes/pod-security/pod";
 import type { FieldError } from "#policy/kubernetes/pod-security/violation";
 import { findTypeMismatch } from "#policy/kubernetes/type-mismatch";
 import {
@@ -43,14 +44,9 @@ export function compilePodSecurity(
   const exclusions = compileExclusions(field(document, "exclude"));
   const pass = passed(`Validation rule '${rule}' passed.`);
   return ({ review }, granted) => {
-    const object = review.object ?? review.oldObject ?? {};
-    const template = findTemplate(object);
-    if (template === undefined) {
-      return errored("Error while getting new resource: could not find correct resource type");
-    }
-    const mismatch = typeMismatch(object, template);
-    if (mismatch !== undefined) return errored(`Error while getting new resource: ${mismatch}`);
-    const pod = podView(template.metadata, template.spec);
+    const found = findPod(review.object ?? review.oldObject ?? {});
+    if ("wrong" in found) return errored(`Error while getting new resource: ${found.wrong}`);
+    const { pod, prefix } = found;
     const own = applyExclusions(failedChecks(checks, pod), exclusions, checks, pod);
     if (own.length === 0) return pass;
     const left = applyExclusions(own, granted.exclusions, checks, pod);
@@ -58,20 +54,39 @@ export function compilePodSecurity(
       const message = `rule is skipped due to policy exceptions ${granted.names.join(", ")}`;
       return { result: "skip", message, exceptions: granted.names };
     }
-    const list = left.map((check) => describeCheck(check, template.prefix)).join("");
+    const list = left.map((check) => describeCheck(check, prefix)).join("");
     return failed(
       `Validation rule '${rule}' failed. It violates PodSecurity "${level}:${stated}": ${list}`,
     );
   };
 }
 
+/** The pod in a resource, what `spec` of it is called there, or why there is none. */
+type FoundPod = { readonly pod: PodView; readonly prefix: string } | { readonly wrong: string };
+
+const pods = new WeakMap<JsonObject, FoundPod>();
+
+/** Resources do not change, and several policies look at the same one. */
+function findPod(object: JsonObject): FoundPod {
+  const known = pods.get(object);
+  if (known !== undefined) return known;
+  const found = readPod(object);
+  pods.set(object, found);
+  return found;
+}
+
+function readPod(object: JsonObject): FoundPod {
+  const template = findTemplate(object);
+  if (template === undefined) return { wrong: "could not find correct resource type" };
+  const wrong = typeMismatch(object, template);
+  if (wrong !== undefined) return { wrong };
+  return { pod: podView(template.metadata, template.spec), prefix: template.prefix };
+}
+
 type Template = {
   readonly metadata: Json | undefined;
   readonly spec: Json | undefined;
-  /** What `spec` of the pod is called in the resource. */
   readonly prefix: string;
-  /** Where the metadata is in the resource. */
-  readonly metadataPath: readonly string[];
 };
 
 const controllers = [
@@ -90,7 +105,6 @@ function findTemplate(object: JsonObject): Template | undefined {
     metadata: at(object, metadataPath),
     spec: at(object, path),
     prefix: path.join("."),
-    metadataPath,
   });
   if (kind === "Pod") return find(["spec"], ["metadata"]);
   if (kind === "CronJob") {
@@ -107,12 +121,10 @@ const podKind = { group: "", version: "v1", kind: "Pod" };
 
 /** The reference decodes into Go types first, and a value of another type is an error. */
 function typeMismatch(object: JsonObject, template: Template): string | undefined {
-  const own = findTypeMismatch(podKind, { metadata: field(object, "metadata") ?? null });
-  if (own !== undefined) return own;
-  return findTypeMismatch(podKind, {
-    metadata: template.metadata ?? null,
-    spec: template.spec ?? null,
-  });
+  const own = field(object, "metadata") ?? null;
+  const metadata = template.metadata ?? null;
+  const wrong = metadata === own ? undefined : findTypeMismatch(podKind, { metadata: own });
+  return wrong ?? findTypeMismatch(podKind, { metadata, spec: template.spec ?? null });
 }
 
 function describeCheck(check: FailedCheck, prefix: string): string {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
+import { noProperties } from "#policy/kyverno/classic/rule";
 import type { Rule } from "#policy/kyverno/classic/rule";
 import { runRule } from "#policy/kyverno/classic/rule-run";
 import type { RuleOutcome } from "#policy/kyverno/classic/rule-run";
 import type { CompiledPolicy, Generation, Mutation, TargetMutation } from "#policy/policy-set";
 import { makeResult } from "#policy/report/policy-meta";
-import type { PolicyMeta } from "#policy/report/policy-meta";
+import type { PolicyMeta, ResultParts } from "#policy/report/policy-meta";
 import type { Result, RuleResult } from "#policy/report/result";
 import type { Review } from "#policy/review";
 import type { World } from "#policy/world";
@@ -19,6 +20,7 @@ export function makePolicy(
   const validating = rules.filter(isOf("Validation", "ImageVerify"));
   const mutating = rules.filter(isOf("Mutation"));
   const generating = rules.filter(isOf("Generation"));
+  const validatingFor = makeSelection(validating);
   return {
     ref: meta.ref,
     annotations: meta.annotations,
@@ -27,7 +29,7 @@ export function makePolicy(
       ? {}
       : {
           validate: (review: Review, world: World) =>
-            validate(meta, validating, applyOne, review, world),
+            validate(meta, validatingFor(review), applyOne, review, world),
         }),
     ...(mutating.length === 0
       ? {}
@@ -65,6 +67,22 @@ const isOf =
   (...types: readonly RuleResult["type"][]) =>
   (rule: Rule): boolean =>
     types.includes(typeOfRule(rule));
+
+/** Most kinds whose rules are remembered per policy. */
+const selectionsMax = 1_000;
+
+/** The rules that may match a review, by its kind: of a rule for pods, those for controllers are passed over. */
+function makeSelection(rules: readonly Rule[]): (review: Review) => readonly Rule[] {
+  const selections = new Map<string, readonly Rule[]>();
+  return ({ kind: { kind } }) => {
+    const known = selections.get(kind);
+    if (known !== undefined) return known;
+    const name = kind.toLowerCase();
+    const selected = rules.filter(({ kinds }) => kinds === "any" || kinds.includes(name));
+    if (selections.size < selectionsMax) selections.set(kind, selected);
+    return selected;
+  };
+}
 
 function indexOf(rules: readonly Rule[]): readonly string[] | "any" {
   const kinds = new Set<string>();
@@ -151,15 +169,21 @@ function resultOf(
   world: World,
 ): RuleResult {
   const { verdict } = outcome;
-  return makeResult(meta, {
+  const parts: ResultParts = {
     rule: rule.name,
     type: typeOfRule(rule),
     result: verdict.result,
     message: messageOf(rule, verdict.result, verdict.message),
     action: rule.action.of(review, world),
-    ...(outcome.exclusionUnknown
-      ? { properties: { ...rule.reportProperties, ...blind } }
-      : { properties: rule.reportProperties }),
+    properties: outcome.exclusionUnknown
+      ? { ...rule.reportProperties, ...blind }
+      : rule.reportProperties,
+  };
+  if (verdict.exceptions === undefined && verdict.unsupported === undefined) {
+    return makeResult(meta, parts);
+  }
+  return makeResult(meta, {
+    ...parts,
     ...(verdict.exceptions === undefined ? {} : { exceptions: verdict.exceptions }),
     ...(verdict.unsupported === undefined ? {} : { unsupported: verdict.unsupported }),
   });
@@ -167,6 +191,7 @@ function resultOf(
 
 /** `passMessage`, `failMessage`, ... of the rule's reportProperties take the place of messages. */
 function messageOf(rule: Rule, result: Result, message: string): string {
+  if (rule.reportProperties === noProperties) return message;
   const key = `${result}Message`;
   const stated = Object.hasOwn(rule.reportProperties, key) ? rule.reportProperties[key] : undefined;
   return stated === undefined || stated === "" ? message : stated;

@@ -6,6 +6,7 @@ import type { Rule } from "#policy/kyverno/classic/rule";
 import { failedQuery, makeBudget, skipped } from "#policy/kyverno/classic/rule-state";
 import type { RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
 import { makeScope } from "#policy/kyverno/classic/scope";
+import type { Scope } from "#policy/kyverno/classic/scope";
 import { preconditionsNotMet } from "#policy/kyverno/classic/validate";
 import type { Review } from "#policy/review";
 import type { World } from "#policy/world";
@@ -35,17 +36,15 @@ export function runRule(rule: Rule, review: Review, world: World): RuleOutcome |
   if (rule.skipsBackground && backgroundController.test(review.userInfo?.username ?? "")) {
     return undefined;
   }
-  const state = makeState(rule, review, world);
-  const done = (
-    verdict: Verdict | undefined,
-    more: Partial<RuleOutcome> = {},
-  ): RuleOutcome | undefined =>
-    verdict === undefined
-      ? undefined
-      : { verdict, object: undefined, targets: [], resources: [], exclusionUnknown, ...more };
+  const state = new LazyState(rule, review, world);
+  const done = (verdict: Verdict | undefined): RuleOutcome | undefined =>
+    verdict === undefined ? undefined : outcomeOf(verdict, exclusionUnknown);
   const stopped = checkPreconditions(rule, state);
   if (stopped !== undefined) return done(stopped);
-  const granted = rule.exceptions.filter((exception) => exception.matches(subject, state.scope));
+  const granted =
+    rule.exceptions.length === 0
+      ? noExceptions
+      : rule.exceptions.filter((exception) => exception.matches(subject, state.scope));
   const { handler } = rule;
   if (handler.kind === "podSecurity") return done(runPodSecurity(rule, state, granted));
   if (granted.length > 0) return done(exempted(granted));
@@ -55,15 +54,15 @@ export function runRule(rule: Rule, review: Review, world: World): RuleOutcome |
     case "mutate": {
       if (review.object === null) return undefined;
       const { verdict, object: after } = handler.mutate(state, review.object);
-      return done(verdict, { object: after });
+      return { ...outcomeOf(verdict, exclusionUnknown), object: after };
     }
     case "targets": {
       const { verdict, targets } = handler.mutate(state);
-      return done(verdict, { targets });
+      return { ...outcomeOf(verdict, exclusionUnknown), targets };
     }
     case "generate": {
       const { verdict, resources } = handler.generate(state);
-      return done(verdict, { resources });
+      return { ...outcomeOf(verdict, exclusionUnknown), resources };
     }
     case "unsupported":
       return done({ result: "error", message: handler.reason, unsupported: handler.reason });
@@ -72,20 +71,39 @@ export function runRule(rule: Rule, review: Review, world: World): RuleOutcome |
   }
 }
 
+const noExceptions: readonly RuleException[] = [];
+const nothing: readonly never[] = [];
+
+const outcomeOf = (verdict: Verdict, exclusionUnknown: boolean): RuleOutcome => ({
+  verdict,
+  object: undefined,
+  targets: nothing,
+  resources: nothing,
+  exclusionUnknown,
+});
+
 /** The scope is made when it is first asked for: a rule without variables never does. */
-function makeState(rule: Rule, review: Review, world: World): RuleState {
-  let scope: RuleState["scope"] | undefined;
-  return {
-    review,
-    world,
-    get scope() {
-      scope ??= makeScope(review, world, rule.identity).withEntries(rule.context);
-      return scope;
-    },
-    element: undefined,
-    nesting: 0,
-    budget: makeBudget(),
-  };
+class LazyState implements RuleState {
+  readonly review: Review;
+  readonly world: World;
+  readonly element = undefined;
+  readonly nesting = 0;
+  readonly budget = makeBudget();
+  readonly #rule: Rule;
+  #scope: Scope | undefined;
+
+  constructor(rule: Rule, review: Review, world: World) {
+    this.review = review;
+    this.world = world;
+    this.#rule = rule;
+  }
+
+  get scope(): Scope {
+    this.#scope ??= makeScope(this.review, this.world, this.#rule.identity).withEntries(
+      this.#rule.context,
+    );
+    return this.#scope;
+  }
 }
 
 function checkPreconditions(rule: Rule, state: RuleState): Verdict | undefined {
@@ -144,7 +162,7 @@ function unlessExisting(
   const before: Review = { ...review, operation: "CREATE", object: oldObject, oldObject: null };
   const subject = { review: { ...before, userInfo: null }, world, object: oldObject };
   if (!rule.match(subject).matches) return verdict;
-  const old = makeState(rule, before, asCreated(world));
+  const old = new LazyState(rule, before, asCreated(world));
   if (checkPreconditions(rule, old) !== undefined) return verdict;
   const { handler } = rule;
   const earlier =

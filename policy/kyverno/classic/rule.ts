@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, field, textAt } from "#policy/json";
-import type { JsonObject } from "#policy/json";
+import type { Json, JsonObject } from "#policy/json";
 import { compileConditions } from "#policy/kyverno/classic/conditions";
 import type { Conditions } from "#policy/kyverno/classic/conditions";
 import { compileContextEntries } from "#policy/kyverno/classic/context";
@@ -79,6 +79,12 @@ export function compileRule(
     action: compileFailureAction(field(owner.policy, "spec"), rule),
     allowsExisting: at(rule, ["validate", "allowExistingViolations"]) !== false,
     skipsBackground: field(rule, "skipBackgroundRequests") !== false,
-    reportProperties: stringMap(field(rule, "reportProperties")),
+    reportProperties: readProperties(field(rule, "reportProperties")),
   };
 }
+
+/** The properties of a rule that states none. */
+export const noProperties: Readonly<Record<string, string>> = Object.freeze({});
+
+const readProperties = (value: Json | undefined): Readonly<Record<string, string>> =>
+  value === undefined ? noProperties : stringMap(value);
