@@ -2,15 +2,11 @@
 import { expect, test } from "vitest";
 import { optionalLibrary } from "#policy/cel/optionals";
 import { inShort, makeEvaluate } from "./evaluate.fixture.ts";
-import { extendedListsLibrary, listEndsLibrary } from "./extended-lists.ts";
+import { extendedListsLibrary, listEndsLibrary, newestListsLibrary } from "./extended-lists.ts";
 import { setsLibrary } from "./sets.ts";
 
-const evaluate = makeEvaluate([
-  optionalLibrary,
-  listEndsLibrary,
-  extendedListsLibrary,
-  setsLibrary,
-]);
+const evaluate = makeEvaluate([optionalLibrary, listEndsLibrary, newestListsLibrary, setsLibrary]);
+const kubernetes = makeEvaluate([extendedListsLibrary]);
 
 const rows: readonly (readonly [source: string, want: unknown, reason: string])[] = [
   ["[1, 2, 3, 4].slice(1, 3)", [2, 3], "from and to"],
@@ -61,6 +57,11 @@ test("lists from outside", () => {
     [1],
     null,
   ]);
+});
+
+test("in Kubernetes 1.36 a negative range is empty", () => {
+  expect(kubernetes("lists.range(-1)")).toEqual([]);
+  expect(kubernetes("lists.range(1000001)")).toContain("result is larger");
 });
 
 test("large and deep lists end in bounded time", () => {

@@ -1,22 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Expression } from "#policy/cel/ast";
-import { compare, equals, typeNameOf } from "#policy/cel/compare";
-import type { Library, Macro, Overload } from "#policy/cel/library";
-import {
-  boolType,
-  bytesType,
-  doubleType,
-  durationType,
-  dynType,
-  intType,
-  listOf,
-  optionalOf,
-  parameter,
-  stringType,
-  timestampType,
-  typeName,
-  uintType,
-} from "#policy/cel/types";
+import { equals, typeNameOf } from "#policy/cel/compare";
+import type { Library } from "#policy/cel/library";
+import { dynType, intType, listOf, optionalOf, parameter } from "#policy/cel/types";
 import {
   CelError,
   isList,
@@ -35,70 +20,66 @@ import {
   tooLarge,
   type Int,
 } from "./declare.ts";
+import { sortByMacro, sortByOverloads, sortOverloads } from "./sorting.ts";
 
 type List = readonly CelValue[];
 
-/** Types with an order, in cel-go's order of overloads. */
-export const comparableTypes = [
-  intType,
-  uintType,
-  doubleType,
-  boolType,
-  durationType,
-  timestampType,
-  stringType,
-  bytesType,
-] as const;
-
 const t = parameter("T");
 const lengthCost = (list: CelResult): number => (isList(list) ? list.length : 0);
-const sortCost = (list: CelResult): number =>
-  isList(list) ? list.length * Math.ceil(Math.log2(list.length + 1)) : 0;
-
 /**
- * Version 3 of cel-go's lists extension: slice, flatten, range, distinct, reverse, sort, sortBy. `first` and `last` are
- * in {@link listEndsLibrary}.
+ * Version 3 of cel-go's lists extension as Kubernetes 1.36 has it: slice, flatten, range, distinct, reverse, sort, sortBy.
+ * `first` and `last` are in {@link listEndsLibrary}.
  */
-export const extendedListsLibrary: Library = {
-  name: "cel.lib.ext.lists",
-  functions: [
-    declare(
-      "slice",
-      memberOverload("list_slice", [listOf(t), intType, intType], listOf(t), slice, {
-        cost: lengthCost,
-      }),
-    ),
-    declare(
-      "flatten",
-      memberOverload("list_flatten", [listOf(listOf(t))], listOf(t), flatten, {
-        cost: flatCost,
-        unguarded: true,
-      }),
-      memberOverload("list_flatten_int", [listOf(dynType), intType], listOf(dynType), flatten, {
-        cost: flatCost,
-      }),
-    ),
-    declare("sort", ...sortOverloads()),
-    declare("@sortByAssociatedKeys", ...sortByOverloads()),
-    declare(
-      "lists.range",
-      globalOverload("lists_range", [intType], listOf(intType), range, {
-        cost: (size) => (typeof size === "number" && size > 0 && size <= listLengthMax ? size : 0),
-      }),
-    ),
-    declare(
-      "reverse",
-      memberOverload("list_reverse", [listOf(t)], listOf(t), (list: List) => list.toReversed(), {
-        cost: lengthCost,
-      }),
-    ),
-    declare(
-      "distinct",
-      memberOverload("list_distinct", [listOf(t)], listOf(t), distinct, { cost: distinctCost }),
-    ),
-  ],
-  macros: [sortByMacro()],
-};
+export const extendedListsLibrary: Library = makeExtendedLists((size) =>
+  size > listLengthMax ? tooLarge("lists.range") : numbersBelow(size),
+);
+
+/** The same as Kyverno's newer cel-go has it: `lists.range` refuses negative and large sizes. */
+export const newestListsLibrary: Library = makeExtendedLists(checkedRange);
+
+function makeExtendedLists(range: (size: Int) => CelResult): Library {
+  return {
+    name: "cel.lib.ext.lists",
+    functions: [
+      declare(
+        "slice",
+        memberOverload("list_slice", [listOf(t), intType, intType], listOf(t), slice, {
+          cost: lengthCost,
+        }),
+      ),
+      declare(
+        "flatten",
+        memberOverload("list_flatten", [listOf(listOf(t))], listOf(t), flatten, {
+          cost: flatCost,
+          unguarded: true,
+        }),
+        memberOverload("list_flatten_int", [listOf(dynType), intType], listOf(dynType), flatten, {
+          cost: flatCost,
+        }),
+      ),
+      declare("sort", ...sortOverloads()),
+      declare("@sortByAssociatedKeys", ...sortByOverloads()),
+      declare(
+        "lists.range",
+        globalOverload("lists_range", [intType], listOf(intType), range, {
+          cost: (size) =>
+            typeof size === "number" && size > 0 && size <= listLengthMax ? size : 0,
+        }),
+      ),
+      declare(
+        "reverse",
+        memberOverload("list_reverse", [listOf(t)], listOf(t), (list: List) => list.toReversed(), {
+          cost: lengthCost,
+        }),
+      ),
+      declare(
+        "distinct",
+        memberOverload("list_distinct", [listOf(t)], listOf(t), distinct, { cost: distinctCost }),
+      ),
+    ],
+    macros: [sortByMacro()],
+  };
+}
 
 /** `first()` and `last()` of lists, which cel-go's optional library has since its version 2. */
 export const listEndsLibrary: Library = {
@@ -117,30 +98,6 @@ function firstOf(list: List): CelResult {
 function lastOf(list: List): CelResult {
   const item = list.at(-1);
   return item === undefined ? optionalNone : new Optional(item);
-}
-
-function sortOverloads(): readonly Overload[] {
-  return comparableTypes.map((type) =>
-    memberOverload(
-      `list_${typeName(type)}_sort`,
-      [listOf(type)],
-      listOf(type),
-      (list: CelValue) => sortByKeys(list, list),
-      { cost: sortCost, unguarded: true },
-    ),
-  );
-}
-
-function sortByOverloads(): readonly Overload[] {
-  return comparableTypes.map((type) =>
-    memberOverload(
-      `list_${typeName(type)}_sortByAssociatedKeys`,
-      [listOf(t), listOf(type)],
-      listOf(t),
-      sortByKeys,
-      { cost: sortCost, unguarded: true },
-    ),
-  );
 }
 
 function slice(list: List, start: Int, end: Int): CelResult {
@@ -176,35 +133,16 @@ function flatCost(list: CelResult): number {
   return list.reduce<number>((sum, item) => sum + (isList(item) ? item.length : 1), 0);
 }
 
-function range(size: Int): CelResult {
+function numbersBelow(size: Int): CelResult {
+  return Array.from({ length: Math.max(0, Number(size)) }, (_, index) => index);
+}
+
+function checkedRange(size: Int): CelResult {
   if (size < 0) return new CelError(`lists.range: size must be non-negative, got ${size}`);
   if (size > listLengthMax) {
     return new CelError(`lists.range: size ${size} exceeds maximum allowed (${listLengthMax})`);
   }
-  return Array.from({ length: Number(size) }, (_, index) => index);
-}
-
-/** `list` in the order of `keys`; equal keys keep their order. */
-function sortByKeys(list: CelValue, keys: CelValue): CelResult {
-  if (!isList(list) || !isList(keys))
-    return new CelError(`no such overload: sort(${typeNameOf(list)})`);
-  if (list.length !== keys.length) {
-    return new CelError(
-      `@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got ${list.length} and ${keys.length} elements respectively`,
-    );
-  }
-  const first = keys[0];
-  if (first === undefined) return list;
-  if (compare(first, first) === undefined) {
-    return new CelError("list elements must be comparable");
-  }
-  const name = typeNameOf(first);
-  if (keys.length > 1 && keys.some((key) => typeNameOf(key) !== name)) {
-    return new CelError("list elements must have the same type");
-  }
-  const order = keys.map((key, index) => ({ key, index }));
-  order.sort((a, b) => compare(a.key, b.key) || a.index - b.index);
-  return order.map(({ index }) => list[index] ?? null);
+  return numbersBelow(size);
 }
 
 /** The first of each group of equal elements. Scalars are looked up, others compared one by one. */
@@ -238,53 +176,3 @@ function distinctCost(list: CelResult): number {
   const structured = list.filter((item) => isList(item) || isPlainMap(item)).length;
   return list.length + (structured * structured) / 2;
 }
-
-/** `list.sortBy(x, key)` becomes a fold that binds the list once and sorts it by the mapped keys. */
-function sortByMacro(): Macro {
-  const name = "@__sortBy_input__";
-  return {
-    name: "sortBy",
-    receiver: true,
-    arity: 2,
-    expand: (make, target, [variable, key]) => {
-      if (target === undefined || variable === undefined || key === undefined) return undefined;
-      if (!sortable.has(target.kind)) {
-        return {
-          message:
-            "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
-          at: target,
-        };
-      }
-      if (variable.kind !== "ident")
-        return { message: "argument is not an identifier", at: variable };
-      const accumulator = "@result";
-      const keys = make.fold({
-        range: make.ident(name),
-        iterVar: variable.name,
-        accuVar: accumulator,
-        accuInit: make.list(),
-        condition: make.literal(true),
-        step: make.invoke("_+_", make.ident(accumulator), make.list(key)),
-        result: make.ident(accumulator),
-        shape: { kind: "map", filter: undefined, transform: key },
-      });
-      return make.fold({
-        range: make.list(),
-        iterVar: "#unused",
-        accuVar: name,
-        accuInit: target,
-        condition: make.literal(false),
-        step: make.ident(name),
-        result: make.invokeMember(make.ident(name), "@sortByAssociatedKeys", keys),
-      });
-    },
-  };
-}
-
-const sortable: ReadonlySet<Expression["kind"]> = new Set([
-  "list",
-  "select",
-  "ident",
-  "comprehension",
-  "call",
-]);

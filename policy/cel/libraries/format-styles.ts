@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { compareStrings } from "#policy/cel/compare";
+import { goDouble } from "#policy/cel/text";
 import { durationText, timestampText } from "#policy/cel/time";
 import {
   CelError,
@@ -38,6 +39,11 @@ const depthMax = 1_000;
  * groups digits and `%e` raises the exponent as en_US does. Source: cel-go ext/formatting.go.
  */
 export const localizedStyle: FormatStyle = {
+  rules: {
+    binary: "only integers and bools can be formatted as binary",
+    octal: "octal clause can only be used on integers",
+    hex: "only integers, byte buffers, and strings can be formatted as hex",
+  },
   text: (value) => literalText(value, false, 0),
   decimal: (value) =>
     wholeOf(value)?.toString() ?? refused("decimal clause can only be used on integers", value),
@@ -62,6 +68,11 @@ export const localizedStyle: FormatStyle = {
 
 /** The style of strings version 4 and later, which cel-spec tests. Source: cel-go ext/formatting_v2.go. */
 export const plainStyle: FormatStyle = {
+  rules: {
+    binary: "only ints, uints, and bools can be formatted as binary",
+    octal: "octal clause can only be used on ints and uints",
+    hex: "only ints, uints, bytes, and strings can be formatted as hex",
+  },
   text: (value) => plainText(value, 0),
   decimal: (value) =>
     wholeOf(value)?.toString() ??
@@ -127,7 +138,7 @@ function plainText(value: CelValue, depth: number): string | CelError {
 /** `inside` a list or map texts are quoted, doubles have six decimals, and times look like their constructors. */
 function literalText(value: CelValue, inside: boolean, depth: number): string | CelError {
   const number = numberOf(value);
-  if (number !== undefined) return inside ? literalNumber(number) : goNumber(number);
+  if (number !== undefined) return inside ? literalNumber(number) : goDouble(number);
   if (inside && typeof value === "string") return quoted(value);
   if (inside && value instanceof Uint8Array) return `b${quoted(bytesText(value))}`;
   if (inside && value instanceof Timestamp)
@@ -149,18 +160,7 @@ function literalText(value: CelValue, inside: boolean, depth: number): string | 
 }
 
 function literalNumber(number: number): string {
-  return Number.isFinite(number) ? fixedText(number, defaultPrecision) : quoted(goNumber(number));
-}
-
-/** A double as Go's FormatFloat(v, 'g', -1, 64) prints it, which is `string(double)`. */
-function goNumber(number: number): string {
-  if (Number.isNaN(number)) return "NaN";
-  if (!Number.isFinite(number)) return number > 0 ? "+Inf" : "-Inf";
-  const [mantissa = "", exponent = "0"] = number.toExponential().split("e");
-  const power = Number(exponent);
-  if (power >= -4 && power < 21) return shortestText(number);
-  const sign = Object.is(number, -0) ? "-" : "";
-  return `${sign}${mantissa}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
+  return Number.isFinite(number) ? fixedText(number, defaultPrecision) : quoted(goDouble(number));
 }
 
 function entriesOf(value: CelValue): readonly (readonly [CelValue, CelValue])[] | undefined {

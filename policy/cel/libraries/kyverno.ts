@@ -5,7 +5,7 @@ import type { Library } from "#policy/cel/library";
 import { optionalLibrary } from "#policy/cel/optionals";
 import { cidrLibrary } from "./cidr.ts";
 import { encodersLibrary } from "./encoders.ts";
-import { extendedListsLibrary, listEndsLibrary } from "./extended-lists.ts";
+import { listEndsLibrary, newestListsLibrary } from "./extended-lists.ts";
 import { formatLibrary } from "./format.ts";
 import { generatorLibrary, namespacedGeneratorLibrary } from "./generator.ts";
 import { globalContextLibrary } from "./global-context.ts";
@@ -28,7 +28,7 @@ import { namespacedResourceLibrary, resourceLibrary } from "./resource.ts";
 import { roundingLibrary } from "./rounding.ts";
 import { semverLibrary } from "./semver.ts";
 import { setsLibrary } from "./sets.ts";
-import { stringsLibrary } from "./strings.ts";
+import { kyvernoStringsLibrary } from "./strings.ts";
 import { timeLibrary } from "./time.ts";
 import { transformLibrary } from "./transform.ts";
 import { urlLibrary } from "./url.ts";
@@ -43,11 +43,11 @@ const commonLibraries: readonly Library[] = [
   bindingsLibrary,
   twoVariableComprehensionLibrary,
   encodersLibrary,
-  extendedListsLibrary,
+  newestListsLibrary,
   mathLibrary,
   protosLibrary,
   setsLibrary,
-  stringsLibrary,
+  kyvernoStringsLibrary,
   regexExtensionLibrary,
   cidrLibrary,
   formatLibrary,

@@ -6,6 +6,8 @@ import { textLengthMax, tooLarge } from "./declare.ts";
 
 /** How values become text: cel-go has two ways, and which one an environment has is its strings library's version. */
 export type FormatStyle = {
+  /** How the two ways name the types that `%b`, `%o` and `%x` take. */
+  readonly rules: { readonly binary: string; readonly octal: string; readonly hex: string };
   readonly text: (value: CelValue) => string | CelError;
   readonly decimal: (value: CelValue) => string | CelError;
   readonly fixed: (value: CelValue, precision: number | undefined) => string | CelError;
@@ -100,11 +102,11 @@ export function formatClause(
     case "e":
       return style.scientific(value, clause.precision);
     case "b":
-      return binaryText(value);
+      return binaryText(value, style);
     case "o":
-      return octalText(value);
+      return octalText(value, style);
     default:
-      return hexText(value, clause.verb === "X");
+      return hexText(value, clause.verb === "X", style);
   }
 }
 
@@ -130,23 +132,23 @@ export const textRefused = (value: CelValue): CelError =>
 /** A text in Go's quotes, as cel-go prints it inside a list. */
 export const quoted = quoteText;
 
-function binaryText(value: CelValue): string | CelError {
+function binaryText(value: CelValue, style: FormatStyle): string | CelError {
   if (typeof value === "boolean") return value ? "1" : "0";
   const whole = wholeOf(value);
   if (whole !== undefined) return whole.toString(2);
-  return refused("only ints, uints, and bools can be formatted as binary", value);
+  return refused(style.rules.binary, value);
 }
 
-function octalText(value: CelValue): string | CelError {
+function octalText(value: CelValue, style: FormatStyle): string | CelError {
   const whole = wholeOf(value);
   if (whole !== undefined) return whole.toString(8);
-  return refused("octal clause can only be used on ints and uints", value);
+  return refused(style.rules.octal, value);
 }
 
-function hexText(value: CelValue, upper: boolean): string | CelError {
+function hexText(value: CelValue, upper: boolean, style: FormatStyle): string | CelError {
   const text = hexDigits(value);
   if (text === undefined) {
-    return refused("only ints, uints, bytes, and strings can be formatted as hex", value);
+    return refused(style.rules.hex, value);
   }
   return upper ? text.toUpperCase() : text;
 }

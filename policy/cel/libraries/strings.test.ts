@@ -15,6 +15,7 @@ const rows: readonly (readonly [source: string, want: unknown, reason: string])[
   ["'a\u{1d518}b'.indexOf('b')", 2, "code points again"],
   ["'tacocat'.indexOf('a', 3)", 5, "from an offset"],
   ["'tacocat'.indexOf('', 3)", 3, "nothing is found where one looks"],
+  ["'tacocat'.indexOf('', 30) + 'a'.lastIndexOf('', 9)", 39, "even beyond the end"],
   ["'tacocat'.indexOf('a', -1)", "error: index out of range: -1", "offsets are not negative"],
   ["'tacocat'.indexOf('a', 30)", -1, "beyond the end there is nothing"],
   ["'tacocat'.lastIndexOf('at', 4)", -1, "starting at 4 or before"],
@@ -46,6 +47,10 @@ test.each(rows)("%s is %j: %s", (source, want) => {
   expect(evaluate(source)).toEqual(want);
 });
 
+test("newer versions find nothing at the end", () => {
+  expect(newest("'tacocat'.indexOf('', 30) + 'a'.lastIndexOf('', 9)")).toBe(8);
+});
+
 test("reverse came with a later version than Kubernetes has", () => {
   expect(evaluate("'abc'.reverse()")).toContain("compile: undeclared reference to 'reverse'");
   expect(newest("'ab\u{1d518}'.reverse()")).toBe("\u{1d518}ba");
@@ -73,6 +78,8 @@ const formats: readonly (readonly [
   ["'%f'.format([1.0 / 0.0])", "\u221e", "Infinity", "infinity"],
   ["'%s'.format([1.0 / 0.0])", "+Inf", "Infinity", "infinity as text"],
   ["'%s %s'.format([1e21, 1e-7])", "1e+21 1e-07", "1000000000000000000000 0.0000001", "doubles"],
+  ["'%s'.format([1234567.0])", "1.234567e+06", "1234567", "a double as string() has it"],
+  ["'%x'.format([true])", "byte buffers, and strings", "bytes, and strings", "two wordings"],
   ["'%b %o %x %X'.format([5, 8, 255, 'hi'])", "101 10 ff 6869", "101 10 ff 6869", "bases"],
   ["'%x'.format([-255])", "-ff", "-ff", "negative ints"],
   ["'%s'.format([duration('1h')])", "3600s", "3600s", "durations"],

@@ -20,17 +20,23 @@ const outOfRange = (index: Int): CelError => new CelError(`index out of range: $
 
 const cost = (text: CelResult): number => (typeof text === "string" ? traversal(text.length) : 0);
 
-/** Version 2 of cel-go's strings extension: what kube-apiserver 1.29 and later and Kyverno offer. */
+/** Version 2 of cel-go's strings extension as kube-apiserver 1.36 has it. */
 export const stringsLibrary: Library = {
   name: "cel.lib.ext.strings",
-  functions: [...commonFunctions(), formatFunction(localizedStyle)],
+  functions: [...commonFunctions(false), formatFunction(localizedStyle)],
+};
+
+/** The same as Kyverno's newer cel-go has it. */
+export const kyvernoStringsLibrary: Library = {
+  name: "cel.lib.ext.strings",
+  functions: [...commonFunctions(true), formatFunction(localizedStyle)],
 };
 
 /** The newest version, which cel-spec's tests expect: `reverse`, and `format` without a locale. */
 export const newestStringsLibrary: Library = {
   name: "cel.lib.ext.strings",
   functions: [
-    ...commonFunctions(),
+    ...commonFunctions(true),
     formatFunction(plainStyle),
     declare(
       "reverse",
@@ -39,8 +45,9 @@ export const newestStringsLibrary: Library = {
   ],
 };
 
-function commonFunctions(): readonly FunctionDeclaration[] {
-  return [...searchFunctions(), ...changeFunctions(), ...splitFunctions()];
+/** `clamps`: an empty text looked for beyond the end is found at the end. Before, it was found wherever one looked. */
+function commonFunctions(clamps: boolean): readonly FunctionDeclaration[] {
+  return [...searchFunctions(clamps), ...changeFunctions(), ...splitFunctions()];
 }
 
 function formatFunction(style: FormatStyle): FunctionDeclaration {
@@ -56,8 +63,12 @@ function formatFunction(style: FormatStyle): FunctionDeclaration {
   );
 }
 
-function searchFunctions(): readonly FunctionDeclaration[] {
+function searchFunctions(clamps: boolean): readonly FunctionDeclaration[] {
   const [s, i] = [stringType, intType];
+  const indexOf = (text: string, part: string, offset?: Int): CelResult =>
+    firstIndex(text, part, offset, clamps);
+  const lastIndexOf = (text: string, part: string, offset?: Int): CelResult =>
+    lastIndex(text, part, offset, clamps);
   return [
     declare("charAt", memberOverload("string_char_at_int", [s, i], s, charAt, { cost })),
     declare(
@@ -119,22 +130,35 @@ function charAt(text: string, index: Int): CelResult {
   return codePointSlice(points, Number(index), Number(index) + 1);
 }
 
-function indexOf(text: string, part: string, offset: Int = 0): CelResult {
-  if (offset < 0) return outOfRange(offset);
+function firstIndex(
+  text: string,
+  part: string,
+  offset: Int | undefined,
+  clamps: boolean,
+): CelResult {
+  const start = offset ?? 0;
+  if (part === "" && !clamps) return start;
+  if (start < 0) return outOfRange(start);
   const points = codePoints(text);
-  if (part === "") return offset;
-  if (offset >= points.length) return -1;
-  return findForward(points, codePoints(part), Number(offset));
+  if (part === "") return start > points.length ? points.length : start;
+  if (start >= points.length) return -1;
+  return findForward(points, codePoints(part), Number(start));
 }
 
-function lastIndexOf(text: string, part: string, offset?: Int): CelResult {
+function lastIndex(
+  text: string,
+  part: string,
+  offset: Int | undefined,
+  clamps: boolean,
+): CelResult {
   const points = codePoints(text);
   if (offset === undefined) {
     if (part === "") return points.length;
     return findBackward(points, codePoints(part), points.length);
   }
+  if (part === "" && !clamps) return offset;
   if (offset < 0) return outOfRange(offset);
-  if (part === "") return offset;
+  if (part === "") return offset > points.length ? points.length : offset;
   if (offset >= points.length) return -1;
   return findBackward(points, codePoints(part), Number(offset));
 }
