@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Constant, Library, Macro, ObjectType, Overload } from "./library.ts";
+import { comparisons } from "./operators.ts";
 import { standardLibrary } from "./standard.ts";
 import type { CelType } from "./types.ts";
 
@@ -67,7 +68,7 @@ export function makeEnvironment(spec: EnvironmentSpec): Environment {
   }
   return {
     variables: new Map(Object.entries(spec.variables)),
-    functions: collectFunctions(libraries),
+    functions: collectFunctions(libraries, spec.options?.crossTypeNumericComparisons ?? true),
     constants,
     macros,
     resolveType: (name) => types.get(name) ?? spec.resolveType?.(name),
@@ -95,7 +96,14 @@ export const withVariables = (
   variables: new Map([...environment.variables, ...Object.entries(variables)]),
 });
 
-function collectFunctions(libraries: readonly Library[]): ReadonlyMap<string, readonly Overload[]> {
+/** Whether an overload compares numbers of two types. */
+const comparesAcross = (name: string, [left, right]: Overload["arguments"]): boolean =>
+  Object.hasOwn(comparisons, name) && left?.kind !== right?.kind;
+
+function collectFunctions(
+  libraries: readonly Library[],
+  acrossTypes: boolean,
+): ReadonlyMap<string, readonly Overload[]> {
   const functions = new Map<string, Overload[]>();
   for (const { name, overloads } of libraries.flatMap((library) => library.functions ?? [])) {
     const known = functions.get(name) ?? [];
@@ -103,7 +111,7 @@ function collectFunctions(libraries: readonly Library[]): ReadonlyMap<string, re
       if (known.some((other) => other.id === overload.id)) {
         throw new Error(`overload ${overload.id} of ${name} is declared twice`);
       }
-      known.push(overload);
+      if (acrossTypes || !comparesAcross(name, overload.arguments)) known.push(overload);
     }
     functions.set(name, known);
   }

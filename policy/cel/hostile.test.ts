@@ -50,7 +50,7 @@ const refused: readonly (readonly [name: string, source: string, want: string])[
   ["unclosed text", "'abc", "token recognition error"],
   ["unclosed triple quotes", `'''${"a".repeat(90_000)}`, "token recognition error"],
   ["backslashes without end", `"${"\\".repeat(90_001)}`, "token recognition error"],
-  ["a surrogate escape", String.raw`'\ud800'`, "token recognition error"],
+  ["a surrogate escape", String.raw`'\ud800'`, "invalid unicode code point"],
   ["an int too large", "9223372036854775808", "invalid int literal"],
   ["a uint too large", "18446744073709551616u", "invalid uint literal"],
   ["90,000 digits", "1".repeat(90_000), "invalid int literal"],

@@ -128,10 +128,14 @@ function textToken(source: string, start: number, opening: RegExpExecArray): Tok
   if (found === null || marks === undefined) return unrecognized(source, start);
   const end = from + found[0].length;
   const text = source.slice(from, end - marks.length).replace(/\r\n?/g, "\n");
-  const value = unescapeText(text, isBytes, isRaw);
-  if (value === undefined) return unrecognized(source, start);
+  const unescaped = unescapeText(text, isBytes, isRaw);
+  if ("problem" in unescaped) {
+    return unescaped.problem === "escape"
+      ? unrecognized(source, start)
+      : { position: start, message: "invalid unicode code point" };
+  }
   const kind = isBytes ? "bytes" : "string";
-  return makeToken(kind, source.slice(start, end), start, end, value);
+  return makeToken(kind, source.slice(start, end), start, end, unescaped.value);
 }
 
 /** ANTLR's words for characters that begin no token. */

@@ -19,21 +19,24 @@ const simpleEscapes: Readonly<Record<string, string>> = {
 const escape =
   /\\(?:([abfnrtv\\'"`?])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|([^]|$))/g;
 
+export type Unescaped =
+  | { readonly value: string | Uint8Array }
+  /** An escape that the grammar lacks, or a code point that is no character. */
+  | { readonly problem: "escape" | "code point" };
+
 /**
- * The value of a string or bytes literal's inner text; undefined when an escape is not allowed. In bytes `\x41` and
- * `\101` are bytes and `\u` is refused; in strings they are code points. A code point must be a scalar value.
+ * The value of a string or bytes literal's inner text. In bytes `\x41` and `\101` are bytes and `\u` is refused; in
+ * strings they are code points. A code point must be a scalar value.
  */
-export function unescapeText(
-  text: string,
-  isBytes: boolean,
-  isRaw: boolean,
-): string | Uint8Array | undefined {
-  if (isRaw || !text.includes("\\")) return isBytes ? Buffer.from(text, "utf8") : text;
+export function unescapeText(text: string, isBytes: boolean, isRaw: boolean): Unescaped {
+  if (isRaw || !text.includes("\\")) {
+    return { value: isBytes ? new Uint8Array(Buffer.from(text, "utf8")) : text };
+  }
   return isBytes ? unescapeBytes(text) : unescapeString(text);
 }
 
-function unescapeString(text: string): string | undefined {
-  let bad = false;
+function unescapeString(text: string): Unescaped {
+  let problem: "escape" | "code point" | undefined;
   const value = text.replace(
     escape,
     (_all, mark?: string, hex?: string, u4?: string, u8?: string, octal?: string) => {
@@ -41,14 +44,14 @@ function unescapeString(text: string): string | undefined {
       const digits = hex ?? u4 ?? u8;
       const point = digits !== undefined ? parseInt(digits, 16) : parseInt(octal ?? "", 8);
       if (isScalar(point)) return String.fromCodePoint(point);
-      bad = true;
+      problem ??= Number.isNaN(point) ? "escape" : "code point";
       return "";
     },
   );
-  return bad ? undefined : value;
+  return problem === undefined ? { value } : { problem };
 }
 
-function unescapeBytes(text: string): Uint8Array | undefined {
+function unescapeBytes(text: string): Unescaped {
   const parts: Buffer[] = [];
   let end = 0;
   for (const found of text.matchAll(escape)) {
@@ -60,11 +63,11 @@ function unescapeBytes(text: string): Uint8Array | undefined {
       continue;
     }
     const byte = hex !== undefined ? parseInt(hex, 16) : parseInt(octal ?? "", 8);
-    if (Number.isNaN(byte)) return undefined;
+    if (Number.isNaN(byte)) return { problem: "escape" };
     parts.push(Buffer.from([byte]));
   }
   parts.push(Buffer.from(text.slice(end), "utf8"));
-  return new Uint8Array(Buffer.concat(parts));
+  return { value: new Uint8Array(Buffer.concat(parts)) };
 }
 
 /** Whether a number is a code point that text may hold; NaN is not. */

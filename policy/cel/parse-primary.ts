@@ -138,7 +138,9 @@ function parseMessage(state: ParseState, dot: string, start: number): Expression
     const optional = takeOptionalMark(state);
     const name = takeFieldName(state);
     if (name.kind !== "ident" && name.kind !== "quotedIdent") {
-      fail(name.start, mismatch(name, "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}"));
+      // ANTLR drops a superfluous token where the next one fits.
+      const word = peek(state).kind === "ident" || peek(state).text === "{" ? extraneous : mismatch;
+      fail(name.start, word(name, "{'}', ',', '?', IDENTIFIER, ESC_IDENTIFIER}"));
     }
     const colon = expectSymbol(state, ":");
     const value = state.expression(state);

@@ -59,11 +59,15 @@ export function expectSymbol(state: ParseState, text: string): Token {
   return fail(peek(state).start, mismatch(peek(state), `'${text}'`));
 }
 
+/** A token as it is written. */
+const shown = (token: Token): string =>
+  token.kind === "quotedIdent" ? `\`${token.text}\`` : token.text;
+
 export const mismatch = (token: Token, expected: string): string =>
-  `Syntax error: mismatched input '${token.text}' expecting ${expected}`;
+  `Syntax error: mismatched input '${shown(token)}' expecting ${expected}`;
 
 export const extraneous = (token: Token, expected: string): string =>
-  `Syntax error: extraneous input '${token.text}' expecting ${expected}`;
+  `Syntax error: extraneous input '${shown(token)}' expecting ${expected}`;
 
 /** Where the last token taken ends. */
 export const endOfLast = (state: ParseState): number => state.tokens[state.index - 1]?.end ?? 0;

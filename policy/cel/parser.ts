@@ -186,8 +186,8 @@ function parseUnary(state: ParseState): Expression {
   const mark = isSymbol(first, "!") ? "!" : "-";
   let count = 0;
   while (takeSymbol(state, mark) !== undefined) count++;
-  if (count > 0 && mark === "-" && /^(?:int|double)$/.test(peek(state).kind)) {
-    // The sign next to a number belongs to the literal: only so can the smallest int be written.
+  if (count === 1 && mark === "-" && /^(?:int|double)$/.test(peek(state).kind)) {
+    // One sign next to a number belongs to the literal: only so can the smallest int be written.
     count--;
     state.index--;
   }
