@@ -1,39 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
+import { codePointLength } from "#policy/cel/text";
 
-/** A text whose positions are code points, as CEL counts them; without surrogates those are JS's own. */
-export type CodePoints = string | readonly string[];
+/** Whether a text has characters of two UTF-16 units: only then do positions differ from JS's. */
+const isWide = (text: string): boolean => /[\ud800-\udbff]/.test(text);
 
-/** The code points of a text: the text itself where one unit is one code point, which is nearly always. */
-export const codePoints = (text: string): CodePoints =>
-  // oxlint-disable-next-line no-misleading-character-class -- surrogates are looked for as units
-  /[\ud800-\udfff]/.test(text) ? Array.from(text) : text;
+/** The number of code points, which is what CEL counts. */
+export const lengthOf = (text: string): number =>
+  isWide(text) ? codePointLength(text) : text.length;
 
-export const codePointSlice = (points: CodePoints, start: number, end?: number): string =>
-  typeof points === "string" ? points.slice(start, end) : points.slice(start, end).join("");
+/** The part of a text between two positions in code points. */
+export function sliceOf(text: string, start: number, end?: number): string {
+  if (!isWide(text)) return text.slice(start, end);
+  const from = unitOffset(text, 0, start);
+  return end === undefined
+    ? text.slice(from)
+    : text.slice(from, unitOffset(text, from, end - start));
+}
 
 /** The first place of `part` at or after `from`, in code points; -1 when there is none. */
-export function findForward(points: CodePoints, part: CodePoints, from: number): number {
-  if (typeof points === "string") return typeof part === "string" ? points.indexOf(part, from) : -1;
-  for (let start = from; start + part.length <= points.length; start += 1) {
-    if (matchesAt(points, part, start)) return start;
-  }
-  return -1;
+export function findForward(text: string, part: string, from: number): number {
+  if (!isWide(text)) return text.indexOf(part, from);
+  return pointsBefore(text, text.indexOf(part, unitOffset(text, 0, from)));
 }
 
 /** The last place of `part` at or before `from`, in code points; -1 when there is none. */
-export function findBackward(points: CodePoints, part: CodePoints, from: number): number {
-  if (typeof points === "string") {
-    return typeof part === "string" ? points.lastIndexOf(part, from) : -1;
-  }
-  for (let start = Math.min(from, points.length - part.length); start >= 0; start -= 1) {
-    if (matchesAt(points, part, start)) return start;
-  }
-  return -1;
+export function findBackward(text: string, part: string, from: number): number {
+  if (!isWide(text)) return text.lastIndexOf(part, from);
+  return pointsBefore(text, text.lastIndexOf(part, unitOffset(text, 0, from)));
 }
 
-function matchesAt(points: readonly string[], part: CodePoints, start: number): boolean {
-  for (let index = 0; index < part.length; index += 1) {
-    if (points[start + index] !== part[index]) return false;
+const pointsBefore = (text: string, unit: number): number =>
+  unit === -1 ? -1 : codePointLength(text.slice(0, unit));
+
+/** The UTF-16 unit that is `points` code points after the unit `from`; the end at the most. */
+function unitOffset(text: string, from: number, points: number): number {
+  let unit = from;
+  for (let count = 0; count < points && unit < text.length; count += 1) {
+    unit += (text.codePointAt(unit) ?? 0) > 0xffff ? 2 : 1;
   }
-  return true;
+  return unit;
 }

@@ -2,7 +2,7 @@
 import { RE2JS, RE2JSException } from "re2js";
 
 /** Longest pattern, in UTF-16 units. Kubernetes bounds it by cost; the matching time grows with it. */
-export const patternLengthMax = 16_384;
+export const patternLengthMax = 10_000;
 
 /** Compiled patterns kept; the oldest is dropped. */
 const cacheSizeMax = 1_000;

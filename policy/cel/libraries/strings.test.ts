@@ -110,6 +110,18 @@ test("a format from outside is judged when it is used", () => {
   expect(evaluate("'%s'.format(d)", [1, 2])).toBe("1");
 });
 
+test("searches in hostile texts end in bounded time", () => {
+  const started = performance.now();
+  const text = `\u{1d518}${"a".repeat(1_000_000)}`;
+  expect(evaluate("d.lastIndexOf('a')", text)).toBe(1_000_000);
+  expect(evaluate("d.indexOf('b' + d)", text)).toContain("cost limit exceeded");
+  expect(evaluate("d.replace(d.substring(500000) + 'b', '')", text)).toContain(
+    "cost limit exceeded",
+  );
+  expect(evaluate("d.split('')", text)).toHaveLength(1_000_001);
+  expect(performance.now() - started).toBeLessThan(3_000);
+});
+
 test("results have a size limit", () => {
   const big = "x".repeat(2 ** 20);
   expect(evaluate("d.replace('x', d)", big)).toContain("result is larger");

@@ -2,7 +2,7 @@
 import type { FunctionDeclaration, Library } from "#policy/cel/library";
 import { dynType, intType, listOf, stringType } from "#policy/cel/types";
 import { CelError, type CelResult, type CelValue } from "#policy/cel/values";
-import { codePoints, codePointSlice, findBackward, findForward } from "./code-points.ts";
+import { findBackward, findForward, lengthOf, sliceOf } from "./code-points.ts";
 import {
   declare,
   globalOverload,
@@ -19,6 +19,12 @@ import { formatText, type FormatStyle } from "./string-format.ts";
 const outOfRange = (index: Int): CelError => new CelError(`index out of range: ${index}`);
 
 const cost = (text: CelResult): number => (typeof text === "string" ? traversal(text.length) : 0);
+
+/** A search may look at each character of the text once for each of the part. */
+const searchCost = (text: CelResult, part: CelResult): number =>
+  typeof text === "string" && typeof part === "string"
+    ? traversal(text.length) + Math.floor((text.length * part.length) / 1_000)
+    : 0;
 
 /** Version 2 of cel-go's strings extension as kube-apiserver 1.36 has it. */
 export const stringsLibrary: Library = {
@@ -73,13 +79,15 @@ function searchFunctions(clamps: boolean): readonly FunctionDeclaration[] {
     declare("charAt", memberOverload("string_char_at_int", [s, i], s, charAt, { cost })),
     declare(
       "indexOf",
-      memberOverload("string_index_of_string", [s, s], i, indexOf, { cost }),
-      memberOverload("string_index_of_string_int", [s, s, i], i, indexOf, { cost }),
+      memberOverload("string_index_of_string", [s, s], i, indexOf, { cost: searchCost }),
+      memberOverload("string_index_of_string_int", [s, s, i], i, indexOf, { cost: searchCost }),
     ),
     declare(
       "lastIndexOf",
-      memberOverload("string_last_index_of_string", [s, s], i, lastIndexOf, { cost }),
-      memberOverload("string_last_index_of_string_int", [s, s, i], i, lastIndexOf, { cost }),
+      memberOverload("string_last_index_of_string", [s, s], i, lastIndexOf, { cost: searchCost }),
+      memberOverload("string_last_index_of_string_int", [s, s, i], i, lastIndexOf, {
+        cost: searchCost,
+      }),
     ),
     declare(
       "substring",
@@ -100,8 +108,10 @@ function changeFunctions(): readonly FunctionDeclaration[] {
     declare("strings.quote", globalOverload("strings_quote", [s], s, quote, { cost })),
     declare(
       "replace",
-      memberOverload("string_replace_string_string", [s, s, s], s, replace, { cost }),
-      memberOverload("string_replace_string_string_int", [s, s, s, intType], s, replace, { cost }),
+      memberOverload("string_replace_string_string", [s, s, s], s, replace, { cost: searchCost }),
+      memberOverload("string_replace_string_string_int", [s, s, s, intType], s, replace, {
+        cost: searchCost,
+      }),
     ),
   ];
 }
@@ -113,8 +123,8 @@ function splitFunctions(): readonly FunctionDeclaration[] {
   return [
     declare(
       "split",
-      memberOverload("string_split_string", [s, s], list, split, { cost }),
-      memberOverload("string_split_string_int", [s, s, intType], list, split, { cost }),
+      memberOverload("string_split_string", [s, s], list, split, { cost: searchCost }),
+      memberOverload("string_split_string_int", [s, s, intType], list, split, { cost: searchCost }),
     ),
     declare(
       "join",
@@ -125,9 +135,8 @@ function splitFunctions(): readonly FunctionDeclaration[] {
 }
 
 function charAt(text: string, index: Int): CelResult {
-  const points = codePoints(text);
-  if (index < 0 || index > points.length) return outOfRange(index);
-  return codePointSlice(points, Number(index), Number(index) + 1);
+  if (index < 0 || index > lengthOf(text)) return outOfRange(index);
+  return sliceOf(text, Number(index), Number(index) + 1);
 }
 
 function firstIndex(
@@ -139,10 +148,9 @@ function firstIndex(
   const start = offset ?? 0;
   if (part === "" && !clamps) return start;
   if (start < 0) return outOfRange(start);
-  const points = codePoints(text);
-  if (part === "") return start > points.length ? points.length : start;
-  if (start >= points.length) return -1;
-  return findForward(points, codePoints(part), Number(start));
+  const length = lengthOf(text);
+  if (part === "") return start > length ? length : start;
+  return start >= length ? -1 : findForward(text, part, Number(start));
 }
 
 function lastIndex(
@@ -151,32 +159,27 @@ function lastIndex(
   offset: Int | undefined,
   clamps: boolean,
 ): CelResult {
-  const points = codePoints(text);
-  if (offset === undefined) {
-    if (part === "") return points.length;
-    return findBackward(points, codePoints(part), points.length);
-  }
+  const length = lengthOf(text);
+  if (offset === undefined) return part === "" ? length : findBackward(text, part, length);
   if (part === "" && !clamps) return offset;
   if (offset < 0) return outOfRange(offset);
-  if (part === "") return offset > points.length ? points.length : offset;
-  if (offset >= points.length) return -1;
-  return findBackward(points, codePoints(part), Number(offset));
+  if (part === "") return offset > length ? length : offset;
+  return offset >= length ? -1 : findBackward(text, part, Number(offset));
 }
 
 function substring(text: string, start: Int): CelResult {
-  const points = codePoints(text);
-  if (start < 0 || start > points.length) return outOfRange(start);
-  return codePointSlice(points, Number(start));
+  if (start < 0 || start > lengthOf(text)) return outOfRange(start);
+  return sliceOf(text, Number(start));
 }
 
 function substringRange(text: string, start: Int, end: Int): CelResult {
   if (start > end) {
     return new CelError(`invalid substring range. start: ${start}, end: ${end}`);
   }
-  const points = codePoints(text);
-  if (start < 0 || start > points.length) return outOfRange(start);
-  if (end > points.length) return outOfRange(end);
-  return codePointSlice(points, Number(start), Number(end));
+  const length = lengthOf(text);
+  if (start < 0 || start > length) return outOfRange(start);
+  if (end > length) return outOfRange(end);
+  return sliceOf(text, Number(start), Number(end));
 }
 
 /** Go's TrimSpace: Unicode White_Space, to which U+FEFF, that JS trims too, does not belong and U+0085 does. */
