@@ -212,7 +212,7 @@ describe("hostile documents give problems, never an exception", () => {
     },
   };
   for (const [name, document] of Object.entries(hostile)) {
-    test(`${name}`, () => {
+    test(`compiles none of ${name}`, () => {
       const { set, problems } = compile([document]);
       expect(set.policies).toEqual([]);
       expect(problems.length).toBeGreaterThan(0);
