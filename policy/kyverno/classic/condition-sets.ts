@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, type Json } from "#policy/json";
 import { formatValue } from "#policy/jmespath/go-format";
+import { QueryFailure } from "#policy/jmespath/query";
 import { matchesWildcard } from "#policy/kubernetes/wildcard";
 import { listedTexts } from "#policy/kyverno/classic/condition-values";
 import { compileLeaf } from "#policy/kyverno/classic/pattern-leaf";
 
-/** Whether the condition holds. */
-export type Compare = (key: Json, value: Json) => boolean;
+/** Whether the condition holds, or that this takes too long to find out. */
+export type Compare = (key: Json, value: Json) => boolean | QueryFailure;
 
 /** Most comparisons of one condition: a list of keys against a list of values. */
 export const comparisonsMax = 4_000_000;
@@ -50,13 +51,29 @@ function judgeList(
   value: Json,
   judge: Judge,
   isNegated: boolean,
-): boolean {
-  if (isArray(value)) return judge(keys, makeLookup(keys, value.map(formatValue)));
+): boolean | QueryFailure {
+  if (isArray(value)) return judgeValues(keys, value.map(formatValue), judge);
   if (typeof value !== "string") return false;
   if (keys.length === 1 && keys[0] === value) return !isNegated;
   if (isRange(value)) return judge(keys, makeRangeLookup(value, isNegated));
   const listed = listedTexts(value);
-  return listed !== undefined && judge(keys, makeLookup(keys, listed));
+  return listed !== undefined && judgeValues(keys, listed, judge);
+}
+
+function judgeValues(
+  keys: readonly string[],
+  values: readonly string[],
+  judge: Judge,
+): boolean | QueryFailure {
+  const patterns = values.filter(hasWildcard);
+  const wild = keys.filter(hasWildcard);
+  if (keys.length * patterns.length + wild.length * values.length > comparisonsMax) {
+    return new QueryFailure(
+      "failed",
+      `comparing ${keys.length} keys with ${values.length} values by wildcards takes more than ${comparisonsMax} comparisons`,
+    );
+  }
+  return judge(keys, makeLookup(values, patterns));
 }
 
 /** The negated operators look for keys outside a range, `1!-10`; a text that is no amount is neither inside nor outside. */
@@ -67,10 +84,11 @@ function makeRangeLookup(range: string, isNegated: boolean): (key: string) => bo
 }
 
 /** Exact members are found at once; wildcards on either side are tried one by one. */
-function makeLookup(keys: readonly string[], values: readonly string[]): (key: string) => boolean {
+function makeLookup(
+  values: readonly string[],
+  patterns: readonly string[],
+): (key: string) => boolean {
   const exact = new Set(values);
-  const patterns = values.filter(hasWildcard);
-  if (keys.length * patterns.length > comparisonsMax) return (key) => exact.has(key);
   return (key) =>
     exact.has(key) ||
     patterns.some((pattern) => matchesWildcard(pattern, key)) ||
