@@ -55,7 +55,7 @@ export function compileValidatingPolicy(
   const variants = compileVariants(document, context, mode === "JSON", problems);
   if (problems.length > 0) return { ...nothingCompiled, problems };
   const meta = policyMeta(document, "KyvernoValidatingPolicy");
-  const variantsFor = byPlural(variants);
+  const variantsFor = mode === "JSON" ? () => variants : byPlural(variants);
   const policy: CompiledPolicy = {
     ref: meta.ref,
     annotations: meta.annotations,
