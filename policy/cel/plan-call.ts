@@ -10,6 +10,7 @@ import {
   planEquals,
   planIn,
   planIndex,
+  planTextTest,
 } from "./plan-operators.ts";
 import { planAnd, planConditional, planNot, planNotStrictlyFalse, planOr } from "./plan-logic.ts";
 import {
@@ -63,7 +64,8 @@ function planFunction(reference: FunctionReference, args: readonly Planned[]): P
     const optional = reference.overloads.length === 1 ? overload?.id : undefined;
     if (optional === "optional_or_optional") return planOr2(a, b, false);
     if (optional === "optional_orValue_value") return planOr2(a, b, true);
-    return planTwo(reference, a, b) ?? planDispatch(reference, args);
+    const textTest = overload === undefined ? undefined : planTextTest(overload.id, a, b);
+    return textTest ?? planTwo(reference, a, b) ?? planDispatch(reference, args);
   }
   if (reference.name === "_?_:_") return planConditional(a, b, c);
   return planDispatch(reference, args);

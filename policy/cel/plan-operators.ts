@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { budgetExceeded } from "./budget.ts";
 import { equals } from "./compare.ts";
-import { add, compareBy, index, isIn, optionalIndex, type Comparison } from "./operators.ts";
+import {
+  add,
+  compareBy,
+  index,
+  isIn,
+  noSuchOverload,
+  optionalIndex,
+  type Comparison,
+} from "./operators.ts";
 import { planned, type Evaluate, type Planned } from "./plan-state.ts";
 import { CelError, isList, type CelResult, type CelValue } from "./values.ts";
 
@@ -119,6 +127,25 @@ function textSet(constant: CelValue | undefined): ReadonlySet<string> | undefine
   if (!isList(constant)) return undefined;
   const texts = constant.filter((item) => typeof item === "string");
   return texts.length === constant.length ? new Set(texts) : undefined;
+}
+
+const textTests: Readonly<Record<string, (text: string, part: string) => boolean>> = {
+  contains_string: (text, part) => text.includes(part),
+  endsWith_string: (text, part) => text.endsWith(part),
+  startsWith_string: (text, part) => text.startsWith(part),
+};
+
+/** The standard library's tests of text against a literal, which most policies are made of; undefined for other calls. */
+export function planTextTest(id: string, a: Planned, b: Planned): Planned | undefined {
+  const test = Object.hasOwn(textTests, id) ? textTests[id] : undefined;
+  const part = b.constant;
+  if (test === undefined || typeof part !== "string") return undefined;
+  const { evaluate } = a;
+  return planned((frame) => {
+    const text = evaluate(frame);
+    if (typeof text === "string") return test(text, part);
+    return text instanceof CelError ? text : noSuchOverload;
+  }, a.steps + 1);
 }
 
 export const planIndex = (container: Planned, key: Planned, optional: boolean): Planned =>

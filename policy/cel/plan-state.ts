@@ -29,6 +29,8 @@ export type Planned = {
   readonly evaluate: Evaluate;
   /** The value when it is the same in every evaluation. */
   readonly constant: CelValue | undefined;
+  /** The slot that it reads and nothing else, so that what uses it can read the slot itself. */
+  readonly slot: number | undefined;
   /** Steps that one evaluation takes, loops inside counted once. */
   readonly steps: number;
 };
@@ -61,14 +63,27 @@ export const typeOfNode = (state: PlanState, node: Expression): CelType =>
 export const constantOf = (value: CelValue): Planned => ({
   evaluate: () => value,
   constant: value,
+  slot: undefined,
   steps: 0,
 });
 
 export const planned = (evaluate: Evaluate, steps: number): Planned => ({
   evaluate,
   constant: undefined,
+  slot: undefined,
   steps,
 });
+
+/** What reads a variable. */
+export const slotOf = (slot: number): Planned => ({
+  evaluate: (frame) => frame.slots[slot] ?? loaded(frame.slots[slot]),
+  constant: undefined,
+  slot,
+  steps: 1,
+});
+
+/** Null is a value too, which `??` does not see. */
+export const loaded = (value: null | undefined) => (value === null ? null : unset);
 
 /** A slot that nothing was put in: a mistake of the planner, which must not look like a value. */
 export const unset = new CelError("a variable was read before it was set");

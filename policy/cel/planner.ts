@@ -12,7 +12,7 @@ import {
   newSlot,
   planned,
   referenceOf,
-  unset,
+  slotOf,
   type Evaluate,
   type Planned,
   type PlanState,
@@ -93,16 +93,11 @@ function planIdent(state: PlanState, node: Ident): Planned {
 function planVariable(state: PlanState, name: string): Planned {
   const slot = state.variables.get(name) ?? newSlot(state);
   state.variables.set(name, slot);
-  return planned((frame) => frame.slots[slot] ?? loaded(frame.slots[slot]), 1);
+  return slotOf(slot);
 }
 
-/** Null is a value too, which `??` does not see. */
-const loaded = (value: null | undefined) => (value === null ? null : unset);
-
 function planLocal(slot: number, lazy: Evaluate | undefined): Planned {
-  if (lazy === undefined) {
-    return planned((frame) => frame.slots[slot] ?? loaded(frame.slots[slot]), 1);
-  }
+  if (lazy === undefined) return slotOf(slot);
   return planned((frame) => {
     const known = frame.slots[slot];
     if (known !== undefined) return known;
