@@ -161,13 +161,17 @@ const rows: readonly (readonly [source: string, want: unknown, reason: string])[
   ["x509.decode('x')", "error: failed to decode PEM block", "no certificate"],
   ["gzip.decompress(gzip.compress('text'))", "text", "there and back"],
   ["gzip.decompress(b'x')", "error: ", "no archive"],
+  ["d.a.orValue(2)", 1, "orValue takes what is no optional"],
+  ["d.?a.orValue(2) + d.?b.orValue(2)", 3, "and optionals"],
+  ["d.b.orValue(2)", "error: no such key: b", "but no errors"],
+  ["d.?a.orValue(d.b)", "error: no such key: b", "not even where the alternative is not needed"],
   ["jsonpatch.escapeKey('a/b')", "compile: undeclared reference", "only for mutation"],
   ["generator.Apply('ns', [])", "compile: undeclared reference", "only for generation"],
   ["authorizer.group('').resource('pods')", "compile: undeclared reference", "Kyverno has none"],
 ];
 
 test.each(rows)("%s is %j: %s", (source, want) => {
-  const value = evaluate(source);
+  const value = evaluate(source, { a: 1 });
   expect(inShort(value, want)).toEqual(want);
 });
 

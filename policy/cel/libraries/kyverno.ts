@@ -19,6 +19,7 @@ import { jsonPatchLibrary } from "./json-patch.ts";
 import { jsonLibrary } from "./json.ts";
 import { listsLibrary } from "./lists.ts";
 import { mathLibrary } from "./math.ts";
+import { orValueLibrary } from "./or-value.ts";
 import { protosLibrary } from "./protos.ts";
 import { quantityLibrary } from "./quantity.ts";
 import { randomLibrary } from "./random.ts";
@@ -39,6 +40,7 @@ import { yamlLibrary } from "./yaml.ts";
 /** What every kind of Kyverno has. Source: kyverno v1.19 pkg/cel/compiler/env.go and the policy compilers. */
 const commonLibraries: readonly Library[] = [
   optionalLibrary,
+  orValueLibrary,
   listEndsLibrary,
   bindingsLibrary,
   twoVariableComprehensionLibrary,
