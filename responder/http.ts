@@ -67,7 +67,8 @@ export async function listen(
         });
   server.maxConnections = limits.connectionsMax;
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
-    handle(request, response).catch((error: unknown) => {
+    const answered = Promise.resolve().then(() => handle(request, response));
+    answered.catch((error: unknown) => {
       onError(error);
       if (!response.headersSent) response.writeHead(500, { connection: "close" });
       response.end();

@@ -72,8 +72,7 @@ export const makeReconcile =
     if (typeof read === "string") throw new Error(`${key} cannot be read: ${read}`);
     const session = makeSession(ports, live.value, read);
     const again = await run(ports, session);
-    if (again !== undefined) return again;
-    return (await session.writeCounts()) ? undefined : { inMs: 1 };
+    return (await session.writeCounts()) ? again : startAgain;
   };
 
 type Session = {

@@ -249,11 +249,11 @@ function gauges(
   stop: { on: boolean },
 ): void {
   const { metrics, spool } = ports;
-  metrics.gauge("parapet_spool_bytes", "Bytes of alerts in the spool.", spool.bytes);
+  metrics.gauge("parapet_spool_bytes", "Bytes of alerts in the spool.", () => spool.bytes());
   metrics.gauge(
     "parapet_spool_damaged_lines",
     "Lines of the spool that could not be read back.",
-    spool.damaged,
+    () => spool.damaged(),
   );
   metrics.gauge("parapet_stopped", "1 while the global stop is on.", () => (stop.on ? 1 : 0));
   metrics.gauge(

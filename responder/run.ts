@@ -180,6 +180,8 @@ async function secretOf(secret: Secret): Promise<string> {
   const text = secret.value ?? (await readFile(secret.file ?? "", "utf8")).trim();
   if (text.length < 16)
     throw new Error(`${secret.file ?? "a secret"}: is shorter than 16 characters`);
+  if (!/^[\x21-\x7e]+$/.test(text))
+    throw new Error(`${secret.file ?? "a secret"}: has characters that no header can carry`);
   return text;
 }
 

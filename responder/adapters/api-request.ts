@@ -92,7 +92,11 @@ function makeOpen(connection: Connection): { readonly open: Open; readonly close
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
     const headers: Record<string, string> = { accept: "application/json", "user-agent": "parapet" };
     if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
-    if (body !== undefined) headers["content-type"] = call.contentType ?? "application/json";
+    if (body !== undefined) {
+      headers["content-type"] = call.contentType ?? "application/json";
+      // Node frames the body of a DELETE only when told its length; unframed it would be read as the next request.
+      headers["content-length"] = `${Buffer.byteLength(body)}`;
+    }
     const timeout = stream ? silenceMsMax : answerMsMax;
     const send = secure ? httpsRequest : httpRequest;
     const pool = stream && secure ? watching : agent;

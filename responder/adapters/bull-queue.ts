@@ -12,7 +12,7 @@ import { Hopeless } from "#responder/alert-queue";
 import type { PglitePool } from "#responder/adapters/pglite-pool";
 
 /** A worker that dies loses its locks after this time, and its alerts are handed over again. */
-const lockMs = 10_000;
+const lockMs = 5_000;
 /** Longest wait for Redis to take an alert; then the spool takes it. */
 const commandMsMax = 1_000;
 /** How long a handled alert stays known, so that a second copy of it is the same one. */
@@ -52,22 +52,31 @@ export type BullOptions = {
 /** The queue in Redis: durable as its `appendfsync` says, which is over kill -9 of any process with `everysec`. */
 export function makeRedisQueue(url: string, options: BullOptions): AlertQueue {
   const target = redisOptions(url);
-  // Without these four a Redis that is away or hangs would make `add` wait for ever (BullMQ waits for `ready`).
+  // Without these a Redis that is away or hangs would make `add` wait for ever (BullMQ waits for `ready`).
   const producer: ConnectionOptions = {
     ...target,
     maxRetriesPerRequest: 1,
     enableReadyCheck: false,
-    enableOfflineQueue: false,
     commandTimeout: commandMsMax,
     connectTimeout: commandMsMax,
     retryStrategy: (times: number) => Math.min(1_000, 50 * times),
   };
   const consumer: ConnectionOptions = { ...target, maxRetriesPerRequest: null };
-  const queue = new Queue<StoredAlert>(options.name, {
-    connection: producer,
-    skipWaitingForReady: true,
-  });
-  queue.on("error", options.onError);
+  const openQueue = async (): Promise<AnyQueue> => {
+    const queue = new Queue<StoredAlert>(options.name, {
+      connection: producer,
+      skipWaitingForReady: true,
+    });
+    queue.on("error", options.onError);
+    try {
+      await withTimeout(queue.waitUntilReady(), 2 * commandMsMax);
+      return queue;
+    } catch (error) {
+      // A Queue whose first contact failed never works again (BullMQ keeps the rejection): the next call makes another.
+      queue.disconnect().catch(() => undefined);
+      throw error;
+    }
+  };
   const makeWorker = (process: Process) =>
     new Worker<StoredAlert>(options.name, process, {
       connection: consumer,
@@ -75,7 +84,7 @@ export function makeRedisQueue(url: string, options: BullOptions): AlertQueue {
       ...workerOptions,
     });
   const remove = { removeOnComplete: { age: knownSecondsMax, count: knownMax } };
-  return makeQueue(queue, makeWorker, remove, options, `Redis at ${withoutSecrets(url)}`);
+  return makeQueue(openQueue, makeWorker, remove, options, `Redis at ${withoutSecrets(url)}`);
 }
 
 /** BullMQ's Postgres backend on an embedded PGlite: for a laptop and demos, one process, about 50 alerts a second. */
@@ -99,7 +108,7 @@ export async function makePgliteQueue(
     });
   const remove = { removeOnComplete: { age: knownSecondsMax } };
   const made = makeQueue(
-    queue,
+    () => Promise.resolve(queue),
     makeWorker,
     remove,
     options,
@@ -137,21 +146,29 @@ const toJob = (alert: StoredAlert, remove: Remove) => ({
 });
 
 function makeQueue(
-  queue: AnyQueue,
+  openQueue: () => Promise<AnyQueue>,
   makeWorker: (process: Process) => AnyWorker,
   remove: Remove,
   options: BullOptions,
   description: string,
 ): AlertQueue {
   let worker: AnyWorker | undefined;
+  let opened: Promise<AnyQueue> | undefined;
+  const queue = (): Promise<AnyQueue> => {
+    opened ??= openQueue().catch((error: unknown) => {
+      opened = undefined;
+      throw error;
+    });
+    return opened;
+  };
+  // Connected before the first alert comes; a failure shows when one does.
+  queue().catch(() => undefined);
   return {
     add: async (alerts) => {
+      const to = await queue();
       for (let from = 0; from < alerts.length; from += bulkMax) {
         const part = alerts.slice(from, from + bulkMax);
-        await withTimeout(
-          queue.addBulk(part.map((alert) => toJob(alert, remove))),
-          2 * commandMsMax,
-        );
+        await withTimeout(to.addBulk(part.map((alert) => toJob(alert, remove))), 2 * commandMsMax);
       }
     },
     start: (handle) => {
@@ -165,10 +182,11 @@ function makeQueue(
       });
       worker.on("error", options.onError);
     },
-    depth: async () => toDepth(await withTimeout(queue.getJobCounts(), 2 * commandMsMax)),
+    depth: async () => toDepth(await withTimeout((await queue()).getJobCounts(), 2 * commandMsMax)),
     close: async () => {
       await worker?.close();
-      await queue.close();
+      const to = await opened?.catch(() => undefined);
+      await to?.close();
     },
     description,
   };
