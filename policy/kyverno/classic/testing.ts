@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Json, JsonObject } from "#policy/json";
+import { reviewOf } from "#policy/kubernetes/kinds";
+import type { ReviewOptions } from "#policy/kubernetes/kinds";
+import { compileClassicPolicy } from "#policy/kyverno/classic/compile";
+import type { CompiledPolicy, Generation, Mutation } from "#policy/policy-set";
+import type { RuleResult } from "#policy/report/result";
+import { emptyWorld } from "#policy/world";
+import type { World } from "#policy/world";
+
+/** What tests of whole policies need: a policy around rules, and its answers. Used by tests only. */
+
+export const world = emptyWorld(Date.UTC(2026, 0, 1));
+
+export type PolicyOptions = {
+  readonly kind?: "ClusterPolicy" | "Policy";
+  readonly namespace?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly spec?: JsonObject;
+  readonly exceptions?: readonly JsonObject[];
+};
+
+export const policyOf = (rules: readonly Json[], options: PolicyOptions = {}): JsonObject => ({
+  apiVersion: "kyverno.io/v1",
+  kind: options.kind ?? "ClusterPolicy",
+  metadata: {
+    name: "p",
+    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+    annotations: {
+      "pod-policies.kyverno.io/autogen-controllers": "none",
+      ...options.annotations,
+    },
+  },
+  spec: { ...options.spec, rules },
+});
+
+/** Compiles rules that have to compile. */
+export function compileRules(rules: readonly Json[], options: PolicyOptions = {}): CompiledPolicy {
+  const { policies, problems } = compileClassicPolicy(
+    policyOf(rules, options),
+    options.exceptions ?? [],
+  );
+  const [policy] = policies;
+  if (policy === undefined) throw new Error(`does not compile: ${JSON.stringify(problems)}`);
+  return policy;
+}
+
+/** A rule on Pods with a `validate` block. */
+export const validateRule = (validate: JsonObject, more: JsonObject = {}): JsonObject => ({
+  name: "r",
+  match: { any: [{ resources: { kinds: ["Pod"] } }] },
+  ...more,
+  validate,
+});
+
+export type RunOptions = PolicyOptions & ReviewOptions & { readonly knows?: Partial<World> };
+
+const worldOf = (options: RunOptions): World => ({ ...world, ...options.knows });
+
+export function validate(
+  rules: readonly Json[],
+  object: JsonObject,
+  options: RunOptions = {},
+): readonly RuleResult[] {
+  const policy = compileRules(rules, options);
+  return policy.validate?.(reviewOf(object, options), worldOf(options)) ?? [];
+}
+
+/** `pass: message` of the only result; 'nothing' when the rule did not speak. */
+export function verdict(rule: JsonObject, object: JsonObject, options: RunOptions = {}): string {
+  const [result] = validate([rule], object, options);
+  return result === undefined ? "nothing" : `${result.result}: ${result.message}`;
+}
+
+export function mutate(
+  rules: readonly Json[],
+  object: JsonObject,
+  options: RunOptions = {},
+): Mutation {
+  const policy = compileRules(rules, options);
+  return policy.mutate?.(reviewOf(object, options), worldOf(options)) ?? { object, results: [] };
+}
+
+export function generate(
+  rules: readonly Json[],
+  object: JsonObject,
+  options: RunOptions = {},
+): Generation {
+  const policy = compileRules(rules, options);
+  const none = { resources: [], results: [] };
+  return policy.generate?.(reviewOf(object, options), worldOf(options)) ?? none;
+}
+
+/** A Pod with a spec and, if need be, other metadata than a name. */
+export const pod = (spec: JsonObject = {}, metadata: JsonObject = {}): JsonObject => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "pod", namespace: "default", ...metadata },
+  spec,
+});
