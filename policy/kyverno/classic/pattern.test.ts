@@ -5,14 +5,9 @@ import { compilePattern } from "#policy/kyverno/classic/pattern";
 
 const run = (pattern: Json, resource: Json | undefined): string => {
   const outcome = compilePattern(pattern)(resource);
-  switch (outcome.kind) {
-    case "pass":
-      return "pass";
-    case "fail":
-      return `fail at ${outcome.path}`;
-    default:
-      return `${outcome.kind}: ${outcome.message}`;
-  }
+  if (outcome.kind === "pass") return "pass";
+  if (outcome.kind === "fail") return `fail at ${outcome.path}`;
+  return `${outcome.kind}: ${outcome.message}`;
 };
 
 type Row = {
