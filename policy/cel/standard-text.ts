@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FunctionDeclaration, Overload } from "./library.ts";
 import { noSuchOverload } from "./operators.ts";
-import { compileRegex } from "./regex.ts";
+import { compilePattern, regexCost } from "./regex.ts";
 import { codePointLength } from "./text.ts";
 import {
   boolType,
@@ -59,17 +59,9 @@ const textTest = (
 function matches(text: CelValue, pattern: CelValue): CelResult {
   if (typeof text !== "string") return new CelError("no such overload: matches");
   if (typeof pattern !== "string") return noSuchOverload;
-  const regex = compileRegex(pattern);
-  return regex === undefined
-    ? new CelError(`error parsing regexp: \`${pattern}\``)
-    : regex.test(text);
+  const regex = compilePattern(pattern);
+  return regex.ok ? regex.value.test(text) : new CelError(regex.message);
 }
-
-/** A tenth of the text by a quarter of the pattern: cel-go's runtime cost. */
-const matchCost = (text: CelValue, pattern: CelValue): number =>
-  typeof text === "string" && typeof pattern === "string"
-    ? Math.ceil((text.length + 1) / 10) * Math.ceil(pattern.length / 4)
-    : 1;
 
 const matchesOverload = (member: boolean): Overload => ({
   id: member ? "matches_string" : "matches",
@@ -78,9 +70,9 @@ const matchesOverload = (member: boolean): Overload => ({
   result: boolType,
   unguarded: true,
   call: matches,
-  cost: matchCost,
+  cost: regexCost,
   checkLiterals: (_text?: CelValue, pattern?: CelValue) =>
-    typeof pattern === "string" && compileRegex(pattern) === undefined
+    typeof pattern === "string" && !compilePattern(pattern).ok
       ? "invalid matches argument"
       : undefined,
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Library } from "#policy/cel/library";
+import { compilePattern, regexCost } from "#policy/cel/regex";
 import { intType, listOf, optionalOf, stringType } from "#policy/cel/types";
 import {
   CelError,
@@ -10,13 +11,7 @@ import {
 } from "#policy/cel/values";
 import { quoteText } from "#policy/kubernetes/go-text";
 import { declare, globalOverload, textLengthMax, tooLarge, type Int } from "./declare.ts";
-import { compilePattern, matchesOf, type Match } from "./re2.ts";
-
-/** What a search over the text with the pattern is charged: Kubernetes' factors, a tenth and a quarter of the lengths. */
-export const searchCost = (text: CelResult, pattern: CelResult): number =>
-  typeof text === "string" && typeof pattern === "string"
-    ? Math.ceil((text.length + 1) / 10) * Math.ceil((pattern.length + 1) / 4)
-    : 0;
+import { matchesOf, type Match } from "./matches.ts";
 
 /** The compile-time message for a literal pattern, if it is wrong. */
 export function checkPattern(pattern: CelValue | undefined): string | undefined {
@@ -27,7 +22,7 @@ export function checkPattern(pattern: CelValue | undefined): string | undefined 
 
 const s = stringType;
 const options = {
-  cost: searchCost,
+  cost: regexCost,
 };
 
 /** Version 1 of cel-go's regex extension: replace, extract and extractAll. */
@@ -61,10 +56,10 @@ function replace(text: string, pattern: string, by: string, count: Int = -1): Ce
   if (limit === 0) return text;
   const compiled = compilePattern(pattern);
   if (!compiled.ok) return new CelError(compiled.message);
-  const groupCount = compiled.pattern.groupCount();
+  const groupCount = compiled.value.groupCount();
   let built = "";
   let last = 0;
-  for (const match of matchesOf(compiled.pattern, text, limit < 0 ? -1 : limit)) {
+  for (const match of matchesOf(compiled.value, text, limit < 0 ? -1 : limit)) {
     const replacement = expand(by, match, groupCount);
     if (replacement instanceof CelError) return replacement;
     built += text.slice(last, match.start) + replacement;
@@ -125,10 +120,10 @@ function extractAll(text: string, pattern: string): CelResult {
 function captured(text: string, pattern: string, limit: number): readonly Match[] | CelError {
   const compiled = compilePattern(pattern);
   if (!compiled.ok) return new CelError(compiled.message);
-  if (compiled.pattern.groupCount() > 1) {
+  if (compiled.value.groupCount() > 1) {
     return new CelError(
       `regular expression has more than one capturing group: ${quoteText(pattern)}`,
     );
   }
-  return matchesOf(compiled.pattern, text, limit);
+  return matchesOf(compiled.value, text, limit);
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Library } from "#policy/cel/library";
+import { compilePattern, regexCost } from "#policy/cel/regex";
 import { intType, listOf, stringType } from "#policy/cel/types";
 import { CelError, isList, type CelResult, type CelValue } from "#policy/cel/values";
 import { declare, memberOverload, type Int } from "./declare.ts";
-import { compilePattern, matchesOf } from "./re2.ts";
-import { checkPattern, searchCost } from "./regex-extension.ts";
+import { matchesOf } from "./matches.ts";
+import { checkPattern } from "./regex-extension.ts";
 
 const s = stringType;
 
 /** A literal pattern that is wrong is an error of the program already, before any object is seen. */
 const extras = {
-  cost: searchCost,
+  cost: regexCost,
   checkLiterals: (_text: CelValue | undefined, pattern: CelValue | undefined) =>
     checkPattern(pattern),
 };
@@ -24,7 +25,7 @@ function find(text: string, pattern: string): CelResult {
 function findAll(text: string, pattern: string, limit: Int = -1): CelResult {
   const compiled = compilePattern(pattern);
   if (!compiled.ok) return new CelError(`Illegal regex: ${compiled.message}`);
-  const matches = matchesOf(compiled.pattern, text, limit < 0 ? -1 : Number(limit));
+  const matches = matchesOf(compiled.value, text, limit < 0 ? -1 : Number(limit));
   return matches.map((match) => text.slice(match.start, match.end));
 }
 
