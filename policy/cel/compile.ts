@@ -112,17 +112,24 @@ function run(
     const value = Object.hasOwn(activation, name) ? activation[name] : undefined;
     frame.slots[slot] = value === undefined ? absent(name) : value;
   }
+  const { used, stop } = budget;
+  budget.stop = Math.min(budget.total, used + budget.perExpression);
   budget.used += steps;
-  budget.stop = Math.min(budget.total, budget.used + budget.perExpression);
   try {
     const value = evaluate(frame);
     return budget.used > budget.stop ? budgetExceeded : value;
   } catch (error) {
-    // The stack's depth and the longest string are limits of the machine, not mistakes.
-    if (error instanceof RangeError)
-      return new CelError(`expression is too large: ${error.message}`);
-    throw error;
+    return tooLarge(error);
+  } finally {
+    // An expression around this one, which read it as a lazy variable, has its own limit for its own steps.
+    budget.stop = Math.min(budget.total, stop + budget.used - used);
   }
+}
+
+/** The stack's depth and the longest string are limits of the machine, not mistakes of ours. */
+function tooLarge(error: unknown): CelError {
+  if (error instanceof RangeError) return new CelError(`expression is too large: ${error.message}`);
+  throw error;
 }
 
 const absent = (name: string): CelError => new CelError(`no such attribute(s): ${name}`);

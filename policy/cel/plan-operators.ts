@@ -75,6 +75,7 @@ export function planEquals(a: Planned, b: Planned, want: boolean): Planned {
       const x = left(frame);
       const y = right(frame);
       if (typeof x === "string" && typeof y === "string") return (x === y) === want;
+      if (typeof x === "number" && typeof y === "number") return (x === y) === want;
       if (x instanceof CelError) return x;
       if (y instanceof CelError) return y;
       return equals(x, y) === want;
@@ -90,7 +91,9 @@ export function planComparison(name: string, test: Comparison, a: Planned, b: Pl
     (frame) => {
       const x = left(frame);
       const y = right(frame);
-      if (typeof x === "number" && typeof y === "number") return test(x - y);
+      if (typeof x === "number" && typeof y === "number") {
+        return test(x < y ? -1 : x > y ? 1 : x === y ? 0 : Number.NaN);
+      }
       if (x instanceof CelError) return x;
       return y instanceof CelError ? y : compareBy(name, test, x, y);
     },
