@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FunctionDeclaration, Overload } from "#policy/cel/library";
 import type { CelType } from "#policy/cel/types";
-import { CelError, CelObject, type CelResult, type CelValue } from "#policy/cel/values";
+import {
+  CelError,
+  CelMap,
+  CelObject,
+  isList,
+  isPlainMap,
+  type CelResult,
+  type CelValue,
+} from "#policy/cel/values";
 
 /** The parts of an overload that few need. */
 export type OverloadExtras = Pick<
@@ -98,3 +106,28 @@ export function orError<T>(
 ): CelValue | CelError {
   return result.ok ? make(result.value) : new CelError(prefix + result.message);
 }
+
+/** Where counting stops: more than any budget has. */
+const weightMax = 20_000_000;
+
+/**
+ * Steps charged for a function that looks at the whole of a value: one for each part of it, and a tenth of its texts.
+ * Counting itself is bounded.
+ */
+export function weightOf(value: CelResult): number {
+  const waiting: CelResult[] = [value];
+  let weight = 0;
+  for (let next = waiting.pop(); next !== undefined && weight < weightMax; next = waiting.pop()) {
+    weight += 1;
+    if (typeof next === "string") weight += next.length / 10;
+    else if (next instanceof Uint8Array) weight += next.length / 10;
+    else if (isList(next)) for (const item of next) waiting.push(item);
+    else if (next instanceof CelMap) for (const [, item] of next.entries()) waiting.push(item);
+    else if (isPlainMap(next)) for (const item of Object.values(next)) waiting.push(item);
+  }
+  return Math.ceil(weight);
+}
+
+/** Steps charged for a question to the World: more than an operator, and the size of what is sent along. */
+export const callCost = (_world: CelResult, ...args: readonly CelResult[]): number =>
+  args.reduce<number>((sum, argument) => sum + weightOf(argument), 100);

@@ -11,7 +11,7 @@ import {
 } from "#policy/cel/types";
 import { CelError, type CelResult, type CelValue } from "#policy/cel/values";
 import { isObject, type JsonObject } from "#policy/json";
-import { alias, declare, memberOverload, type Implementation } from "./declare.ts";
+import { alias, callCost, declare, memberOverload, type Implementation } from "./declare.ts";
 import { jsonOf, Receiver, worldKey, type WorldValue } from "./world.ts";
 
 const contextType = objectOf("generator.Context");
@@ -36,7 +36,7 @@ function apply(world: WorldValue, namespace: string, items: readonly CelValue[])
 const overload = (types: readonly CelType[], call: Implementation): Overload =>
   memberOverload("generator_apply", [contextType, ...types], boolType, call, {
     implicit: worldKey,
-    cost: () => 100,
+    cost: callCost,
   });
 
 const library = (call: Overload): Library => ({

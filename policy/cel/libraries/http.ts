@@ -3,7 +3,7 @@ import type { FunctionDeclaration, Library, Overload } from "#policy/cel/library
 import { dynType, mapOf, objectOf, stringType, type CelType } from "#policy/cel/types";
 import { CelError, isPlainMap, type CelResult, type CelValue } from "#policy/cel/values";
 import type { Json } from "#policy/json";
-import { alias, declare, memberOverload, type Implementation } from "./declare.ts";
+import { alias, callCost, declare, memberOverload, type Implementation } from "./declare.ts";
 import {
   answered,
   asGoNumbers,
@@ -27,7 +27,7 @@ function overload(id: string, types: readonly CelType[], call: Call): Overload {
   ) => call(world, args);
   return memberOverload(`http_${id}`, [contextType, ...types], dynType, implementation, {
     implicit: worldKey,
-    cost: () => 100,
+    cost: callCost,
   });
 }
 

@@ -4,7 +4,14 @@ import type { Library } from "#policy/cel/library";
 import { dynType, opaqueOf, stringType } from "#policy/cel/types";
 import { CelError, type CelResult, type CelValue } from "#policy/cel/values";
 import { marshalJson, parseJson } from "#policy/jmespath/go-json";
-import { declare, globalOverload, memberOverload, textLengthMax, tooLarge } from "./declare.ts";
+import {
+  declare,
+  globalOverload,
+  memberOverload,
+  textLengthMax,
+  tooLarge,
+  weightOf,
+} from "./declare.ts";
 import { asGoNumbers, jsonOf, Receiver } from "./world.ts";
 
 const jsonType = opaqueOf("json.Json");
@@ -43,12 +50,12 @@ export const jsonLibrary: Library = {
         [jsonType, dynType],
         stringType,
         (_json: CelValue, value: CelValue) => encode(value),
-        { cost: () => 100 },
+        { cost: (_json, value) => weightOf(value ?? null) },
       ),
     ),
     declare(
       "json.encode",
-      globalOverload("json_encode_dyn", [dynType], stringType, encode, { cost: () => 100 }),
+      globalOverload("json_encode_dyn", [dynType], stringType, encode, { cost: weightOf }),
     ),
   ],
 };

@@ -3,7 +3,7 @@ import type { FunctionDeclaration, Library, Overload } from "#policy/cel/library
 import { dynType, mapOf, objectOf, stringType, type CelType } from "#policy/cel/types";
 import { CelError, CelObject, type CelResult, type CelValue } from "#policy/cel/values";
 import type { GroupVersionResource } from "#policy/review";
-import { alias, declare, memberOverload, type Implementation } from "./declare.ts";
+import { alias, callCost, declare, memberOverload, type Implementation } from "./declare.ts";
 import { answered, jsonOf, Receiver, textMap, worldKey, type WorldValue } from "./world.ts";
 
 const contextType = objectOf("resource.Context");
@@ -85,7 +85,7 @@ function overload(
   ) => call(world, args);
   return memberOverload(`resource_${id}`, [contextType, ...types], result, implementation, {
     implicit: worldKey,
-    cost: () => 100,
+    cost: callCost,
   });
 }
 

@@ -10,6 +10,7 @@ import {
   textLengthMax,
   tooLarge,
   traversal,
+  weightOf,
   type Int,
 } from "./declare.ts";
 import { localizedStyle, plainStyle } from "./format-styles.ts";
@@ -64,7 +65,10 @@ function formatFunction(style: FormatStyle): FunctionDeclaration {
       [stringType, listOf(dynType)],
       stringType,
       (format: string, args: readonly CelValue[]) => formatText(format, args, style),
-      { cost, checkCall: (call, typeOf) => checkFormatCall(call, typeOf, style) },
+      {
+        cost: (format, args) => cost(format) + weightOf(args ?? null),
+        checkCall: (call, typeOf) => checkFormatCall(call, typeOf, style),
+      },
     ),
   );
 }
@@ -119,7 +123,7 @@ function changeFunctions(): readonly FunctionDeclaration[] {
 function splitFunctions(): readonly FunctionDeclaration[] {
   const s = stringType;
   const list = listOf(stringType);
-  const listCost = (items: CelResult): number => (Array.isArray(items) ? items.length : 0);
+  const listCost = (items: CelResult): number => weightOf(items);
   return [
     declare(
       "split",
