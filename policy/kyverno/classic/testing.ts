@@ -46,11 +46,11 @@ export function compileRules(rules: readonly Json[], options: PolicyOptions = {}
 }
 
 /** A rule on Pods with a `validate` block. */
-export const validateRule = (validate: JsonObject, more: JsonObject = {}): JsonObject => ({
+export const validateRule = (block: JsonObject, more: JsonObject = {}): JsonObject => ({
   name: "r",
   match: { any: [{ resources: { kinds: ["Pod"] } }] },
   ...more,
-  validate,
+  validate: block,
 });
 
 export type RunOptions = PolicyOptions & ReviewOptions & { readonly knows?: Partial<World> };
