@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json } from "#policy/json";
 import { equalJson } from "#policy/jmespath/values";
-import { compareQuantities, parseQuantity } from "#policy/kubernetes/quantity";
+import { compareQuantities } from "#policy/kubernetes/quantity";
 import { compareSemver, parseSemver } from "#policy/kubernetes/semver";
-import { matchesWildcard } from "#policy/kubernetes/wildcard";
+import { compileWildcard } from "#policy/kubernetes/wildcard";
 import {
   allIn,
   allNotIn,
@@ -11,23 +11,28 @@ import {
   anyNotIn,
   legacyIn,
   legacyNotIn,
-  type Compare,
+  type Holds,
+  type Operator,
 } from "#policy/kyverno/classic/condition-sets";
-import { durationOf, parseFloat64, readDurations } from "#policy/kyverno/classic/condition-values";
+import {
+  areDurations,
+  durationOf,
+  durationSide,
+  parseFloat64,
+  quantityOf,
+} from "#policy/kyverno/classic/condition-values";
 
 /**
- * The comparison of an operator; undefined for an unknown one. The reference finds operators whatever their case, but
- * the ones that order compare the exact name: `greaterthan` is known and never holds.
+ * An operator by its name; undefined for an unknown one. The reference finds operators whatever their case, but the
+ * ones that order compare the exact name: `greaterthan` is known and never holds.
  */
-export function findOperator(name: string): Compare | undefined {
+export function findOperator(name: string): Operator | undefined {
   const found = operators.get(name.toLowerCase());
   if (found === undefined) return undefined;
-  return "compare" in found || found.name === name ? found.run : never;
+  return found.anyCase || found.name === name ? found.operator : () => () => false;
 }
 
-const never: Compare = () => false;
-
-type Operator = { readonly name: string; readonly run: Compare; readonly compare?: true };
+type Named = { readonly name: string; readonly operator: Operator; readonly anyCase: boolean };
 
 type Order = (order: number) => boolean;
 
@@ -38,95 +43,103 @@ const orders: Readonly<Record<string, Order>> = {
   LessThanOrEquals: (order) => order <= 0,
 };
 
-const operators: ReadonlyMap<string, Operator> = new Map(
-  [
-    ...Object.entries({
-      Equal: equals,
-      Equals: equals,
-      NotEqual: notEquals,
-      NotEquals: notEquals,
-      In: legacyIn,
-      NotIn: legacyNotIn,
-      AnyIn: anyIn,
-      AllIn: allIn,
-      AnyNotIn: anyNotIn,
-      AllNotIn: allNotIn,
-    }).map(([name, run]): Operator => ({ name, run, compare: true })),
-    ...Object.entries(orders).map(([name, holds]): Operator => ({ name, run: ordered(holds) })),
-    ...Object.entries(orders).map(([name, holds]): Operator => ({
-      name: `Duration${name}`,
-      run: orderedDurations(holds),
-    })),
-  ].map((operator) => [operator.name.toLowerCase(), operator]),
-);
+const unordered: Readonly<Record<string, Operator>> = {
+  Equal: equals,
+  Equals: equals,
+  NotEqual: notEquals,
+  NotEquals: notEquals,
+  In: legacyIn,
+  NotIn: legacyNotIn,
+  AnyIn: anyIn,
+  AllIn: allIn,
+  AnyNotIn: anyNotIn,
+  AllNotIn: allNotIn,
+};
+
+const named: readonly Named[] = [
+  ...Object.entries(unordered).map(([name, operator]) => ({ name, operator, anyCase: true })),
+  ...Object.entries(orders).flatMap(([name, holds]) => [
+    { name, operator: ordered(holds), anyCase: false },
+    { name: `Duration${name}`, operator: orderedDurations(holds), anyCase: false },
+  ]),
+];
+
+const operators = new Map(named.map((one) => [one.name.toLowerCase(), one]));
 
 /** Equal (operator/equal.go). A null key equals nothing. */
-function equals(key: Json, value: Json): boolean {
-  if (typeof key === "string") return equalText(key, value) ?? false;
-  if (typeof key === "number" && typeof value === "string") return parseFloat64(value) === key;
-  if (typeof key === "number" || typeof key === "boolean") return value === key;
-  return sameShape(key, value) && equalJson(key, value);
+function equals(value: Json): Holds {
+  const text = planEqualText(value);
+  return (key) => (typeof key === "string" ? (text(key) ?? false) : equalOther(key, value));
 }
 
 /** NotEqual (operator/notequal.go). Not the opposite of Equal: a null key holds for neither of them. */
-function notEquals(key: Json, value: Json): boolean {
-  if (key === null) return false;
-  if (typeof key !== "string") return !equals(key, value);
-  const equal = equalText(key, value);
-  return equal === undefined ? false : !equal;
+function notEquals(value: Json): Holds {
+  const text = planEqualText(value);
+  return (key) => {
+    if (key === null) return false;
+    return typeof key === "string" ? text(key) === false : !equalOther(key, value);
+  };
 }
 
-const sameShape = (key: Json, value: Json): boolean =>
-  isArray(key) ? isArray(value) : isObject(key) && isObject(value);
+function equalOther(key: Json, value: Json): boolean {
+  if (typeof key === "number" && typeof value === "string") return parseFloat64(value) === key;
+  if (typeof key === "number" || typeof key === "boolean") return value === key;
+  const sameShape = isArray(key) ? isArray(value) : isObject(key) && isObject(value);
+  return sameShape && equalJson(key, value);
+}
 
 /** undefined where the key is an amount and the value a text that is none: then neither Equal nor NotEqual holds. */
-function equalText(key: string, value: Json): boolean | undefined {
-  const durations = readDurations(key, value);
-  if (durations !== undefined) return durations.key === durations.value;
-  if (typeof value !== "string") return false;
-  const amount = parseQuantity(key);
-  if (!amount.ok) return matchesWildcard(value, key);
-  const other = parseQuantity(value);
-  return other.ok ? compareQuantities(amount.value, other.value) === 0 : undefined;
+function planEqualText(value: Json): (key: string) => boolean | undefined {
+  const right = durationSide(value);
+  const amount = quantityOf(value);
+  const matches = typeof value === "string" ? compileWildcard(value) : undefined;
+  return (key) => {
+    const left = durationSide(key);
+    if (areDurations(left, right)) return left.worth === right.worth;
+    if (matches === undefined) return false;
+    const other = quantityOf(key);
+    if (other === undefined) return matches(key);
+    return amount === undefined ? undefined : compareQuantities(other, amount) === 0;
+  };
 }
 
 /** GreaterThan and its like (operator/numeric.go): durations, quantities, numbers, versions, in this order. */
-function ordered(holds: Order): Compare {
-  return (key, value) => {
-    const order = typeof key === "number" ? orderNumber(key, value) : orderText(key, value);
+function ordered(holds: Order): Operator {
+  return (value) => (key) => {
+    const order = typeof key === "string" ? orderText(key, value) : orderNumber(key, value);
     return order !== undefined && holds(order);
   };
 }
 
-function orderNumber(key: number, value: Json): number | undefined {
+function orderNumber(key: Json, value: Json): number | undefined {
+  if (typeof key !== "number") return undefined;
   if (typeof value === "number") return orderOf(key, value);
   if (typeof value !== "string") return undefined;
-  const durations = readDurations(key, value);
-  if (durations !== undefined) return orderOf(durations.key, durations.value);
+  const [left, right] = [durationSide(key), durationSide(value)];
+  if (areDurations(left, right)) return orderOf(left.worth, right.worth ?? 0n);
   const number = parseFloat64(value);
   return number === undefined ? undefined : orderOf(key, number);
 }
 
-function orderText(key: Json, value: Json): number | undefined {
-  if (typeof key !== "string") return undefined;
-  const durations = readDurations(key, value);
-  if (durations !== undefined) return orderOf(durations.key, durations.value);
-  if (typeof value === "string") {
-    const [left, right] = [parseQuantity(key), parseQuantity(value)];
-    if (left.ok && right.ok) return compareQuantities(left.value, right.value);
-  }
+function orderText(key: string, value: Json): number | undefined {
+  const [left, right] = [durationSide(key), durationSide(value)];
+  if (areDurations(left, right)) return orderOf(left.worth, right.worth ?? 0n);
+  const amount = quantityOf(key);
+  const other = quantityOf(value);
+  if (amount !== undefined && other !== undefined) return compareQuantities(amount, other);
   const number = parseFloat64(key);
   if (number !== undefined) return orderNumber(number, value);
-  const version = parseSemver(key);
-  const other = typeof value === "string" ? parseSemver(value) : version;
-  return version.ok && typeof value === "string" && other.ok
-    ? compareSemver(version.value, other.value)
-    : undefined;
+  return typeof value === "string" ? orderVersions(key, value) : undefined;
+}
+
+function orderVersions(key: string, value: string): number | undefined {
+  const [left, right] = [parseSemver(key), parseSemver(value)];
+  return left.ok && right.ok ? compareSemver(left.value, right.value) : undefined;
 }
 
 /** DurationGreaterThan and its like (operator/duration.go): numbers are seconds. */
-function orderedDurations(holds: Order): Compare {
-  return (key, value) => {
+function orderedDurations(holds: Order): Operator {
+  return (value) => (key) => {
     const [left, right] = [durationOf(key), durationOf(value)];
     return left !== undefined && right !== undefined && holds(orderOf(left, right));
   };

@@ -2,12 +2,15 @@
 import { isArray, type Json } from "#policy/json";
 import { formatValue } from "#policy/jmespath/go-format";
 import { QueryFailure } from "#policy/jmespath/query";
-import { matchesWildcard } from "#policy/kubernetes/wildcard";
+import { compileWildcard, compileWildcards, matchesWildcard } from "#policy/kubernetes/wildcard";
 import { listedTexts } from "#policy/kyverno/classic/condition-values";
 import { compileLeaf } from "#policy/kyverno/classic/pattern-leaf";
 
-/** Whether the condition holds, or that this takes too long to find out. */
-export type Compare = (key: Json, value: Json) => boolean | QueryFailure;
+/** An operator with its value planned; constant values are planned once per policy. */
+export type Operator = (value: Json) => Holds;
+
+/** Whether the condition holds for a key, or that this takes too long to find out. */
+export type Holds = (key: Json) => boolean | QueryFailure;
 
 /** Most comparisons of one condition: a list of keys against a list of values. */
 export const comparisonsMax = 4_000_000;
@@ -22,77 +25,98 @@ const judges = {
   allNotIn: (keys, isIn) => !keys.some(isIn),
 } satisfies Record<string, Judge>;
 
-export const anyIn: Compare = makeSetOperator(judges.anyIn, false);
-export const allIn: Compare = makeSetOperator(judges.allIn, false);
-export const anyNotIn: Compare = makeSetOperator(judges.anyNotIn, true);
-export const allNotIn: Compare = makeSetOperator(judges.allNotIn, true);
+export const anyIn: Operator = makeSetOperator(judges.anyIn, false);
+export const allIn: Operator = makeSetOperator(judges.allIn, false);
+export const anyNotIn: Operator = makeSetOperator(judges.anyNotIn, true);
+export const allNotIn: Operator = makeSetOperator(judges.allNotIn, true);
 
 /** The operators of two words (pkg/engine/variables/operator/{anyin,allin,anynotin,allnotin}.go). */
-function makeSetOperator(judge: Judge, isNegated: boolean): Compare {
-  return (key, value) => {
-    if (isArray(key)) return judgeList(key.map(formatValue), value, judge, isNegated);
-    if (typeof key === "object") return false;
-    const found = findText(formatValue(key), value);
-    return found !== undefined && found !== isNegated;
+function makeSetOperator(judge: Judge, isNegated: boolean): Operator {
+  return (value) => {
+    const planned = planValue(value, judge, isNegated);
+    if (planned === undefined) return () => false;
+    return (key) => {
+      if (isArray(key)) return planned.list(key.map(formatValue));
+      if (typeof key === "object") return false;
+      const found = planned.text(formatValue(key));
+      return found !== undefined && found !== isNegated;
+    };
   };
 }
 
-/** Whether one text is among the values; undefined when these are nothing to compare with. */
-function findText(key: string, value: Json): boolean | undefined {
-  if (isArray(value)) return value.some((item) => areAlike(key, formatValue(item)));
-  if (typeof value !== "string") return undefined;
-  if (matchesWildcard(value, key)) return true;
-  if (isRange(value)) return compileLeaf(value)(key);
-  return listedTexts(value)?.includes(key);
-}
+type PlannedValue = {
+  /** Whether one text is among the values; undefined when these are nothing to compare with. */
+  readonly text: (key: string) => boolean | undefined;
+  readonly list: (keys: readonly string[]) => boolean | QueryFailure;
+};
 
-function judgeList(
-  keys: readonly string[],
-  value: Json,
-  judge: Judge,
-  isNegated: boolean,
-): boolean | QueryFailure {
-  if (isArray(value)) return judgeValues(keys, value.map(formatValue), judge);
-  if (typeof value !== "string") return false;
-  if (keys.length === 1 && keys[0] === value) return !isNegated;
-  if (isRange(value)) return judge(keys, makeRangeLookup(value, isNegated));
-  const listed = listedTexts(value);
-  return listed !== undefined && judgeValues(keys, listed, judge);
-}
-
-function judgeValues(
-  keys: readonly string[],
-  values: readonly string[],
-  judge: Judge,
-): boolean | QueryFailure {
-  const patterns = values.filter(hasWildcard);
-  const wild = keys.filter(hasWildcard);
-  if (keys.length * patterns.length + wild.length * values.length > comparisonsMax) {
-    return new QueryFailure(
-      "failed",
-      `comparing ${keys.length} keys with ${values.length} values by wildcards takes more than ${comparisonsMax} comparisons`,
-    );
+function planValue(value: Json, judge: Judge, isNegated: boolean): PlannedValue | undefined {
+  if (isArray(value)) {
+    const values = planValues(value.map(formatValue));
+    return { text: values.isIn, list: (keys) => judgeValues(keys, values, judge) };
   }
-  return judge(keys, makeLookup(values, patterns));
+  if (typeof value !== "string") return undefined;
+  const alone = (keys: readonly string[]): boolean => keys.length === 1 && keys[0] === value;
+  if (isRange(value)) {
+    const inside = compileLeaf(value);
+    const isIn = isNegated ? makeOutside(value) : inside;
+    return {
+      text: (key) => matchesWildcard(value, key) || inside(key),
+      list: (keys) => (alone(keys) ? !isNegated : judge(keys, isIn)),
+    };
+  }
+  const listed = listedTexts(value);
+  const values = planValues(listed ?? []);
+  const matches = compileWildcard(value);
+  return {
+    text: (key) => (matches(key) ? true : listed?.includes(key)),
+    list: (keys) => {
+      if (alone(keys)) return !isNegated;
+      return listed !== undefined && judgeValues(keys, values, judge);
+    },
+  };
 }
 
 /** The negated operators look for keys outside a range, `1!-10`; a text that is no amount is neither inside nor outside. */
-function makeRangeLookup(range: string, isNegated: boolean): (key: string) => boolean {
-  if (!isNegated) return compileLeaf(range);
+function makeOutside(range: string): (key: string) => boolean {
   const outside = compileLeaf(range.replace("-", "!-"));
   return (key) => !outside(key);
 }
 
+type Values = {
+  readonly texts: readonly string[];
+  readonly patterns: number;
+  readonly isIn: (key: string) => boolean;
+};
+
 /** Exact members are found at once; wildcards on either side are tried one by one. */
-function makeLookup(
-  values: readonly string[],
-  patterns: readonly string[],
-): (key: string) => boolean {
-  const exact = new Set(values);
-  return (key) =>
-    exact.has(key) ||
-    patterns.some((pattern) => matchesWildcard(pattern, key)) ||
-    (hasWildcard(key) && values.some((value) => matchesWildcard(key, value)));
+function planValues(texts: readonly string[]): Values {
+  const exact = new Set(texts);
+  const patterns = texts.filter(hasWildcard);
+  const matches = compileWildcards(patterns);
+  return {
+    texts,
+    patterns: patterns.length,
+    isIn: (key) =>
+      exact.has(key) ||
+      (patterns.length > 0 && matches(key)) ||
+      (hasWildcard(key) && texts.some((text) => matchesWildcard(key, text))),
+  };
+}
+
+function judgeValues(
+  keys: readonly string[],
+  { texts, patterns, isIn }: Values,
+  judge: Judge,
+): boolean | QueryFailure {
+  const wild = keys.filter(hasWildcard);
+  if (keys.length * patterns + wild.length * texts.length > comparisonsMax) {
+    return new QueryFailure(
+      "failed",
+      `comparing ${keys.length} keys with ${texts.length} values by wildcards takes more than ${comparisonsMax} comparisons`,
+    );
+  }
+  return judge(keys, isIn);
 }
 
 const hasWildcard = (text: string): boolean => text.includes("*") || text.includes("?");
@@ -104,16 +128,18 @@ const isRange = (text: string): boolean =>
   /^[-|+]?\d+(?:\.\d+)?[A-Za-z]*-[-|+]?\d+(?:\.\d+)?[A-Za-z]*$/.test(text);
 
 /** The deprecated In: all keys, compared exactly; a value that is no list of texts never holds. */
-export const legacyIn: Compare = (key, value) =>
-  isArray(key)
-    ? legacyList(key.map(formatValue), value, (keys, isIn) => keys.every(isIn))
-    : legacyText(key, value, true);
+export const legacyIn: Operator = makeLegacyOperator((keys, isIn) => keys.every(isIn), true);
 
 /** The deprecated NotIn: some key is missing. */
-export const legacyNotIn: Compare = (key, value) =>
-  isArray(key)
-    ? legacyList(key.map(formatValue), value, (keys, isIn) => keys.some((one) => !isIn(one)))
-    : legacyText(key, value, false);
+export const legacyNotIn: Operator = makeLegacyOperator(
+  (keys, isIn) => keys.some((key) => !isIn(key)),
+  false,
+);
+
+function makeLegacyOperator(judge: Judge, wanted: boolean): Operator {
+  return (value) => (key) =>
+    isArray(key) ? legacyList(key.map(formatValue), value, judge) : legacyText(key, value, wanted);
+}
 
 function legacyText(key: Json, value: Json, wanted: boolean): boolean {
   if (typeof key === "object" || typeof key === "boolean") return false;

@@ -2,6 +2,7 @@
 import { isArray, type Json } from "#policy/json";
 import { parseJson } from "#policy/jmespath/go-json";
 import { parseDuration } from "#policy/kubernetes/duration";
+import { parseQuantity, type Quantity } from "#policy/kubernetes/quantity";
 
 /** strconv.ParseFloat for what policies write: decimals, and infinities; undefined for everything else. */
 export function parseFloat64(text: string): number | undefined {
@@ -13,32 +14,51 @@ export function parseFloat64(text: string): number | undefined {
   return text.startsWith("-") ? -Infinity : Infinity;
 }
 
-/** Two durations in nanoseconds. */
-export type Durations = { readonly key: bigint; readonly value: bigint };
+/** Nanoseconds that a value is, where a text must be written as a duration and `0` counts as a number. */
+export type DurationSide = {
+  readonly written: bigint | undefined;
+  /** What the value is worth once the other side is a duration: a number is whole seconds. */
+  readonly worth: bigint | undefined;
+};
 
-/**
- * Both sides as durations, where at least one is written as one (not `0`); a number on the other side is whole
- * seconds (pkg/engine/variables/operator, parseDuration). undefined when they are not to be compared as durations.
- */
-export function readDurations(key: Json, value: Json): Durations | undefined {
-  const keyDuration = writtenDuration(key);
-  const valueDuration = writtenDuration(value);
-  if (keyDuration === undefined && valueDuration === undefined) return undefined;
-  const left = keyDuration ?? secondsOf(key);
-  const right = valueDuration ?? secondsOf(value);
-  return left === undefined || right === undefined ? undefined : { key: left, value: right };
+/** One side of a comparison that may be one of durations (pkg/engine/variables/operator, parseDuration). */
+export function durationSide(value: Json): DurationSide {
+  if (typeof value === "number") return { written: undefined, worth: secondsOf(value) };
+  const written = typeof value === "string" && value !== "0" ? durationOf(value) : undefined;
+  return written === undefined ? noDuration : { written, worth: written };
 }
 
-/** A duration that a text states, `0` included. */
+const noDuration: DurationSide = { written: undefined, worth: undefined };
+
+/** Whether both sides are to be compared as durations: at least one is written as one, and the other is worth one. */
+export const areDurations = (
+  a: DurationSide,
+  b: DurationSide,
+): a is { readonly written: bigint | undefined; readonly worth: bigint } =>
+  (a.written !== undefined || b.written !== undefined) &&
+  a.worth !== undefined &&
+  b.worth !== undefined;
+
+/** A duration that a value states, `0` included; a number is seconds. */
 export function durationOf(value: Json): bigint | undefined {
   if (typeof value === "number") return secondsOf(value);
-  if (typeof value !== "string") return undefined;
+  if (typeof value !== "string" || !mayBeAmount(value)) return undefined;
   const duration = parseDuration(value);
   return duration.ok ? duration.value : undefined;
 }
 
-const writtenDuration = (value: Json): bigint | undefined =>
-  typeof value === "string" && value !== "0" ? durationOf(value) : undefined;
+/** A quantity that a text states. */
+export function quantityOf(value: Json): Quantity | undefined {
+  if (typeof value !== "string" || !mayBeAmount(value)) return undefined;
+  const quantity = parseQuantity(value);
+  return quantity.ok ? quantity.value : undefined;
+}
+
+/** Durations and quantities start with a digit, a sign or a point: most texts need no parser to be neither. */
+function mayBeAmount(text: string): boolean {
+  const first = text.charCodeAt(0);
+  return (first >= 0x30 && first <= 0x39) || first === 0x2b || first === 0x2d || first === 0x2e;
+}
 
 function secondsOf(value: Json): bigint | undefined {
   if (typeof value !== "number" || !Number.isFinite(value)) return undefined;

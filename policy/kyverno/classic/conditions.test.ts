@@ -423,7 +423,7 @@ describe("operators", () => {
       "DurationLessThanOrEquals",
     ];
     for (const name of names) {
-      for (const key of kinds) for (const value of kinds) findOperator(name)?.(key, value);
+      for (const key of kinds) for (const value of kinds) findOperator(name)?.(value)(key);
     }
   });
 

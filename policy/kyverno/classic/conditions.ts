@@ -2,7 +2,7 @@
 import { field, isArray, isObject, textAt, type Json } from "#policy/json";
 import { QueryFailure } from "#policy/jmespath/query";
 import { findOperator } from "#policy/kyverno/classic/condition-operators";
-import type { Compare } from "#policy/kyverno/classic/condition-sets";
+import type { Operator } from "#policy/kyverno/classic/condition-sets";
 import { joinNonEmpty } from "#policy/kyverno/classic/rule-state";
 import type { Scope } from "#policy/kyverno/classic/scope";
 import { compileTemplate, type Template } from "#policy/kyverno/classic/variables";
@@ -152,30 +152,40 @@ function planList(
 /** Key first, then value, then the operator: an unknown operator shows only after both could be substituted. */
 function planCondition(document: Json, path: string, problems: ConditionProblem[]): Condition {
   const name = textAt(document, ["operator"]);
-  const compare = findOperator(name);
-  if (compare === undefined) {
+  const operator = findOperator(name);
+  if (operator === undefined) {
     problems.push({ path: `${path}.operator`, message: `unknown operator ${name}` });
   }
+  const message = textAt(document, ["message"]);
   const key = compileTemplate(field(document, "key") ?? null);
   const value = compileTemplate(field(document, "value") ?? null);
-  const message = textAt(document, ["message"]);
-  return { message, evaluate: (scope) => evaluateCondition(key, value, compare, scope) };
+  const planned = value.constant === undefined ? undefined : operator?.(value.constant);
+  if (planned === undefined) {
+    return { message, evaluate: (scope) => evaluateCondition(key, value, operator, scope) };
+  }
+  return {
+    message,
+    evaluate: (scope) => {
+      const left = key.substitute(scope);
+      return left.ok ? planned(left.value) : wrapped("key", left.failure);
+    },
+  };
 }
 
 function evaluateCondition(
   key: Template,
   value: Template,
-  compare: Compare | undefined,
+  operator: Operator | undefined,
   scope: Scope,
 ): boolean | QueryFailure {
   const left = key.substitute(scope);
   if (!left.ok) return wrapped("key", left.failure);
   const right = value.substitute(scope);
   if (!right.ok) return wrapped("value", right.failure);
-  if (compare === undefined) {
+  if (operator === undefined) {
     return new QueryFailure("failed", "failed to create handler for condition operator");
   }
-  return compare(left.value, right.value);
+  return operator(right.value)(left.value);
 }
 
 function wrapped(side: "key" | "value", failure: QueryFailure): QueryFailure {

@@ -118,7 +118,7 @@ class RuleScope implements Scope {
   /** Variables that this scope adds; the whole root in the outermost one. */
   readonly #own: JsonObject;
   readonly #entries: readonly ContextEntry[];
-  readonly #loaded: Map<ContextEntry, Loaded>;
+  readonly #loaded: Map<ContextEntry, Loaded> | undefined;
   #imagesLoaded = false;
   #root: JsonObject;
   /** How many values the root was built from; it is built anew when there are more. */
@@ -129,16 +129,16 @@ class RuleScope implements Scope {
     parent: RuleScope | undefined,
     own: JsonObject,
     entries: readonly ContextEntry[],
-    loaded: ReadonlyMap<ContextEntry, Loaded> = new Map(),
+    loaded?: ReadonlyMap<ContextEntry, Loaded>,
   ) {
     this.world = settings.world;
-    this.#loaded = new Map(loaded);
+    this.#loaded = entries.length === 0 ? undefined : new Map(loaded);
     this.#settings = settings;
     this.#parent = parent;
     this.#own = own;
     this.#entries = entries;
     this.#root = parent === undefined ? own : { ...parent.#currentRoot(), ...own };
-    this.#version = this.#loadedCount() - this.#loaded.size;
+    this.#version = this.#loadedCount() - (this.#loaded?.size ?? 0);
     this.isDelete = field(this.#root["request"], "operation") === "DELETE";
   }
 
@@ -209,7 +209,7 @@ class RuleScope implements Scope {
     for (let index = 0; index < limit; index += 1) {
       const entry = this.#entries[index];
       if (entry === undefined || !entry.isNamedIn(query)) continue;
-      const loaded = this.#loaded.get(entry) ?? this.#loadEntry(entry, index);
+      const loaded = this.#loaded?.get(entry) ?? this.#loadEntry(entry, index);
       if (loaded instanceof QueryFailure) return loaded;
     }
     return undefined;
@@ -226,7 +226,7 @@ class RuleScope implements Scope {
       withEntries: (entries) => this.withEntries(entries),
     });
     const loaded = value instanceof QueryFailure ? value : { value };
-    this.#loaded.set(entry, loaded);
+    this.#loaded?.set(entry, loaded);
     return loaded;
   }
 
@@ -242,7 +242,7 @@ class RuleScope implements Scope {
   }
 
   #loadedCount(): number {
-    const here = this.#loaded.size + (this.#imagesLoaded ? 1 : 0);
+    const here = (this.#loaded?.size ?? 0) + (this.#imagesLoaded ? 1 : 0);
     return this.#parent === undefined ? here : here + this.#parent.#loadedCount();
   }
 
@@ -252,7 +252,7 @@ class RuleScope implements Scope {
     if (version === this.#version) return this.#root;
     const below = this.#parent === undefined ? this.#own : this.#parent.#currentRoot();
     const root: Record<string, Json> = { ...below };
-    for (const [{ name }, loaded] of this.#loaded) {
+    for (const [{ name }, loaded] of this.#loaded ?? []) {
       if (!(loaded instanceof QueryFailure)) define(root, name, loaded.value);
     }
     this.#root = { ...root, ...(this.#parent === undefined ? {} : this.#own) };
