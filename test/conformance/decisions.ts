@@ -66,7 +66,16 @@ const flatten = (message: string): string => message.replaceAll("\t", " ").repla
 
 /** An error has to be an error; its words are our own. */
 const formatVerdict = (result: string, message: string): string =>
-  result === "error" ? result : `${result}: ${message}`;
+  result === "error" ? result : `${result}: ${sortReasons(message)}`;
+
+/**
+ * The reasons of a pod security message in alphabetical order. Where a rule excludes controls, Kyverno lists them in
+ * the random order of a Go map, another one at each run; nobody can repeat that, but the reasons have to be the same.
+ */
+function sortReasons(message: string): string {
+  const [head = "", ...reasons] = message.split("(Forbidden reason: ");
+  return [head, ...reasons.sort()].join("(Forbidden reason: ");
+}
 
 type Verdicts = Map<string, string[]>;
 
