@@ -25,7 +25,7 @@ type Override = {
  */
 export function compileFailureAction(spec: Json | undefined, rule: JsonObject): FailureAction {
   const validate = field(rule, "validate");
-  const own = parseAction(field(validate, "failureAction"));
+  const own = parseAction(field(validate, "failureAction")) ?? imagesAction(rule);
   const general = parseAction(field(spec, "validationFailureAction"));
   const before = compileOverrides(field(validate, "failureActionOverrides"));
   const after =
@@ -39,6 +39,15 @@ export function compileFailureAction(spec: Json | undefined, rule: JsonObject): 
     of: (review, world) =>
       overrides.find((override) => override.applies(review, world))?.action ?? stated,
   };
+}
+
+/** The first action that an entry of `verifyImages` states. */
+function imagesAction(rule: JsonObject): EnforcementAction | undefined {
+  const entries = field(rule, "verifyImages");
+  const actions = isArray(entries)
+    ? entries.map((entry) => parseAction(field(entry, "failureAction")))
+    : [];
+  return actions.find((action) => action !== undefined);
 }
 
 function parseAction(value: Json | undefined): EnforcementAction | undefined {

@@ -51,6 +51,8 @@ export function typeOfRule(rule: Rule): RuleResult["type"] {
     case "validate":
     case "podSecurity":
       return "Validation";
+    case "verifyImages":
+      return "ImageVerify";
     case "mutate":
     case "targets":
       return "Mutation";

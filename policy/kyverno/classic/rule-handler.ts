@@ -13,11 +13,13 @@ import type { PodSecurityCheck } from "#policy/kyverno/classic/pod-security";
 import type { RuleProblem, Validator } from "#policy/kyverno/classic/rule-state";
 import { compileCheck } from "#policy/kyverno/classic/validate";
 import { compileCelCheck } from "#policy/kyverno/classic/validate-cel";
+import { compileVerifyImages } from "#policy/kyverno/classic/verify-images";
 
 /** What a rule does once it applies. */
 export type RuleHandler =
   | { readonly kind: "validate"; readonly check: Validator }
   | { readonly kind: "podSecurity"; readonly check: PodSecurityCheck }
+  | { readonly kind: "verifyImages"; readonly check: Validator }
   | { readonly kind: "mutate"; readonly mutate: Mutator }
   | { readonly kind: "targets"; readonly mutate: TargetsMutator }
   | { readonly kind: "generate"; readonly generate: Generator }
@@ -48,6 +50,8 @@ export function compileHandler(
     return { kind: "generate", generate: made };
   }
   if (isArray(field(rule, "verifyImages"))) {
+    const check = compileVerifyImages(rule);
+    if (check !== undefined) return { kind: "verifyImages", check };
     return {
       kind: "unsupported",
       type: "ImageVerify",

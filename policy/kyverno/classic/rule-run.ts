@@ -51,6 +51,8 @@ export function runRule(rule: Rule, review: Review, world: World): RuleOutcome |
   switch (handler.kind) {
     case "validate":
       return done(unlessExisting(rule, state, handler.check(state)));
+    case "verifyImages":
+      return done(handler.check(state));
     case "mutate": {
       if (review.object === null) return undefined;
       const { verdict, object: after } = handler.mutate(state, review.object);
