@@ -25,6 +25,13 @@ const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    "demo",
+    {
+      summary: "show the product: a guarded composition, an alert, a drift",
+      load: async () => (await import("./commands/demo.ts")).demoCommand,
+    },
+  ],
+  [
     "mutate",
     {
       summary: "print resources after mutation",

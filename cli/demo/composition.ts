@@ -3,12 +3,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
-  FunctionRunnerServiceClient,
+  FunctionRunnerServiceService,
   Ready,
   type RunFunctionRequest,
   type RunFunctionResponse,
 } from "@crossplane-org/function-sdk-typescript";
-import { credentials } from "@grpc/grpc-js";
+import { Client, credentials } from "@grpc/grpc-js";
 import { CORE_SCHEMA, loadAll } from "js-yaml";
 import { makeDemoCertificates } from "#cli/demo/certificates";
 import type { Stage } from "#cli/demo/stage";
@@ -135,7 +135,7 @@ async function callGuard(
     clientSans: ["crossplane.crossplane-system"],
     log,
   });
-  const client = new FunctionRunnerServiceClient(
+  const client = new Client(
     `localhost:${server.port}`,
     credentials.createSsl(
       readFileSync(certificates.authority),
@@ -144,11 +144,19 @@ async function callGuard(
     ),
   );
   try {
+    const { path, requestSerialize, responseDeserialize } =
+      FunctionRunnerServiceService.runFunction;
     return await new Promise((resolve, reject) => {
-      client.runFunction(request, (error, response) => {
-        if (error === null) resolve(response);
-        else reject(error);
-      });
+      client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        (error, response) => {
+          if (error === null && response !== undefined) resolve(response);
+          else reject(error ?? new Error("no answer"));
+        },
+      );
     });
   } finally {
     client.close();

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// This file performs I/O: it runs the responder and waits for a person.
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Command, exitCodes, type Io } from "#cli/command";
+import { showComposition } from "#cli/demo/composition";
+import { showDrift } from "#cli/demo/drift";
+import { type Place, openPlace } from "#cli/demo/place";
+import { showResponse } from "#cli/demo/response";
+import { makeStage } from "#cli/demo/stage";
+import { parseConfig } from "#responder/config";
+import type { Log } from "#responder/log";
+import { type Running, runResponder } from "#responder/run";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
+const reviewer = "demo";
+
+export const demoCommand: Command = {
+  name: "demo",
+  summary: "show the product: a guarded composition, an alert, a drift",
+  usage: "demo [--once]",
+  details: `Runs a composition through the function, a Falco alert and an out-of-band change through the responder, and says
+each step. Without KUBECONFIG or PARAPET_KUBECONFIG it plays in memory; with one it uses that cluster, in a namespace of
+its own, and cleans up. On a terminal it then stays up with the review page until Ctrl-C.`,
+  options: [{ name: "once", help: "end after the last step, also on a terminal" }],
+  examples: [
+    { line: "parapet demo", does: "in memory, or on the cluster of KUBECONFIG" },
+    {
+      line: "PARAPET_KUBECONFIG=~/.kube/kind parapet demo --once",
+      does: "on a cluster, then clean up and end",
+    },
+  ],
+  run: (args, io) => runDemo(io, args.flag("once")),
+};
+
+async function runDemo(io: Io, once: boolean): Promise<number> {
+  const directory = mkdtempSync(join(tmpdir(), "parapet-demo-"));
+  const kubeconfig = process.env["PARAPET_KUBECONFIG"] ?? process.env["KUBECONFIG"]?.split(":")[0];
+  const stage = makeStage(io.out);
+  let place: Place | undefined;
+  let running: Running | undefined;
+  try {
+    stage.chapter("A composition under guard (examples/bucket)");
+    await showComposition(stage, join(root, "examples/bucket"), directory);
+    stage.chapter("A Falco alert");
+    place = await openPlace(kubeconfig === "" ? undefined : kubeconfig, join(root, "package/crds"));
+    const tokens = {
+      intake: randomBytes(16).toString("hex"),
+      review: randomBytes(16).toString("hex"),
+    };
+    const started = await startResponder(place, directory, tokens);
+    running = started.running;
+    stage.say("cluster", place.description);
+    stage.say("queue", started.queue);
+    const scene = { stage, place, intakePort: running.intakePort, intakeToken: tokens.intake };
+    await showResponse(scene);
+    stage.chapter("An out-of-band change");
+    await showDrift(scene);
+    const stays = process.stdout.isTTY && !once;
+    sayGoodbye(io, running, tokens.review, stays);
+    if (stays) await interrupted();
+    return exitCodes.good;
+  } catch (error) {
+    io.err(`parapet demo: ${error instanceof Error ? error.message : "failed"}\n`);
+    return exitCodes.failed;
+  } finally {
+    await running?.stop();
+    await place?.cleanUp();
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function startResponder(
+  place: Place,
+  directory: string,
+  tokens: { readonly intake: string; readonly review: string },
+) {
+  const config = parseConfig(
+    {
+      intake: { listen: "127.0.0.1:0", tokens: [{ name: "demo", value: tokens.intake }] },
+      operations: { listen: "127.0.0.1:0" },
+      review: { listen: "127.0.0.1:0", reviewers: [{ name: reviewer, value: tokens.review }] },
+      dataDirectory: join(directory, "data"),
+      namespace: place.namespace,
+      identity: "demo",
+      settle: "100ms",
+      drift: { resources: [{ apiVersion: "v1", kind: "ConfigMap" }] },
+    },
+    {},
+  );
+  if (!config.ok) throw new Error(config.problems.join("; "));
+  let queue = "";
+  // Only what a person at the demo should know; the rest is the log of a service.
+  const log: Log = (_, message, fields) => {
+    if (message === "queue" && typeof fields?.["queue"] === "string") queue ||= fields["queue"];
+  };
+  const running = await runResponder({ ...config.config, identity: "demo" }, log, place.cluster);
+  await running.responder.acting;
+  return { running, queue };
+}
+
+function sayGoodbye(io: Io, running: Running, token: string, stays: boolean): void {
+  io.out(`
+Review page   http://127.0.0.1:${running.reviewPort ?? 0}/console   name ${reviewer}, token ${token}${stays ? "" : " (ended with the demo)"}
+Go on         npm run -s parapet -- check -p examples/bucket/composition.yaml --help
+              npm run function -- --help      npm run responder -- --help      README.md
+${stays ? "\nCtrl-C ends the demo and takes away what it made.\n" : ""}`);
+}
+
+function interrupted(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+}
