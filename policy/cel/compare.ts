@@ -84,34 +84,54 @@ function numbersEqual(a: CelValue, b: CelValue): boolean {
   return asDoubles(a, b) ? Number(x) === Number(y) : x == y;
 }
 
+/** Counts the parts of values that are compared; a budget is one. */
+export type Meter = { used: number; readonly stop: number };
+
+/**
+ * Parts compared where no budget is given. Values can share parts, so that a short expression builds one whose parts
+ * could not be counted in a lifetime; JSON of a cluster has a thousandth of this.
+ */
+const partsMax = 5_000_000;
+
 /**
  * CEL equality: numbers by value whatever their types, lists and maps by content, NaN equal to nothing, and false (never
- * an error) for values of different types.
+ * an error) for values of different types. Throws a RangeError beyond the meter's limit, which the program around turns
+ * into an error.
  */
-export function equals(a: CelValue, b: CelValue): boolean {
-  if (a === b) return typeof a !== "number" || !Number.isNaN(a);
+export function equals(a: CelValue, b: CelValue, meter?: Meter): boolean {
   if (typeof a !== typeof b || typeof a !== "object") {
-    return numbersEqual(a, b);
+    return a === b || numbersEqual(a, b);
   }
-  if (a === null || b === null || typeof b !== "object") return false;
-  if (isList(a)) return isList(b) && listsEqual(a, b);
-  if (isPlainMap(a)) return mapsEqual(a, b);
-  return boxedEqual(a, b);
+  if (a === null || b === null || typeof b !== "object") return a === b;
+  const shared = meter ?? { used: 0, stop: partsMax };
+  if (isList(a)) return isList(b) && listsEqual(a, b, shared);
+  if (isPlainMap(a)) return mapsEqual(a, b, shared);
+  return boxedEqual(a, b, shared);
 }
 
-function listsEqual(a: readonly CelValue[], b: readonly CelValue[]): boolean {
-  return a.length === b.length && a.every((item, index) => equals(item, b[index] ?? null));
+function partsEqual(a: CelValue, b: CelValue, meter: Meter): boolean {
+  meter.used++;
+  if (meter.used > meter.stop) throw new RangeError("values have too many parts to compare");
+  return equals(a, b, meter);
 }
 
-function mapsEqual(a: PlainMap, b: CelValue): boolean {
+function listsEqual(a: readonly CelValue[], b: readonly CelValue[], meter: Meter): boolean {
+  return (
+    a.length === b.length && a.every((item, index) => partsEqual(item, b[index] ?? null, meter))
+  );
+}
+
+function mapsEqual(a: PlainMap, b: CelValue, meter: Meter): boolean {
   if (b instanceof CelMap) return b.size === 0 && Object.keys(a).length === 0;
   if (!isPlainMap(b)) return false;
   const keys = Object.keys(a);
   if (keys.length !== Object.keys(b).length) return false;
-  return keys.every((key) => Object.hasOwn(b, key) && equals(a[key] ?? null, b[key] ?? null));
+  return keys.every(
+    (key) => Object.hasOwn(b, key) && partsEqual(a[key] ?? null, b[key] ?? null, meter),
+  );
 }
 
-function boxedEqual(a: CelValue, b: CelValue): boolean {
+function boxedEqual(a: CelValue, b: CelValue, meter: Meter): boolean {
   if (a instanceof Uint8Array) {
     return b instanceof Uint8Array && a.length === b.length && a.every((byte, i) => byte === b[i]);
   }
@@ -119,24 +139,24 @@ function boxedEqual(a: CelValue, b: CelValue): boolean {
   if (a instanceof Timestamp) return b instanceof Timestamp && a.nanos === b.nanos;
   if (a instanceof Duration) return b instanceof Duration && a.nanos === b.nanos;
   if (a instanceof TypeValue) return b instanceof TypeValue && a.name === b.name;
-  if (a instanceof Optional) return b instanceof Optional && optionalsEqual(a, b);
-  if (a instanceof CelMap) return keyedMapsEqual(a, b);
+  if (a instanceof Optional) return b instanceof Optional && optionalsEqual(a, b, meter);
+  if (a instanceof CelMap) return keyedMapsEqual(a, b, meter);
   return a instanceof CelObject && b instanceof CelObject && a.equals(b);
 }
 
-function optionalsEqual(a: Optional, b: Optional): boolean {
+function optionalsEqual(a: Optional, b: Optional, meter: Meter): boolean {
   if (a.value === undefined || b.value === undefined) return a.value === b.value;
-  return equals(a.value, b.value);
+  return partsEqual(a.value, b.value, meter);
 }
 
-function keyedMapsEqual(a: CelMap, b: CelValue): boolean {
+function keyedMapsEqual(a: CelMap, b: CelValue, meter: Meter): boolean {
   if (!(b instanceof CelMap)) {
     return a.size === 0 && isPlainMap(b) && Object.keys(b).length === 0;
   }
   if (a.size !== b.size) return false;
   for (const [key, value] of a.entries()) {
     const other = b.get(key);
-    if (other === undefined || !equals(value, other)) return false;
+    if (other === undefined || !partsEqual(value, other, meter)) return false;
   }
   return true;
 }

@@ -119,7 +119,7 @@ function run(
     const value = evaluate(frame);
     return budget.used > budget.stop ? budgetExceeded : value;
   } catch (error) {
-    return tooLarge(error);
+    return budget.used > budget.stop ? budgetExceeded : tooLarge(error);
   } finally {
     // An expression around this one, which read it as a lazy variable, has its own limit for its own steps.
     budget.stop = Math.min(budget.total, stop + budget.used - used);

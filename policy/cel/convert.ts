@@ -13,25 +13,39 @@ import {
   TypeValue,
   Uint,
   isList,
+  isPlainMap,
   type CelValue,
   type MapKey,
-  type PlainMap,
 } from "./values.ts";
 
 /** Nesting at which a value is refused rather than followed: no JSON of a cluster is as deep, and the stack is finite. */
 const depthMax = 1000;
 
+/** Parts of a value beyond which it has no JSON: a short expression can build one that shares parts without end. */
+const partsMax = 2_000_000;
+
 /**
  * The JSON of a value, as cel-go converts it for Kubernetes: bytes as base64, timestamps as RFC 3339, durations in seconds
- * with `s`, absent optionals as null. JSON parts are passed on as they are, not copied.
+ * with `s`, absent optionals as null. An error for values that are nested too deeply, have too many parts or no JSON.
  */
-export function toJson(value: CelValue, depth = 0): Json | CelError {
+export const toJson = (value: CelValue): Json | CelError => convert(value, 0, { parts: 0 });
+
+/** Shared by all parts of one value. */
+type Progress = { parts: number };
+
+function convert(value: CelValue, depth: number, progress: Progress): Json | CelError {
   if (typeof value === "number" || typeof value === "string" || typeof value === "boolean") {
     return value;
   }
   if (value === null) return null;
   if (depth > depthMax) return new CelError("value is nested too deeply");
-  if (isList(value)) return listToJson(value, depth);
+  if (isList(value)) return listToJson(value, depth, progress);
+  if (isPlainMap(value)) return entriesToJson(Object.entries(value), depth, progress);
+  if (value instanceof CelMap) return entriesToJson(value.entries(), depth, progress);
+  return boxedToJson(value, depth, progress);
+}
+
+function boxedToJson(value: CelValue, depth: number, progress: Progress): Json | CelError {
   if (typeof value === "bigint") return Number(value);
   if (value instanceof Double) return value.value;
   if (value instanceof Uint) return Number(value.value);
@@ -39,40 +53,38 @@ export function toJson(value: CelValue, depth = 0): Json | CelError {
   if (value instanceof Timestamp) return timestampText(value.nanos);
   if (value instanceof Duration) return durationText(value.nanos);
   if (value instanceof Optional) {
-    return value.value === undefined ? null : toJson(value.value, depth + 1);
+    return value.value === undefined ? null : convert(value.value, depth + 1, progress);
   }
   if (value instanceof TypeValue) return value.name;
-  if (value instanceof CelMap) return keyedMapToJson(value, depth);
-  if (!(value instanceof CelObject)) return mapToJson(value, depth);
-  const json = value.toJson();
-  if (json !== undefined) return toJson(json, depth + 1);
+  const json = value instanceof CelObject ? value.toJson() : undefined;
+  if (json !== undefined) return convert(json, depth + 1, progress);
   return new CelError(`type conversion error from '${typeNameOf(value)}' to JSON`);
 }
 
-function listToJson(list: readonly CelValue[], depth: number): Json | CelError {
+/** Counts one more part; the error when there are too many. */
+function count(progress: Progress): CelError | undefined {
+  progress.parts++;
+  return progress.parts > partsMax ? new CelError("value has too many parts") : undefined;
+}
+
+function listToJson(list: readonly CelValue[], depth: number, progress: Progress): Json | CelError {
   const out: Json[] = [];
   for (const item of list) {
-    const json = toJson(item, depth + 1);
+    const json = count(progress) ?? convert(item, depth + 1, progress);
     if (json instanceof CelError) return json;
     out.push(json);
   }
   return out;
 }
 
-function mapToJson(map: PlainMap, depth: number): Json | CelError {
+function entriesToJson(
+  entries: Iterable<readonly [MapKey, CelValue]>,
+  depth: number,
+  progress: Progress,
+): Json | CelError {
   const out: Record<string, Json> = {};
-  for (const [key, item] of Object.entries(map)) {
-    const json = toJson(item, depth + 1);
-    if (json instanceof CelError) return json;
-    setOwn(out, key, json);
-  }
-  return out;
-}
-
-function keyedMapToJson(map: CelMap, depth: number): Json | CelError {
-  const out: Record<string, Json> = {};
-  for (const [key, item] of map.entries()) {
-    const json = toJson(item, depth + 1);
+  for (const [key, item] of entries) {
+    const json = count(progress) ?? convert(item, depth + 1, progress);
     if (json instanceof CelError) return json;
     setOwn(out, keyText(key), json);
   }

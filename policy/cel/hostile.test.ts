@@ -132,6 +132,22 @@ test("such names work as keys of their own", () => {
   expect(keysOf(mapped)).toEqual(["__proto__", "constructor", "length"]);
 });
 
+test("values that share parts without end", { timeout: slowestMs }, () => {
+  const tower = (seed: string): string => {
+    let source = `[${seed}]`;
+    for (let i = 0; i < 40; i++) source = `cel.bind(a${i}, ${source}, [a${i}, a${i}])`;
+    return source;
+  };
+  const equal = evaluate(`${tower("object")} == ${tower("object")}`, 1);
+  expect(messageOf(equal)).toContain("limit exceeded");
+  expect(messageOf(evaluate(`${tower("1")} in [${tower("object")}]`, 1))).toContain(
+    "limit exceeded",
+  );
+  const value = evaluate(tower("object"), 1);
+  if (value instanceof CelError) throw new Error(value.message);
+  expect(messageOf(asResult(toJson(value)))).toBe("value has too many parts");
+});
+
 test("numbers beyond 2^53", () => {
   expect(evaluate("9007199254740993 - 9007199254740992 == 1")).toBe(true);
   expect(evaluate("object + 1", 9007199254740991)).toBe(9007199254740992n);

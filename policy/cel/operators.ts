@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { compare, equals, typeNameOf } from "./compare.ts";
+import { compare, equals, typeNameOf, type Meter } from "./compare.ts";
 import { makeDuration, makeTimestamp } from "./time.ts";
 import {
   CelError,
@@ -167,8 +167,8 @@ export function compareBy(name: string, test: Comparison, a: CelValue, b: CelVal
 }
 
 /** `element in container`. */
-export function isIn(element: CelValue, container: CelValue): CelResult {
-  if (isList(container)) return container.some((item) => equals(item, element));
+export function isIn(element: CelValue, container: CelValue, meter?: Meter): CelResult {
+  if (isList(container)) return container.some((item) => equals(item, element, meter));
   if (isPlainMap(container)) {
     return typeof element === "string" && Object.hasOwn(container, element);
   }

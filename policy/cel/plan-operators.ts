@@ -78,7 +78,7 @@ export function planEquals(a: Planned, b: Planned, want: boolean): Planned {
       if (typeof x === "number" && typeof y === "number") return (x === y) === want;
       if (x instanceof CelError) return x;
       if (y instanceof CelError) return y;
-      return equals(x, y) === want;
+      return equals(x, y, frame.budget) === want;
     },
     a.steps + b.steps + 1,
   );
@@ -120,7 +120,7 @@ export function planIn(a: Planned, b: Planned): Planned {
       if (x instanceof CelError) return x;
       if (y instanceof CelError) return y;
       if (isList(y)) frame.budget.used += Math.ceil(y.length / unitsPerStep);
-      return isIn(x, y);
+      return isIn(x, y, frame.budget);
     },
     a.steps + b.steps + 1,
   );

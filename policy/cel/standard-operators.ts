@@ -125,7 +125,7 @@ export const operatorFunctions: readonly FunctionDeclaration[] = [
     name: "@not_strictly_false",
     overloads: [overload("not_strictly_false", [boolType], boolType, planned)],
   },
-  binary("_==_", "equals", [[A, A, boolType]], equals),
+  binary("_==_", "equals", [[A, A, boolType]], (a, b) => equals(a, b)),
   binary("_!=_", "not_equals", [[A, A, boolType]], (a, b) => !equals(a, b)),
   ...arithmetic,
   ...comparing,
@@ -136,7 +136,7 @@ export const operatorFunctions: readonly FunctionDeclaration[] = [
       [A, listA, boolType],
       [A, mapOf(A, B), boolType],
     ],
-    isIn,
+    (a, b) => isIn(a, b),
   ),
   binary(
     "_[_]",
