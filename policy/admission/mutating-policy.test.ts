@@ -84,7 +84,7 @@ const rows: Readonly<Record<string, Row>> = {
     results: [
       [
         "error",
-        'JSON Patch: remove operation does not apply: doc is missing path: "/metadata/annotations": missing value',
+        "JSON Patch: error in remove for path: '/metadata/annotations': Unable to remove nonexistent key: annotations: missing value",
       ],
     ],
   },

@@ -95,7 +95,7 @@ const rows: Readonly<Record<string, Row>> = {
     reason: "hostNetwork is a boolean.",
     spec: {},
     apply: { hostNetwork: "no" },
-    want: 'failed to convert patch object to typed object: .spec.hostNetwork: expected boolean, got "no"',
+    want: "failed to convert patch object to typed object: .spec.hostNetwork: expected boolean, got &{no}",
   },
   "elements without key": {
     reason:

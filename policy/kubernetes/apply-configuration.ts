@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { field, isArray, isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
-import { sameJson } from "#policy/kubernetes/json-patch";
+import { goPrint, goSyntax, goTypeOf } from "#policy/kubernetes/go-print";
 import { anything } from "#policy/kubernetes/schemas";
-import type { ListRelation, Schema } from "#policy/kubernetes/schemas";
+import { identify, nameOf } from "#policy/kubernetes/list-identity";
+import type { ListRelation, Scalar, Schema } from "#policy/kubernetes/schemas";
 
 export type ApplyOptions = {
   /**
@@ -76,14 +77,13 @@ function validate(
     case "scalar":
       return isScalar(value, schema.type)
         ? []
-        : [{ path, message: `expected ${expected[schema.type]}, got ${JSON.stringify(value)}` }];
+        : [{ path, message: wrongScalar(value, schema.type) }];
     case "list":
       return isArray(value)
         ? validateList(value, schema, path, duplicates)
-        : [{ path, message: `expected list, got ${JSON.stringify(value)}` }];
+        : [{ path, message: `expected list, got &{${goPrint(value)}}` }];
     case "object":
-      if (!isObject(value))
-        return [{ path, message: `expected map, got ${JSON.stringify(value)}` }];
+      if (!isObject(value)) return [{ path, message: `expected map, got &{${goPrint(value)}}` }];
       return Object.keys(value).flatMap((key) => {
         const below = fieldSchema(schema, key);
         if (below === undefined)
@@ -120,14 +120,23 @@ function validateList(
   return errors;
 }
 
-const expected = {
-  string: "string",
-  number: "numeric (int or float)",
-  boolean: "boolean",
-  any: "any scalar",
-};
+/** The reference prints a value in a different way for each type that it expects. */
+function wrongScalar(value: Json, type: Scalar): string {
+  switch (type) {
+    case "number":
+      return `expected numeric (int or float), got ${goTypeOf(value)}`;
+    case "string":
+      return `expected string, got &value.valueUnstructured{Value:${goSyntax(value)}}`;
+    case "boolean":
+      return `expected boolean, got &{${goPrint(value)}}`;
+    case "any":
+      return `expected any scalar, got &{${goPrint(value)}}`;
+    default:
+      return type satisfies never;
+  }
+}
 
-function isScalar(value: Json, type: keyof typeof expected): boolean {
+function isScalar(value: Json, type: Scalar): boolean {
   if (type === "any") return typeof value !== "object";
   return typeof value === type;
 }
@@ -256,44 +265,3 @@ function firstByName(
   }
   return byName;
 }
-
-type Identity =
-  | { readonly ok: true; readonly name: string }
-  | { readonly ok: false; readonly message: string };
-
-const nameOf = (item: Json, relation: ListRelation): string => {
-  const identity = identify(item, relation);
-  return identity.ok ? identity.name : "";
-};
-
-/** What makes two elements the same, in the reference's notation: `[name="nginx"]`, `[="value"]`. */
-function identify(item: Json, relation: ListRelation): Identity {
-  if (relation.is === "map") return identifyByKeys(item, relation.keys);
-  if (isObject(item)) return no("associative list without keys has an element that's a map type");
-  if (isArray(item)) return no("not supported: associative list with lists as elements");
-  if (item === null)
-    return no("associative list without keys has an element that's an explicit null");
-  return { ok: true, name: `[=${JSON.stringify(item)}]` };
-}
-
-function identifyByKeys(item: Json, keys: readonly (readonly [string, Json])[]): Identity {
-  if (item === null) return no("associative list with keys may not have a null element");
-  if (!isObject(item)) return no("associative list with keys may not have non-map elements");
-  const parts = keys.flatMap(([key, byDefault]) => {
-    const value = field(item, key) ?? byDefault;
-    return value === null ? [] : [`${key}=${JSON.stringify(value)}`];
-  });
-  if (parts.length === 0) {
-    const names = keys.map(([key]) => `"${key}"`).join(" ");
-    return no(
-      `associative list with keys has an element that omits all key fields [${names}] (and doesn't have default values for any key fields)`,
-    );
-  }
-  return { ok: true, name: `[${parts.sort().join(",")}]` };
-}
-
-const no = (message: string): Identity => ({ ok: false, message });
-
-/** Whether a mutation left an object as it was. */
-export const isUnchanged = (before: JsonObject, after: JsonObject): boolean =>
-  sameJson(before, after);

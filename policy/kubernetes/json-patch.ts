@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
+import {
+  canonicalIndex,
+  indexForWrite,
+  indexOf,
+  looseIndex,
+  parsePointer,
+  pointerOf,
+} from "#policy/kubernetes/json-pointer";
 
 export type PatchOperation = {
   readonly op: string;
@@ -62,16 +70,6 @@ export function applyJsonPatch(
     if (failure !== undefined) return { ok: false, ...failure };
   }
   return { ok: true, value: state.root };
-}
-
-/** `/a~1b/0` -> ['a/b', '0']; undefined when it is not a pointer. */
-export function parsePointer(pointer: string): readonly string[] | undefined {
-  if (pointer === "") return [];
-  if (!pointer.startsWith("/")) return undefined;
-  return pointer
-    .slice(1)
-    .split("/")
-    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 /** Whether two JSON values are the same; objects regardless of the order of their keys. */
@@ -139,7 +137,10 @@ function transfer(
 function test(state: State, path: readonly string[], want: Json): Failure | undefined {
   const parent = find(state.root, path.slice(0, -1), state.options);
   const found = find(state.root, path, state.options);
-  if (found === undefined && !isObject(parent)) return invalid(missing("test", pointerOf(path)));
+  if (found === undefined && !isObject(parent)) {
+    const where = pointerOf(path);
+    return invalid(`test operation does not apply: is missing path: ${where}: missing value`);
+  }
   // evanphx takes a missing value as null: `test` with null passes on an absent key.
   if (sameJson(found ?? null, want)) return undefined;
   return { reason: "test", message: `testing path ${pointerOf(path)} failed` };
@@ -150,7 +151,7 @@ function remove(state: State, path: readonly string[]): Failure | undefined {
   if (last === undefined) return invalid("cannot remove the whole document");
   if (find(state.root, path, state.options) === undefined) {
     if (state.options.allowMissingOnRemove === true) return undefined;
-    return invalid(missing("remove", pointerOf(path)));
+    return invalid(whyNot(state, path, "remove"));
   }
   const parent = open(state, path.slice(0, -1));
   if (Array.isArray(parent)) parent.splice(indexOf(last, parent.length, state.options) ?? 0, 1);
@@ -172,7 +173,13 @@ function write(
   if (op === "replace" && find(state.root, path, state.options) === undefined) {
     const parent = find(state.root, path.slice(0, -1), state.options);
     const adds = state.options.replaceAddsKey === true && isObject(parent);
-    if (!adds) return invalid(missing("replace", pointerOf(path)));
+    if (!adds) {
+      const what = isArray(parent) || isObject(parent) ? "key" : "path";
+      const where = pointerOf(path);
+      return invalid(
+        `replace operation does not apply: doc is missing ${what}: ${where}: missing value`,
+      );
+    }
   }
   if (op === "add" && state.options.ensurePathOnAdd === true) ensureParents(state, path);
   const parent = open(state, path.slice(0, -1));
@@ -182,7 +189,7 @@ function write(
     return undefined;
   }
   const index = indexForWrite(last, parent.length, op, state.options);
-  if (index === undefined) return invalid(`${op}: '${last}' is no index of ${pointerOf(path)}`);
+  if (index === undefined) return invalid(whyNot(state, path, "add"));
   parent.splice(index, op === "replace" ? 1 : 0, value);
   return undefined;
 }
@@ -239,34 +246,6 @@ function own(value: Json | undefined): Container | undefined {
   return isArray(value) ? [...value] : { ...value };
 }
 
-const canonicalIndex = /^(?:0|[1-9]\d{0,8})$/;
-/** What Go's strconv.Atoi takes, as far as a list can be that long. */
-const looseIndex = /^[+-]?\d{1,9}$/;
-
-function indexOf(step: string, length: number, options: PatchOptions): number | undefined {
-  const index = parseIndex(step, length, options);
-  return index !== undefined && index < length ? index : undefined;
-}
-
-function indexForWrite(
-  step: string,
-  length: number,
-  op: "add" | "replace",
-  options: PatchOptions,
-): number | undefined {
-  if (op === "replace") return indexOf(step, length, options);
-  if (step === "-") return length;
-  // Negative indices count from the end of the list as it will be: -1 appends.
-  return indexOf(step, length + 1, options);
-}
-
-function parseIndex(step: string, length: number, options: PatchOptions): number | undefined {
-  if (canonicalIndex.test(step)) return Number(step);
-  if (options.looseIndices !== true || !looseIndex.test(step)) return undefined;
-  const index = Number(step) < 0 ? length + Number(step) : Number(step);
-  return index >= 0 ? index : undefined;
-}
-
 /** Creates what is missing on the way to `path`: a list where the next step is an index or `-`, else an object. */
 function ensureParents(state: State, path: readonly string[]): void {
   for (let depth = 1; depth < path.length; depth += 1) {
@@ -292,8 +271,22 @@ function growList(list: Json[], step: string, made: Json): void {
   list[Number(step)] = made;
 }
 
+/** Why nothing can be removed from or added at a path, in the words of evanphx/json-patch v4. */
+function whyNot(state: State, path: readonly string[], op: "add" | "remove"): string {
+  const where = pointerOf(path);
+  const last = path.at(-1) ?? "";
+  const parent = find(state.root, path.slice(0, -1), state.options);
+  if (isObject(parent)) {
+    return `error in ${op} for path: '${where}': Unable to remove nonexistent key: ${last}: missing value`;
+  }
+  if (!isArray(parent)) return missing(op, where);
+  if (looseIndex.test(last)) {
+    return `error in ${op} for path: '${where}': Unable to access invalid index: ${Number(last)}: invalid index referenced`;
+  }
+  const why = `strconv.Atoi: parsing "${last}": invalid syntax`;
+  const what = op === "add" ? `value was not a proper array index: '${last}': ${why}` : why;
+  return `error in ${op} for path: '${where}': ${what}`;
+}
+
 const missing = (op: string, path: string): string =>
   `${op} operation does not apply: doc is missing path: "${path}": missing value`;
-
-const pointerOf = (path: readonly string[]): string =>
-  path.map((step) => `/${step.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");

@@ -64,7 +64,7 @@ describe("MutatingPolicy", () => {
       [
         "evaluation",
         "error",
-        'failed to evaluate policy: JSON Patch: replace operation does not apply: doc is missing path: "/spec/x/y": missing value',
+        "failed to evaluate policy: JSON Patch: replace operation does not apply: doc is missing path: /spec/x/y: missing value",
       ],
     ]);
   });
