@@ -7,6 +7,7 @@ import {
   equalValues,
   ExpressionReference,
   failed,
+  GoInteger,
   isFalse,
   isPlainObject,
   toJson,
@@ -71,6 +72,8 @@ export function planNode(node: Node, planCall: PlanCall): Step {
 /** A field of something that is no object is null; a key that an object lacks is the dialect's error. */
 function planField(name: string): Step {
   const unknown = new QueryFailure("unknown-key", `Unknown key "${name}" in path`);
+  // The index of a foreach is a Go int64, which the language takes for no number (context.go, AddElement).
+  if (/^elementIndex[0-9]*$/.test(name)) return planElementIndex(name, unknown);
   if (name in Object.prototype) {
     return (current) => {
       if (!isPlainObject(current)) return null;
@@ -83,6 +86,15 @@ function planField(name: string): Step {
   function presence(object: object): Value | QueryFailure {
     return Object.hasOwn(object, name) ? null : unknown;
   }
+}
+
+function planElementIndex(name: string, unknown: QueryFailure): Step {
+  return (current) => {
+    if (!isPlainObject(current)) return null;
+    if (!Object.hasOwn(current, name)) return unknown;
+    const index = current[name] ?? null;
+    return typeof index === "number" ? new GoInteger(index) : index;
+  };
 }
 
 function planIndex(index: number): Step {

@@ -147,11 +147,13 @@ const modulo: Operation = (a, b, name) => {
 };
 
 function wholeModulo(a: number, b: number, name: string): number | QueryFailure {
-  if (!Number.isInteger(a) || !Number.isInteger(b)) {
+  if (!isInt64(a) || !isInt64(b)) {
     return faultIn(name, "Non-integer argument(s) passed for modulo");
   }
   return b === 0 ? zeroDivisor(name) : (a % b) + 0;
 }
+
+const isInt64 = (value: number): boolean => Number.isInteger(value) && Math.abs(value) < 2 ** 63;
 
 function round(args: Arguments): Outcome {
   const places = numberOf(args, 1);
@@ -180,8 +182,6 @@ function sum(args: Arguments): Outcome {
   return toJson(total);
 }
 
-const int64Max = 2n ** 63n - 1n;
-
 /** Go's durations wrap around an int64. */
 const durationText = (nanoseconds: bigint): string =>
   formatDuration(BigInt.asIntN(64, nanoseconds));
@@ -191,9 +191,9 @@ function seconds(nanoseconds: bigint): number {
   return Number(nanoseconds / unit) + Number(nanoseconds % unit) / 1e9;
 }
 
+/** A double beyond an int64 becomes the smallest one, as on Go's usual processors. */
 function secondsText(value: number): Outcome {
   const nanoseconds = Math.trunc(value * 1e9);
-  if (!Number.isFinite(nanoseconds)) return failed("duration is no number");
-  const whole = BigInt(nanoseconds);
-  return formatDuration(whole > int64Max ? int64Max : whole < -int64Max ? -int64Max : whole);
+  const fits = Math.abs(nanoseconds) < 2 ** 63;
+  return formatDuration(fits ? BigInt(nanoseconds) : -(2n ** 63n));
 }

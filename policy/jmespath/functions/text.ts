@@ -53,7 +53,7 @@ export const textFunctions: FunctionTable = {
   sha256: takes(["string"], (args) => digest("sha256", args)),
   split: takes(["string", "string"], (args) => splitText(textOf(args, 0), textOf(args, 1))),
   to_boolean: takes(["string"], toBoolean),
-  to_lower: takes(["string"], (args) => mapRunes(textOf(args, 0), (rune) => rune.toLowerCase())),
+  to_lower: takes(["string"], (args) => mapRunes(textOf(args, 0), toLowerRune)),
   to_upper: takes(["string"], (args) => mapRunes(textOf(args, 0), (rune) => rune.toUpperCase())),
   trim: takes(["string", "string"], (args) => trim(textOf(args, 0), textOf(args, 1))),
   trim_prefix: takes(["string", "string"], (args) => {
@@ -93,12 +93,14 @@ function base64Decode(args: Arguments): Outcome {
   return Buffer.from(body, "base64").toString("utf8");
 }
 
-/** One text for all that differ by Unicode's simple case folding only. */
-const fold = (text: string): string =>
-  mapRunes(
-    mapRunes(text, (rune) => rune.toUpperCase()),
-    (rune) => rune.toLowerCase(),
-  );
+/** One text for all that differ by Unicode's simple case folding only; the Turkish i's fold with nothing. */
+const fold = (text: string): string => mapRunes(mapRunes(text, foldUp), toLowerRune);
+
+const foldUp = (rune: string): string =>
+  rune === "\u0130" || rune === "\u0131" ? `\ue000${rune}` : rune.toUpperCase();
+
+/** The one character whose small letter is two in JavaScript and one in Go. */
+const toLowerRune = (rune: string): string => (rune === "\u0130" ? "i" : rune.toLowerCase());
 
 function imageNormalize(args: Arguments): Outcome {
   const image = parseImageReference(textOf(args, 0));

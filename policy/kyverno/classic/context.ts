@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { field, isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
-import { QueryFailure, type Query } from "#policy/jmespath/query";
+import type { Query, QueryFailure } from "#policy/jmespath/query";
 import { compileApiCall } from "#policy/kyverno/classic/context-api-call";
 import {
   compileConfigMap,
@@ -31,8 +31,6 @@ export type ContextEntry = {
 
 export type EntryLoader = (scope: Scope) => Json | QueryFailure;
 
-/** Largest value that an entry may have, as characters of JSON: the reference's bound for the context, 2 MB. */
-export const entrySizeMax = 2_097_152;
 /** Most entries of one list. */
 export const entriesMax = 200;
 
@@ -102,25 +100,6 @@ function makeEntry(name: string, kind: ContextKind, load: EntryLoader): ContextE
       known.set(query, named);
       return named;
     },
-    load: (scope) => {
-      const value = load(scope);
-      if (value instanceof QueryFailure || sizeWithin(value, entrySizeMax) >= 0) return value;
-      return new QueryFailure(
-        "failed",
-        `context entry ${name} is larger than ${entrySizeMax} characters`,
-      );
-    },
+    load,
   };
-}
-
-/** What is left of a budget after a value's size; negative as soon as it is used up. */
-function sizeWithin(value: Json, budget: number): number {
-  if (typeof value === "string") return budget - value.length - 2;
-  if (typeof value !== "object" || value === null) return budget - 4;
-  let left = budget - 2;
-  for (const [key, item] of Object.entries(value)) {
-    left = sizeWithin(item, left - (isArray(value) ? 1 : key.length + 4));
-    if (left < 0) return left;
-  }
-  return left;
 }

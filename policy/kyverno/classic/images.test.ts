@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "#policy/json";
-import { extractImages, parseImage, readImageExtractors } from "#policy/kyverno/classic/images";
+import {
+  extractImages,
+  imagesVariable,
+  parseImage,
+  readImageExtractors,
+} from "#policy/kyverno/classic/images";
 
 const runtime = { nowMs: 0, random: () => 0 };
 const digest = `sha256:${"ab".repeat(32)}`;
@@ -183,4 +188,22 @@ test("a rule's own extractors", () => {
   expect(
     extractImages(pod({ containers: [{ name: "c", image: "a" }] }), extractors, runtime).ok,
   ).toBe(true);
+});
+
+test("variables see the parts that are there", () => {
+  const resource = pod({ containers: [{ name: "c", image: `ghcr.io/a/b@${digest}` }] });
+  const images = extractImages(resource, undefined, runtime);
+  expect(images.ok && imagesVariable(images.value)).toEqual({
+    containers: {
+      c: {
+        registry: "ghcr.io",
+        path: "a/b",
+        name: "b",
+        digest,
+        reference: `ghcr.io/a/b@${digest}`,
+        referenceWithTag: "ghcr.io/a/b:",
+        jsonPointer: "/spec/containers/0/image",
+      },
+    },
+  });
 });

@@ -87,11 +87,15 @@ export function extractImages(
   return parsed(Object.fromEntries(all));
 }
 
-/** The `images` variable: what a policy sees of the images. */
+/** The `images` variable. Parts that are empty are no keys: the tag of an image that has a digest alone is unknown. */
 export function imagesVariable(images: Images): JsonObject {
-  const shown = ({ pointer: _pointer, ...info }: ImageInfo): JsonObject => info;
-  return mapValues(images, (group) => mapValues(group, shown));
+  return mapValues(images, (group) => mapValues(group, shownImage));
 }
+
+const shownImage = ({ pointer, ...info }: ImageInfo): JsonObject => ({
+  ...Object.fromEntries(Object.entries(info).filter(([, value]) => value !== "")),
+  jsonPointer: pointer,
+});
 
 function mapValues<T>(
   record: Readonly<Record<string, T>>,

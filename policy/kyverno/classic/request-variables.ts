@@ -61,13 +61,12 @@ function userFields({ username, uid, groups, extra, roles, clusterRoles }: UserI
   return { userInfo, roles: listOrNull(roles), clusterRoles: listOrNull(clusterRoles) };
 }
 
+/** As the reference does: it takes for granted that a longer name starts with the prefix. */
 function serviceAccount(username: string): JsonObject {
-  const prefix = "system:serviceaccount:";
-  const [namespace, name] = username.startsWith(prefix)
-    ? username.slice(prefix.length).split(":")
-    : [];
+  const account = username.slice("system:serviceaccount:".length);
+  const [namespace = "", name] = account.split(":");
   return {
-    serviceAccountName: name === undefined ? "" : name,
-    serviceAccountNamespace: name === undefined ? "" : (namespace ?? ""),
+    serviceAccountName: name ?? "",
+    serviceAccountNamespace: name === undefined ? "" : namespace,
   };
 }

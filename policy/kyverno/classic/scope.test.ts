@@ -117,9 +117,7 @@ describe("what a review says", () => {
     const odd = { ...object, spec: { containers: [{ name: "x", image: "UPPER CASE" }] } };
     const broken = makeScope({ ...review, object: odd }, emptyWorld(0), identity);
     expect(ask(broken, "request.operation")).toBe("CREATE");
-    expect(ask(broken, "images.containers")).toMatch(
-      /^! failed: failed to extract images: invalid image/,
-    );
+    expect(ask(broken, "images.containers")).toMatch(/^! failed: invalid image/);
   });
 });
 
@@ -316,12 +314,19 @@ describe("context entries", () => {
     );
   });
 
-  test("an entry of more than 2 MB is refused", () => {
-    const scope = scopeWith([{ name: "big", configMap: { name: "x" } }], {
-      get: () => ({ kind: "found", value: { data: { k: "x".repeat(3_000_000) } } }),
-    });
+  test("entries of more than 2 MB together are refused", () => {
+    const scope = scopeWith(
+      [
+        { name: "some", configMap: { name: "x" } },
+        { name: "big", configMap: { name: "x" } },
+      ],
+      {
+        get: () => ({ kind: "found", value: { data: { k: "x".repeat(1_500_000) } } }),
+      },
+    );
+    expect(ask(scope, "length(some.data.k)")).toBe(1_500_000);
     expect(ask(scope, "big.data.k")).toBe(
-      "! failed: context entry big is larger than 2097152 characters",
+      "! failed: context size limit exceeded: more than the limit of 2097152 bytes",
     );
   });
 
@@ -350,6 +355,16 @@ describe("scopes inside scopes", () => {
       ask(inner, "[element, element0.name, element1, elementIndex, elementIndex0, elementIndex1]"),
     ).toEqual(["x", "a", "x", 2, 1, 2]);
     expect(ask(scope, "element")).toBe(unknown("element"));
+  });
+
+  test("an index is no number to the language, only outside it", () => {
+    const scope = makeScope(review, emptyWorld(0), identity).withElement("x", 1, 0);
+    expect(ask(scope, "elementIndex")).toBe(1);
+    expect(ask(scope, "elementIndex > `0`")).toBe(null);
+    expect(ask(scope, "to_string(elementIndex)")).toBe("1");
+    expect(ask(scope, "add(elementIndex, `1`)")).toBe(
+      "! failed: JMESPath query failed: JMESPath function 'add': invalid operands",
+    );
   });
 
   test("an entry of an outer scope that an inner one loads first is seen by both", () => {

@@ -2,6 +2,7 @@
 import { field, isObject, textAt, type Json, type JsonObject } from "#policy/json";
 import { QueryFailure, type Query } from "#policy/jmespath/query";
 import type { ContextEntries, ContextEntry } from "#policy/kyverno/classic/context";
+import { countSize, type ContextSize } from "#policy/kyverno/classic/context-size";
 import { setDotted } from "#policy/kyverno/classic/dotted";
 import {
   extractImages,
@@ -52,6 +53,7 @@ export function makeScope(review: Review, world: World, identity: RuleIdentity):
     world,
     values,
     images: () => loadImages(resource, world, identity.imageExtractors),
+    size: { used: 0 },
   };
   const root = values === undefined ? shared : withElementValues(setAll(shared, values), values, 0);
   return new RuleScope(settings, undefined, root, noEntries);
@@ -79,6 +81,7 @@ type Settings = {
   readonly world: World;
   readonly values: ContextValues | undefined;
   readonly images: () => Json | undefined | QueryFailure;
+  readonly size: ContextSize;
 };
 
 function loadImages(
@@ -87,9 +90,7 @@ function loadImages(
   extractors: ImageExtractors | undefined,
 ): Json | undefined | QueryFailure {
   const images = extractImages(resource, extractors, world);
-  if (!images.ok) {
-    return new QueryFailure("failed", `failed to extract images: ${images.message}`);
-  }
+  if (!images.ok) return new QueryFailure("failed", images.message);
   return Object.keys(images.value).length === 0 ? undefined : imagesVariable(images.value);
 }
 
@@ -225,7 +226,8 @@ class RuleScope implements Scope {
       withObject: (object) => this.withObject(object),
       withEntries: (entries) => this.withEntries(entries),
     });
-    const loaded = value instanceof QueryFailure ? value : { value };
+    const failure = value instanceof QueryFailure ? value : countSize(value, this.#settings.size);
+    const loaded = value instanceof QueryFailure ? value : (failure ?? { value });
     this.#loaded?.set(entry, loaded);
     return loaded;
   }
@@ -280,7 +282,7 @@ const imagesNamed = new WeakMap<Query, boolean>();
 function namesImages(query: Query): boolean {
   const known = imagesNamed.get(query);
   if (known !== undefined) return known;
-  const named = query.source.includes("images");
+  const named = /(?:^|[^.0-9A-Za-z])images\b/.test(query.source);
   imagesNamed.set(query, named);
   return named;
 }
