@@ -44,11 +44,30 @@ export async function findOpen(
   const all = listed.value.items.map(readRemediation).filter((one) => typeof one !== "string");
   const open = pick(all, ports.now(), cooldownMs);
   if (open !== undefined) return { ok: true, value: { kind: "open", name: open.name } };
-  // Deterministic: two workers that come this far at once meet at one name, and one of them loses.
-  const hash = sha256(`${finding} ${all.length}`).slice(0, 10);
-  const freeName = `${slug(options.prefix)}-${hash}`;
+  const freeName = nameFor(finding, all.length, options.prefix);
   return { ok: true, value: { kind: "none", freeName } };
 }
+
+/** The name of a finding's next remediation; undefined while `answers` says that one of those before is still the answer. */
+export async function nextName(
+  ports: RecordPorts,
+  namespace: string,
+  finding: string,
+  options: { readonly prefix: string; readonly answers: (remediation: Remediation) => boolean },
+): Promise<Reply<string | undefined>> {
+  const listed = await ports.cluster.list(types.remediation, {
+    namespace,
+    labelSelector: `${findingLabel}=${finding}`,
+  });
+  if (!listed.ok) return listed;
+  const all = listed.value.items.map(readRemediation).filter((one) => typeof one !== "string");
+  if (all.some(options.answers)) return { ok: true, value: undefined };
+  return { ok: true, value: nameFor(finding, listed.value.items.length, options.prefix) };
+}
+
+/** Deterministic: two workers that come this far at once meet at one name, and one of them loses. */
+const nameFor = (finding: string, number: number, prefix: string): string =>
+  `${slug(prefix)}-${sha256(`${finding} ${number}`).slice(0, 10)}`;
 
 /** Readable part of a name: what a DNS label may hold, at most 48 characters. */
 function slug(text: string): string {

@@ -14,9 +14,10 @@ import type { Config } from "#responder/config";
 import { type Counter, makeCounter } from "#responder/counts";
 import { type Intake, makeIntake } from "#responder/intake";
 import { makeLocks } from "#responder/locks";
+import { startDrift } from "#responder/drift-kinds";
 import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
-import { makePolicies } from "#responder/policies";
+import { makePolicies, type Policies } from "#responder/policies";
 import { makeReconcile } from "#responder/reconcile";
 import { isFinal } from "#responder/remediation";
 import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
@@ -77,19 +78,18 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     },
   });
   const intake = makeIntake({ ...ports, spoolBytesMax: config.spoolBytesMax });
+  const recordPorts = makeRecordPorts(ports, remediations, policies, stop, work);
   const handle = makeHandler(ports, quiet, {
-    cluster,
-    policies: policies.all,
+    ...recordPorts,
     getPod: makePodReader(cluster, now),
     count: counter.count,
-    stopped: () => stop.on,
-    knownOf: remediations.ofFinding,
-    remediationsIn: remediations.inNamespace,
-    locks: makeLocks(),
-    audit: ports.audit.append,
-    wake: work.add,
-    now,
     settings: { ...config, alertAgeMsMax: config.alertAgeMax },
+  });
+  const drift = startDrift(config.drift.resources, quiet, {
+    ...recordPorts,
+    metrics: ports.metrics,
+    onFailure: (message) => quiet("warn", message),
+    settings: { ...config, trustedManagers: config.drift.trustedManagers },
   });
   const acting = Promise.all(watchers.map((watcher) => watcher.synced)).then(() => {
     if (!stopping) queue.start(handle);
@@ -113,14 +113,37 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       stopping = true;
       for (const timer of timers) clearInterval(timer);
       counter.stop();
+      await drift.stop();
       await work.stop();
       await queue.close();
       await Promise.all(watchers.map((watcher) => watcher.stop()));
-      await ports.spool.close();
-      await ports.audit.close();
-      cluster.close();
+      await closePorts(ports);
     },
   };
+}
+
+const makeRecordPorts = (
+  ports: ResponderPorts,
+  remediations: RemediationCache,
+  policies: Policies,
+  stop: { readonly on: boolean },
+  work: WorkQueue,
+) => ({
+  cluster: ports.cluster,
+  policies: policies.all,
+  stopped: () => stop.on,
+  knownOf: remediations.ofFinding,
+  remediationsIn: remediations.inNamespace,
+  locks: makeLocks(),
+  audit: ports.audit.append,
+  wake: work.add,
+  now: ports.now,
+});
+
+async function closePorts(ports: ResponderPorts): Promise<void> {
+  await ports.spool.close();
+  await ports.audit.close();
+  ports.cluster.close();
 }
 
 /** What acts on remediations: the work queue and the counter that feeds it. */
