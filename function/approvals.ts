@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash } from "node:crypto";
-import { at, isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
+import { at, textAt, type JsonObject } from "#policy/json";
+import { sha256Of, withoutVolatile } from "./canonical.ts";
 import type { Composite } from "./composite.ts";
-import { withPath } from "./json-edit.ts";
-import { heldAnnotation } from "./held-record.ts";
 import type { Selector } from "./wire/response.ts";
 
 /** Label by which approvals are found; a label holds 63 characters, so it has the start of the digest. */
@@ -22,27 +20,9 @@ const lastWriterAnnotation = "parapet.dev/last-writer";
  * owner references, generated names, status, and the guard's own record.
  */
 export function digestOf(composite: Composite, resource: string, desired: JsonObject): string {
-  const volatile = [
-    ["metadata", "ownerReferences"],
-    ["metadata", "generateName"],
-    ["metadata", "managedFields"],
-    ["metadata", "annotations", heldAnnotation],
-    ["status"],
-  ];
-  const object = volatile.reduce((kept, path) => withPath(kept, path, undefined), desired);
   const { apiVersion, kind, namespace, name, uid } = composite;
-  const change = { composite: { apiVersion, kind, namespace, name, uid }, resource, object };
-  return `sha256:${createHash("sha256").update(canonicalJson(change)).digest("hex")}`;
-}
-
-/** JSON text that is the same for equal values. */
-export function canonicalJson(value: Json): string {
-  if (isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
-  if (!isObject(value)) return JSON.stringify(value);
-  const entries = Object.keys(value)
-    .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key] ?? null)}`);
-  return `{${entries.join(",")}}`;
+  const target = { apiVersion, kind, namespace, name, uid };
+  return sha256Of({ composite: target, resource, object: withoutVolatile(desired) });
 }
 
 export const digestLabelValue = (digest: string): string =>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
 import { keysOf, listKindOf, placeOf, rootPlace, type Place } from "./effective.ts";
-import { annotationPath } from "./held-record.ts";
+import { annotationPath } from "./canonical.ts";
 import { formatPath, sameJson, valueAt, type Path } from "./json-edit.ts";
 import { fieldNode, isLeaf, itemNode, parseKeys, project, type Ownership } from "./ownership.ts";
 

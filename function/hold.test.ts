@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { isObject, parseJson, textAt, type Json, type JsonObject } from "#policy/json";
+import { at as at_, isObject, parseJson, textAt, type Json, type JsonObject } from "#policy/json";
 import { effective } from "./effective.ts";
-import { heldAnnotation } from "./held-record.ts";
+import { heldAnnotation } from "./canonical.ts";
 import { hold, type Held } from "./hold.ts";
 import { ownershipOf } from "./ownership.ts";
 
@@ -18,7 +18,7 @@ type Case = {
   reason: string;
   live: Fields;
   ours: readonly string[];
-  record?: { entries: Record_; ours: boolean };
+  record?: { entries: Record_; ours: boolean; text?: string };
   wanted: Fields;
   unjudged?: boolean;
   want:
@@ -208,6 +208,18 @@ const cases: Record<string, Case> = {
     wanted: { acl: "public" },
     want: { kind: "impossible" },
   },
+  NewFieldAndRemovedField: {
+    reason: "Of two fields that are not live only the one that breaks the policy is left out.",
+    live: { acl: "private" },
+    ours: ["acl"],
+    wanted: { acl: "private", size: 99, region: "a" },
+    want: {
+      kind: "held",
+      fields: { acl: "private", region: "a" },
+      paths: ["spec.size"],
+      record: [{ path: at("size") }],
+    },
+  },
   PolicyCannotBeAsked: {
     reason: "Without a verdict neither changes nor new fields pass.",
     live: { acl: "private", region: "a" },
@@ -233,7 +245,9 @@ const object = (fields: Fields, metadata: JsonObject): JsonObject => ({
 function liveObject({ live, ours, record }: Case): JsonObject {
   const owned: JsonObject = Object.fromEntries(ours.map((key) => [`f:${key}`, {}]));
   const annotations =
-    record === undefined ? {} : { [heldAnnotation]: JSON.stringify(record.entries) };
+    record === undefined
+      ? {}
+      : { [heldAnnotation]: record.text ?? JSON.stringify({ held: record.entries }) };
   const annotationFields = { "f:annotations": { [`f:${heldAnnotation}`]: {} } };
   return object(live, {
     uid: "u",
@@ -276,7 +290,27 @@ describe("hold", () => {
     expect(held.object["spec"]).toEqual(each.want.fields);
     expect(held.paths).toEqual(each.want.paths);
     const record = textAt(held.object, ["metadata", "annotations", heldAnnotation]);
-    expect(parseJson(record)).toEqual(each.want.record);
+    expect(at_(parseJson(record), ["held"])).toEqual(each.want.record);
+  });
+
+  test("the state that was sent with the record is sent again, whoever wrote over what in it", () => {
+    const tightened = cases["TightenedPolicy"];
+    if (tightened === undefined) throw new Error("no such case");
+    const first = run(tightened);
+    if (first.kind !== "unchanged") throw new Error("not unchanged");
+    const record = textAt(first.object, ["metadata", "annotations", heldAnnotation]);
+    const edited = { ...tightened, live: { acl: "edited", region: "a" }, ours: ["region"] };
+    expect(run(edited).kind).toBe("impossible");
+    const remembered = run({ ...edited, record: { entries: [], ours: true, text: record } });
+    expect(remembered.kind).toBe("unchanged");
+    expect(run({ ...edited, record: { entries: [], ours: false, text: record } }).kind).toBe(
+      "impossible",
+    );
+    // With a new field that breaks the policy too, that field waits and the rest is sent.
+    const more = { ...edited, wanted: { acl: "public", region: "a", size: 99 } };
+    const held = run({ ...more, record: { entries: [], ours: true, text: record } });
+    expect(held).toMatchObject({ kind: "held", paths: ["spec.size"] });
+    expect(held.kind === "held" && held.object["spec"]).toEqual({ acl: "public", region: "a" });
   });
 
   test("a file without managedFields holds every difference", () => {

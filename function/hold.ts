@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { textAt, type JsonObject } from "#policy/json";
 import { changesOf, sameAt, type Change } from "./changes.ts";
-import { readRecord, withRecord, type HeldEntry } from "./held-record.ts";
-import { formatPath, sameJson, withPath } from "./json-edit.ts";
+import {
+  readRecord,
+  stateDigest,
+  withRecord,
+  type HeldEntry,
+  type HeldRecord,
+} from "./held-record.ts";
+import { formatPath, sameJson, withPath, type Path } from "./json-edit.ts";
 import { ownershipOf, type Ownership } from "./ownership.ts";
 
 /** What is sent for an existing resource whose desired state the policies do not allow. */
 export type Held =
   /** Nothing changed but the policies: the desired state goes on, so that drift is still repaired. */
-  | { readonly kind: "unchanged" }
+  | { readonly kind: "unchanged"; readonly object: JsonObject }
   /** `object` has the last applied values at the paths that are held. */
   | { readonly kind: "held"; readonly object: JsonObject; readonly paths: readonly string[] }
   | { readonly kind: "impossible"; readonly reason: string };
@@ -31,23 +37,50 @@ export type HoldQuestion = {
  * mixture must pass the policies itself, or be no worse than what was applied last; else there is nothing safe to send.
  */
 export function hold(question: HoldQuestion): Held {
-  const { live } = question;
+  const { live, judge } = question;
   const ownership = ownershipOf(live, question.fieldManager);
-  const plan = planOf(question, ownership);
-  const candidates = question.unjudged ? [plan.withoutNew] : [plan.all, plan.withoutNew];
-  for (const candidate of candidates) {
-    const violations = question.judge(candidate);
-    if (violations.size === 0) return send(question, plan, candidate);
+  const record = readRecord(live, ownership);
+  const plan = planOf(question, ownership, record);
+  const sendAll = () => send(question, plan, []);
+  const sendWithout = (left: readonly Change[]) => send(question, plan, left);
+  // The very state that was sent before is no change, whatever somebody else made of the live object since.
+  if (record.applied !== "") {
+    if (record.applied === stateDigest(plan.all)) return sendAll();
+    if (record.applied === stateDigest(plan.withoutNew)) {
+      const added = question.unjudged ? plan.added : offending(plan, judge, judge(plan.withoutNew));
+      return sendWithout(added);
+    }
   }
+  if (question.unjudged) return sendWithout(plan.added);
+  const violations = judge(plan.all);
+  if (violations.size === 0) return sendAll();
+  const violationsWithoutNew = judge(plan.withoutNew);
+  const none: ReadonlySet<string> = new Set();
+  if (violationsWithoutNew.size === 0) return sendWithout(offending(plan, judge, none));
   // Left are violations that do not come from the change. Those that the last applied state has too may stay.
-  const known = question.judge(plan.base);
-  for (const candidate of candidates) {
-    if (!isSubset(question.judge(candidate), known)) continue;
-    const isWhole = candidate === plan.all || plan.added.length === 0;
-    if (plan.entries.length === 0 && isWhole) return { kind: "unchanged" };
-    return send(question, plan, candidate);
-  }
+  const known = judge(plan.base);
+  if (isSubset(violations, known)) return sendAll();
+  if (isSubset(violationsWithoutNew, known)) return sendWithout(offending(plan, judge, known));
   return { kind: "impossible", reason: whyImpossible(plan, live) };
+}
+
+/** Most new fields that are tried one by one; above it all of them wait together. */
+const triesMax = 32;
+
+/** The fields that are not live and bring a violation of their own; the others may be sent, as they repair drift. */
+function offending(
+  plan: Plan,
+  judge: HoldQuestion["judge"],
+  allowed: ReadonlySet<string>,
+): readonly Change[] {
+  if (plan.added.length > triesMax) return plan.added;
+  let kept = plan.withoutNew;
+  return plan.added.filter(({ path, wanted }) => {
+    const candidate = withPath(kept, path, wanted);
+    const isFine = isSubset(judge(candidate), allowed);
+    if (isFine) kept = candidate;
+    return !isFine;
+  });
 }
 
 type Plan = {
@@ -62,12 +95,13 @@ type Plan = {
   readonly repairs: readonly Change[];
 };
 
-function planOf({ wanted, live }: HoldQuestion, ownership: Ownership): Plan {
-  const recorded = readRecord(live, ownership).filter(
-    (entry) => !sameAt(wanted, entry.path, entry.value),
-  );
-  const isRecorded = (change: Change) =>
-    recorded.some((entry) => sameJson([...entry.path], [...change.path]));
+function planOf(
+  { wanted, live }: HoldQuestion,
+  ownership: Ownership,
+  { entries: known }: HeldRecord,
+): Plan {
+  const recorded = known.filter((entry) => !sameAt(wanted, entry.path, entry.value));
+  const isRecorded = (change: Change) => recorded.some(({ path }) => overlaps(path, change.path));
   const changes = changesOf(wanted, live, ownership).filter((change) => !isRecorded(change));
   const pending = changes.filter(({ kind }) => kind === "pending" || kind === "removal");
   const added = changes.filter(({ kind }) => kind === "absent");
@@ -82,16 +116,18 @@ function planOf({ wanted, live }: HoldQuestion, ownership: Ownership): Plan {
   return { all, withoutNew, base, entries, added, repairs };
 }
 
-function send(question: HoldQuestion, plan: Plan, candidate: JsonObject): Held {
-  const heldBack =
-    candidate === plan.withoutNew
-      ? [...plan.entries, ...plan.added.map(({ path }) => ({ path, value: undefined }))]
-      : plan.entries;
-  const paths = heldBack.map(({ path }) => formatPath(path)).sort();
+/** Whether one path leads to the other or through it. */
+const overlaps = (a: Path, b: Path): boolean =>
+  a.slice(0, b.length).every((step, index) => sameJson(step, b[index]));
+
+function send(question: HoldQuestion, plan: Plan, left: readonly Change[]): Held {
+  const object = left.reduce((kept, { path }) => withPath(kept, path, undefined), plan.all);
+  const entries = [...plan.entries, ...left.map(({ path }) => ({ path, value: undefined }))];
   // What a Secret held would stand in clear text in its annotation, so it is not recorded.
   const isSecret = textAt(question.live, ["kind"]) === "Secret";
-  const recorded = isSecret ? undefined : withRecord(candidate, heldBack);
-  return { kind: "held", object: recorded ?? candidate, paths };
+  const sent = isSecret ? object : withRecord(object, entries);
+  if (entries.length === 0) return { kind: "unchanged", object: sent };
+  return { kind: "held", object: sent, paths: entries.map(({ path }) => formatPath(path)).sort() };
 }
 
 const isSubset = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean =>

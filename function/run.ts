@@ -193,7 +193,7 @@ function changesFor(
       changes.set(name, undefined);
       continue;
     }
-    const object = step.kind === "hold" ? step.object : injected;
+    const object = step.kind === "hold" || step.kind === "known" ? step.object : injected;
     if (object === rendered && subject === "") continue;
     changes.set(name, { object: toDesired(resource, object), ready });
   }

@@ -19,7 +19,7 @@ export type Verdict = {
     /** It exists; `object` has the last applied values at `paths`. */
     | { readonly kind: "hold"; readonly object: JsonObject; readonly paths: readonly string[] }
     /** It exists, breaks a policy and did not change: nothing is held. */
-    | { readonly kind: "known" }
+    | { readonly kind: "known"; readonly object: JsonObject }
     | { readonly kind: "stop"; readonly reason: string };
   readonly violations: readonly Violation[];
   /** Set when the change waits for people, or was let through or refused by them. */
@@ -67,7 +67,7 @@ function holdExisting(resource: Composed, live: JsonObject, judging: Judging): V
   });
   switch (held.kind) {
     case "unchanged":
-      return { kind: "known" };
+      return { kind: "known", object: held.object };
     case "held":
       return { kind: "hold", object: held.object, paths: held.paths };
     case "impossible":
