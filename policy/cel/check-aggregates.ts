@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { children, type Expression } from "./ast.ts";
+import { children, type Call, type Expression } from "./ast.ts";
 import type { Checked } from "./checker.ts";
 import type { Environment } from "./environment.ts";
 import type { SyntaxProblem } from "./lexer.ts";
+import type { Overload } from "./library.ts";
 import { optionalElement } from "./substitution.ts";
 import { dynType, formatType, type CelType } from "./types.ts";
 
@@ -51,14 +52,25 @@ function checkAggregates(node: Expression, typeOf: TypeOf, report: Report): void
   for (const child of children(node)) checkAggregates(child, typeOf, report);
 }
 
-/** Lets the overload of a call judge it with its types, such as a format string whose clauses do not fit. */
+/** Lets the overload of a call judge its literals, such as a regular expression that does not parse, and its types. */
 function checkCalls(node: Expression, checked: Checked, typeOf: TypeOf, report: Report): void {
   const reference = node.kind === "call" ? checked.references.get(node.id) : undefined;
   if (node.kind === "call" && reference?.kind === "function") {
-    const problem = reference.overloads[0]?.checkCall?.(node, typeOf);
+    const [overload] = reference.overloads;
+    const isMethod = node.target !== undefined && !reference.qualified;
+    if (overload !== undefined) checkLiterals(node, isMethod, overload, report);
+    const problem = overload?.checkCall?.(node, typeOf);
     if (problem !== undefined) report(problem.at, problem.message);
   }
   for (const child of children(node)) checkCalls(child, checked, typeOf, report);
+}
+
+function checkLiterals(node: Call, isMethod: boolean, overload: Overload, report: Report): void {
+  if (overload.checkLiterals === undefined) return;
+  const args = node.target !== undefined && isMethod ? [node.target, ...node.args] : node.args;
+  const values = args.map((argument) => (argument.kind === "literal" ? argument.value : undefined));
+  const message = overload.checkLiterals(...values);
+  if (message !== undefined) report(node.args[0] ?? node, message);
 }
 
 function elementType(

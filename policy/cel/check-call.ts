@@ -14,7 +14,6 @@ import type { Overload } from "./library.ts";
 import { firstName, qualifiedName, resolveFunction } from "./resolve.ts";
 import { assignable, assignableList, parameterNames, substitute } from "./substitution.ts";
 import { boolType, dynType, errorType, formatType, sameType, type CelType } from "./types.ts";
-import type { CelValue } from "./values.ts";
 
 type Candidates = { readonly name: string; readonly overloads: readonly Overload[] };
 
@@ -97,7 +96,6 @@ function checkOverloads(
   }
   record(state, node, result);
   state.references.set(node.id, { kind: "function", name: found.name, qualified, overloads });
-  if (state.environment.options.checkLiterals) checkLiterals(state, overloads, args, target);
 }
 
 /** The result type of an overload for some argument types, undefined when they do not fit. */
@@ -142,22 +140,4 @@ function checkLogic(state: CheckState, node: Call, found: Candidates): void {
   record(state, node, good ? boolType : errorType);
   const { name, overloads } = found;
   state.references.set(node.id, { kind: "function", name, qualified: false, overloads });
-}
-
-/** Lets the only overload judge literal arguments, such as a regular expression that does not parse. */
-function checkLiterals(
-  state: CheckState,
-  overloads: readonly Overload[],
-  args: readonly Expression[],
-  target: Expression | undefined,
-): void {
-  const [overload] = overloads;
-  if (overload?.checkLiterals === undefined) return;
-  const values: (CelValue | undefined)[] = args.map((argument) =>
-    argument.kind === "literal" ? argument.value : undefined,
-  );
-  const message = overload.checkLiterals(...values);
-  if (message === undefined) return;
-  const at = args[target === undefined ? 0 : 1] ?? args[0];
-  report(state, at?.span.position ?? 0, message);
 }

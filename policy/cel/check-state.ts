@@ -4,7 +4,13 @@ import type { Environment } from "./environment.ts";
 import type { SyntaxProblem } from "./lexer.ts";
 import type { ObjectType, Overload } from "./library.ts";
 import type { Resolved } from "./resolve.ts";
-import { assignable, optionalElement, substitute, type Substitution } from "./substitution.ts";
+import {
+  assignable,
+  isTooLarge,
+  optionalElement,
+  substitute,
+  type Substitution,
+} from "./substitution.ts";
 import { dynType, errorType, formatType, optionalOf, parameter, type CelType } from "./types.ts";
 
 /** What a node refers to. */
@@ -42,7 +48,9 @@ export type CheckState = {
 };
 
 export function record(state: CheckState, node: Expression, type: CelType): void {
-  state.types[node.id] = type;
+  const large = isTooLarge(state.substitution.known, type);
+  if (large) report(state, node.span.position, "the type of the expression is too large");
+  state.types[node.id] = large ? errorType : type;
 }
 
 export const typeAt = (state: CheckState, node: Expression): CelType =>

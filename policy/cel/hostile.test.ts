@@ -132,6 +132,19 @@ test("such names work as keys of their own", () => {
   expect(keysOf(mapped)).toEqual(["__proto__", "constructor", "length"]);
 });
 
+test("macros in macros neither double their work nor their types", { timeout: slowestMs }, () => {
+  expect(evaluate("object.?a" + ".optMap(v, v)".repeat(200) + ".hasValue()", { a: 1 })).toBe(true);
+  expect(compileError("[1]" + ".map(a, {a: a})".repeat(100))).toContain("too large");
+  const filters = "object" + ".filter(x, x > 0)".repeat(200);
+  expect(evaluate(`${filters}.size()`, [1, 2])).toBe(2);
+});
+
+test("constants are not computed at any price", { timeout: slowestMs }, () => {
+  const search = `'${"a".repeat(3_000)}'.matches('(a+)+b')`;
+  const source = Array.from({ length: 30 }, () => search).join(" || ");
+  expect(compileError(source)).toBe("");
+});
+
 test("values that share parts without end", { timeout: slowestMs }, () => {
   const tower = (seed: string): string => {
     let source = `[${seed}]`;

@@ -40,7 +40,7 @@ const mapKV = mapOf(K, V);
 
 type Call = (...args: readonly CelValue[]) => CelResult;
 
-const make = (
+const overload = (
   id: string,
   member: boolean,
   types: readonly CelType[],
@@ -67,43 +67,46 @@ const inner = (value: CelValue | undefined): CelValue | undefined =>
 /** The planner runs these itself, so that the alternative is evaluated only when it is needed. */
 const planned: Call = () => new CelError("an optional alternative was called as a function");
 
-/** `x.optMap(v, f(v))` and `x.optFlatMap(v, f(v))`: the second gives an optional itself. */
+/** The hidden variable that holds an optional while it is asked whether it has a value. */
+const optionalName = "@optional";
+
+/**
+ * `x.optMap(v, f(v))` and `x.optFlatMap(v, f(v))`: the second gives an optional itself. cel-go writes `x` twice into the
+ * expansion, so that a chain of these doubles with each; a variable for it means the same.
+ */
 const mapping = (name: string, flat: boolean): Macro => ({
   name,
   receiver: true,
   arity: 2,
-  expand(context, target, args) {
+  expand(make, target, args) {
     const iterVar = variableName(args[0], `${name}() variable name must be a simple identifier`);
     if (isError(iterVar) || target === undefined) return isError(iterVar) ? iterVar : undefined;
-    const value = bindValue(context, iterVar, target, argument(args, 1));
-    return context.invoke(
+    const inner = make.invokeMember(make.ident(optionalName), "value");
+    const value = bind(make, iterVar, inner, argument(args, 1));
+    const answer = make.invoke(
       "_?_:_",
-      context.invokeMember(target, "hasValue"),
-      flat ? value : context.invoke("optional.of", value),
-      context.invoke("optional.none"),
+      make.invokeMember(make.ident(optionalName), "hasValue"),
+      flat ? value : make.invoke("optional.of", value),
+      make.invoke("optional.none"),
     );
+    return bind(make, optionalName, target, answer);
   },
 });
 
-/** `body` with a name for the value of an optional. */
-const bindValue = (
-  context: MacroContext,
-  name: string,
-  target: Expression,
-  body: Expression,
-): Expression =>
-  context.fold({
-    range: context.list(),
+/** `body` with a name for a value. */
+const bind = (make: MacroContext, name: string, value: Expression, body: Expression): Expression =>
+  make.fold({
+    range: make.list(),
     iterVar: "#unused",
     accuVar: name,
-    accuInit: context.invokeMember(target, "value"),
-    condition: context.literal(false),
-    step: context.ident(name),
+    accuInit: value,
+    condition: make.literal(false),
+    step: make.ident(name),
     result: body,
     shape: { kind: "bind" },
   });
 
-const value = (optional?: CelValue): CelResult =>
+const valueOf = (optional?: CelValue): CelResult =>
   inner(optional) ?? orNull(optional) ?? new CelError("optional.none() dereference");
 
 const orNull = (optional: CelValue | undefined): null | undefined =>
@@ -124,26 +127,26 @@ export const optionalLibrary: Library = {
     {
       name: "optional.of",
       overloads: [
-        make("optional_of", false, [V], optionalV, (given = null) => new Optional(given)),
+        overload("optional_of", false, [V], optionalV, (given = null) => new Optional(given)),
       ],
     },
     {
       name: "optional.ofNonZeroValue",
       overloads: [
-        make("optional_ofNonZeroValue", false, [V], optionalV, (given = null) =>
+        overload("optional_ofNonZeroValue", false, [V], optionalV, (given = null) =>
           isZeroValue(given) ? optionalNone : new Optional(given),
         ),
       ],
     },
     {
       name: "optional.none",
-      overloads: [make("optional_none", false, [], optionalV, () => optionalNone)],
+      overloads: [overload("optional_none", false, [], optionalV, () => optionalNone)],
     },
-    { name: "value", overloads: [make("optional_value", true, [optionalV], V, value)] },
+    { name: "value", overloads: [overload("optional_value", true, [optionalV], V, valueOf)] },
     {
       name: "hasValue",
       overloads: [
-        make(
+        overload(
           "optional_hasValue",
           true,
           [optionalV],
@@ -154,15 +157,19 @@ export const optionalLibrary: Library = {
     },
     {
       name: "or",
-      overloads: [make("optional_or_optional", true, [optionalV, optionalV], optionalV, planned)],
+      overloads: [
+        overload("optional_or_optional", true, [optionalV, optionalV], optionalV, planned),
+      ],
     },
     {
       name: "orValue",
-      overloads: [make("optional_orValue_value", true, [optionalV, V], V, planned)],
+      overloads: [overload("optional_orValue_value", true, [optionalV, V], V, planned)],
     },
     {
       name: "_?._",
-      overloads: [make("select_optional_field", false, [dynType, stringType], optionalV, planned)],
+      overloads: [
+        overload("select_optional_field", false, [dynType, stringType], optionalV, planned),
+      ],
     },
     {
       name: "_[?_]",
@@ -172,7 +179,9 @@ export const optionalLibrary: Library = {
         [mapKV, K, "map_optindex_optional_value"] as const,
         [optionalOf(mapKV), K, "optional_map_optindex_optional_value"] as const,
       ].map(([container, key, id]) =>
-        make(id, false, [container, key], optionalV, (a = null, b = null) => optionalIndex(a, b)),
+        overload(id, false, [container, key], optionalV, (a = null, b = null) =>
+          optionalIndex(a, b),
+        ),
       ),
     },
     {
@@ -181,7 +190,7 @@ export const optionalLibrary: Library = {
         [optionalOf(listV), intType, "optional_list_index_int"] as const,
         [optionalOf(mapKV), K, "optional_map_index_value"] as const,
       ].map(([container, key, id]) =>
-        make(id, false, [container, key], optionalV, (a = null, b = null) => index(a, b)),
+        overload(id, false, [container, key], optionalV, (a = null, b = null) => index(a, b)),
       ),
     },
     ...unwrapFunctions(),
@@ -195,7 +204,10 @@ function unwrapFunctions(): NonNullable<Library["functions"]> {
       : new CelError("no such overload");
   const types = [listOf(optionalV)];
   return [
-    { name: "optional.unwrap", overloads: [make("optional_unwrap", false, types, listV, unwrap)] },
-    { name: "unwrapOpt", overloads: [make("optional_unwrapOpt", true, types, listV, unwrap)] },
+    {
+      name: "optional.unwrap",
+      overloads: [overload("optional_unwrap", false, types, listV, unwrap)],
+    },
+    { name: "unwrapOpt", overloads: [overload("optional_unwrapOpt", true, types, listV, unwrap)] },
   ];
 }

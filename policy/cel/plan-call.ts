@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Call, Expression } from "./ast.ts";
-import { makeBudget } from "./budget.ts";
+import { budgetExceeded } from "./budget.ts";
 import type { Reference } from "./check-state.ts";
 import { planDispatch } from "./plan-dispatch.ts";
 import {
@@ -13,17 +13,10 @@ import {
   planTextTest,
 } from "./plan-operators.ts";
 import { planAnd, planConditional, planNot, planNotStrictlyFalse, planOr } from "./plan-logic.ts";
-import {
-  constantOf,
-  planned,
-  referenceOf,
-  type Evaluate,
-  type Planned,
-  type PlanState,
-} from "./plan-state.ts";
+import { constantOf, planned, referenceOf, type Planned, type PlanState } from "./plan-state.ts";
 import { comparisons, divide, modulo, multiply, subtract } from "./operators.ts";
 import { selectOptional } from "./select.ts";
-import { CelError, Optional } from "./values.ts";
+import { CelError, Optional, type CelResult } from "./values.ts";
 
 type FunctionReference = Extract<Reference, { kind: "function" }>;
 
@@ -42,7 +35,7 @@ export function planCall(state: PlanState, node: Call): Planned {
   const args = plans(state, nodes);
   const call = planFunction(reference, args);
   const pure = reference.overloads.every((overload) => overload.implicit === undefined);
-  return pure && !state.explaining ? fold(call, args) : call;
+  return pure && !state.explaining ? fold(state, call, args) : call;
 }
 
 const plans = (state: PlanState, nodes: readonly Expression[]): readonly Planned[] =>
@@ -141,11 +134,15 @@ function planOr2(a: Planned, b: Planned, unwrap: boolean): Planned {
 }
 
 /** The value itself when nothing it depends on can change. Errors are left to happen, where they can be absorbed. */
-function fold(call: Planned, args: readonly Planned[]): Planned {
+function fold(state: PlanState, call: Planned, args: readonly Planned[]): Planned {
   if (args.some((argument) => argument.constant === undefined)) return call;
-  const value = evaluateAlone(call.evaluate);
+  const value = evaluateAlone(state, call);
   return value instanceof CelError ? call : constantOf(value);
 }
 
-export const evaluateAlone = (evaluate: Evaluate) =>
-  evaluate({ slots: [], budget: makeBudget(), activation: {}, record: undefined });
+/** The value of what needs no variables; an error when it costs too much to know while planning. */
+export function evaluateAlone({ foldBudget }: PlanState, { evaluate, steps }: Planned): CelResult {
+  foldBudget.used += steps;
+  if (foldBudget.used > foldBudget.stop) return budgetExceeded;
+  return evaluate({ slots: [], budget: foldBudget, activation: {}, record: undefined });
+}

@@ -96,9 +96,8 @@ function entriesOf(value: CelResult): Iterable<readonly [CelResult, CelResult]> 
 
 function matcherOfNamed(name: string): Matcher {
   if (name === "optional_type") return (value) => value instanceof Optional;
-  // Objects that come as plain JSON, e.g. `request`, have their type only at compile time.
-  return (value) =>
-    value instanceof CelObject ? typeName(value.type) === name : isPlainMap(value);
+  // Objects that come as plain JSON, e.g. `request`, have their type only at compile time; no function takes one.
+  return (value) => value instanceof CelObject && typeName(value.type) === name;
 }
 
 type Candidate = { readonly overload: Overload; readonly matchers: readonly Matcher[] };

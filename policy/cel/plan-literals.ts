@@ -26,9 +26,9 @@ const totalSteps = (plans: readonly Planned[]): number =>
 /** The value once and for all when every part is a constant. */
 function whole(state: PlanState, evaluate: Evaluate, plans: readonly Planned[]): Planned {
   const fixed = plans.every((one) => one.constant !== undefined);
-  const value = fixed && !state.explaining ? evaluateAlone(evaluate) : undefined;
-  if (value !== undefined && !(value instanceof CelError)) return constantOf(value);
-  return planned(evaluate, totalSteps(plans));
+  const runtime = planned(evaluate, totalSteps(plans));
+  const value = fixed && !state.explaining ? evaluateAlone(state, runtime) : undefined;
+  return value === undefined || value instanceof CelError ? runtime : constantOf(value);
 }
 
 /** What an optional part adds: nothing for none, an error for what is no optional. */

@@ -51,6 +51,8 @@ export type PlanState = {
   slots: number;
   scope: Scope | undefined;
   readonly explaining: boolean;
+  /** Steps left for computing constants while planning; what it cannot pay for is computed when run. */
+  readonly foldBudget: Budget;
   readonly plan: (state: PlanState, node: Expression) => Planned;
 };
 

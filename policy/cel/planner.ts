@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Expression, Ident, Select } from "./ast.ts";
+import { makeBudget } from "./budget.ts";
 import type { Checked } from "./checker.ts";
 import type { Environment } from "./environment.ts";
 import { planCall } from "./plan-call.ts";
@@ -26,6 +27,9 @@ export type Plan = {
   readonly variables: readonly (readonly [name: string, slot: number])[];
 };
 
+/** Steps of all constants of one expression: some texts and patterns, not a search in megabytes. */
+const foldStepsMax = 20_000;
+
 /** Turns a checked expression into closures. With `explaining` every node reports its value to the frame. */
 export function plan(
   expression: Expression,
@@ -40,6 +44,7 @@ export function plan(
     slots: 0,
     scope: undefined,
     explaining,
+    foldBudget: makeBudget(foldStepsMax, foldStepsMax),
     plan: explaining ? planRecorded : planNode,
   };
   const { evaluate, steps } = state.plan(state, expression);

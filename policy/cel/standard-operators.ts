@@ -95,7 +95,7 @@ const arithmetic: readonly FunctionDeclaration[] = [
   binary("_%_", "modulo", [same(intType), same(uintType)], modulo),
   {
     name: "-_",
-    overloads: [intType, doubleType, durationType].map((type) =>
+    overloads: [doubleType, intType, durationType].map((type) =>
       overload(`negate_${type.kind}`, [type], type, (a = null) => negate(a)),
     ),
   },

@@ -105,7 +105,9 @@ function bindParameter(
   if (known !== undefined) {
     if (sameType(type, known)) return "yes";
     if (!fits(substitution, type, known)) return "no";
-    bind(substitution, name, mostGeneral(type, known));
+    const general = mostGeneral(type, known);
+    // A parameter never comes to stand for itself, through others either: following it would not end.
+    if (!mentions(substitution, general, name)) bind(substitution, name, general);
     return "yes";
   }
   if (mentions(substitution, type, name)) return "unbound";
@@ -185,6 +187,23 @@ export function substitute(
     default:
       return type satisfies never;
   }
+}
+
+/** Parts of the largest type: types can double with every macro of a chain, and no expression of a policy comes near. */
+const typePartsMax = 1000;
+
+/** Whether a type has more parts than any sane one, what its parameters stand for included. Ends soon in any case. */
+export function isTooLarge(known: ReadonlyMap<string, CelType>, type: CelType): boolean {
+  const open = [type];
+  for (let seen = 0; seen <= typePartsMax; seen++) {
+    const next = open.pop();
+    if (next === undefined) return false;
+    const meaning = next.kind === "parameter" ? known.get(next.name) : undefined;
+    if (meaning !== undefined) open.push(meaning);
+    if (next.kind === "type") open.push(next.of);
+    open.push(...parts(next));
+  }
+  return true;
 }
 
 /** Names of the type parameters in some types. */

@@ -78,6 +78,12 @@ test("lists from outside find the overload of their elements", () => {
   expect(evaluate("d.min()", [[1]])).toBe("error: no such overload: min(list)");
 });
 
+test("objects from outside are no values of a library's types", () => {
+  expect(evaluate("string(d)", { family: 4, bits: 1 })).toContain("error: no such overload: string");
+  expect(evaluate("d.isGreaterThan(quantity('1'))", { held: 1 })).toContain("error: no such overload");
+  expect(evaluate("d.getHost()", {})).toContain("error: no such overload");
+});
+
 test("a mutating policy can escape keys of a JSON pointer", () => {
   const mutate = makeEvaluate(kubernetesMutationLibraries);
   expect(mutate("jsonpatch.escapeKey('k8s.io/my~label')")).toBe("k8s.io~1my~0label");

@@ -170,15 +170,3 @@ function extremeFunction(name: string, worse: 1 | -1) {
     ),
   );
 }
-
-/** `includes`, which Kubernetes 1.37 adds to the lists library. */
-export const includesFunction = declare(
-  "includes",
-  memberOverload(
-    "list_a_includes_a_bool",
-    [listOf(a), a],
-    boolType,
-    (list: List, value: CelValue) => list.some((item) => equals(item, value)),
-    { cost },
-  ),
-);
