@@ -61,7 +61,7 @@ export function isZeroValue(value: CelValue): boolean {
   return isPlainMap(value) && Object.keys(value).length === 0;
 }
 
-const inner = (value: CelValue | undefined): CelValue | undefined =>
+const innerOf = (value: CelValue | undefined): CelValue | undefined =>
   value instanceof Optional ? value.value : undefined;
 
 /** The planner runs these itself, so that the alternative is evaluated only when it is needed. */
@@ -107,7 +107,7 @@ const bind = (make: MacroContext, name: string, value: Expression, body: Express
   });
 
 const valueOf = (optional?: CelValue): CelResult =>
-  inner(optional) ?? orNull(optional) ?? new CelError("optional.none() dereference");
+  innerOf(optional) ?? orNull(optional) ?? new CelError("optional.none() dereference");
 
 const orNull = (optional: CelValue | undefined): null | undefined =>
   optional instanceof Optional && optional.value === null ? null : undefined;
@@ -200,7 +200,7 @@ export const optionalLibrary: Library = {
 function unwrapFunctions(): NonNullable<Library["functions"]> {
   const unwrap: Call = (list) =>
     isList(list)
-      ? list.map(inner).filter((item) => item !== undefined)
+      ? list.map(innerOf).filter((item) => item !== undefined)
       : new CelError("no such overload");
   const types = [listOf(optionalV)];
   return [
