@@ -32,6 +32,13 @@ const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    "migrate",
+    {
+      summary: "rewrite classic Kyverno policies as CEL kinds, with proof",
+      load: async () => (await import("./commands/migrate.ts")).migrateCommand,
+    },
+  ],
+  [
     "mutate",
     {
       summary: "print resources after mutation",

@@ -28,26 +28,42 @@ export const hasMember = (map: string, key: string): string =>
 /** A list of texts. */
 export const quoteAll = (texts: readonly string[]): string => `[${texts.map(quote).join(", ")}]`;
 
-export const allOf = (terms: readonly string[]): string => joinTerms(terms, " && ", "true");
-export const anyOf = (terms: readonly string[]): string => joinTerms(terms, " || ", "false");
+/** Looser operators than `&&` and `||` need parentheses below them; `&&` below `||` gets them for readers. */
+export const allOf = (terms: readonly string[]): string => joinTerms(terms, "&&", /^(\|\||\?)$/);
+export const anyOf = (terms: readonly string[]): string => joinTerms(terms, "||", /^(&&|\?)$/);
 
-function joinTerms(terms: readonly string[], operator: string, none: string): string {
+function joinTerms(terms: readonly string[], operator: "&&" | "||", loose: RegExp): string {
   const [only] = terms;
-  if (only === undefined) return none;
-  return terms.length === 1 ? only : terms.map((term) => parenthesize(term)).join(operator);
+  if (only === undefined) return operator === "&&" ? "true" : "false";
+  return terms.length === 1
+    ? only
+    : terms.map((term) => parenthesize(term, loose)).join(` ${operator} `);
 }
 
-/** Puts parentheses around a term in which `&&`, `||` or `?:` stand outside of any bracket or string. */
-export function parenthesize(term: string): string {
+/** Puts parentheses around a term in which one of the operators stands outside of any bracket or string. */
+export function parenthesize(term: string, loose = /^(&&|\|\||\?)$/): string {
   let depth = 0;
   for (const token of term.matchAll(/"(?:\\.|[^"\\])*"|[()[\]{}]|&&|\|\||\?(?=\s)/g)) {
     const [text] = token;
     if ("([{".includes(text)) depth += 1;
     else if (")]}".includes(text)) depth -= 1;
-    else if (depth === 0 && !text.startsWith('"')) return `(${term})`;
+    else if (depth === 0 && loose.test(text)) return `(${term})`;
   }
   return term;
 }
+
+/** The term with `object` read as `oldObject`, as if the old object were created now; texts stay as they are. */
+export const ofOldObject = (term: string): string =>
+  term.replace(
+    /"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|(?<![\w.])object\b|\brequest\.operation\b|\bvariables\.([A-Za-z_]\w*)/g,
+    (text, variable?: string) => {
+      if (text === "object") return "oldObject";
+      if (text === "request.operation") return '"CREATE"';
+      return variable === undefined ? text : `variables.${oldName(variable)}`;
+    },
+  );
+
+export const oldName = (name: string): string => `old_${name}`;
 
 export const not = (term: string): string =>
   /^(has\(|[A-Za-z_][\w.]*\()/.test(term) &&

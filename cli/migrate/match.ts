@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { field, isArray, isObject } from "#policy/json";
+import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { guessPlural } from "#policy/kubernetes/kinds";
 import { parseKindSelector } from "#policy/kyverno/classic/kind-selector";
-import { allOf, anyOf, not, quoteAll } from "./cel-text.ts";
+import { allOf, anyOf, not, quote, quoteAll } from "./cel-text.ts";
 import { matchesText } from "./leaf.ts";
 import { Refusal } from "./refusal.ts";
 import type { Assumptions } from "./refusal.ts";
@@ -15,7 +15,7 @@ export type RewrittenMatch = {
 };
 
 /** Groups of the kinds of Kubernetes itself that people name without one. */
-const coreGroups: Readonly<Record<string, string>> = {
+export const coreGroups: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     "Pod Service ConfigMap Secret Namespace ServiceAccount PersistentVolume PersistentVolumeClaim Node Endpoints ReplicationController LimitRange ResourceQuota"
       .split(" ")
@@ -64,16 +64,13 @@ export function rewriteMatch(
   if (narrowed.length > 0 && filters.length > 1) {
     throw new Refusal(path, "several filters of which some ask for more than kinds and operations");
   }
-  const selectors = Object.fromEntries(
-    (["namespaceSelector", "selector"] as const).flatMap((key) => {
-      const selector = field(first, key);
-      if (selector === undefined) return [];
-      refuseWildcards(selector, `${path}.${key}`);
-      return [[key === "selector" ? "objectSelector" : key, selector]];
-    }),
-  );
+  const namespaceSelector = field(first, "namespaceSelector");
+  if (namespaceSelector !== undefined)
+    refuseWildcards(namespaceSelector, `${path}.namespaceSelector`);
+  const selectors = namespaceSelector === undefined ? {} : { namespaceSelector };
   const conditions = [
     ...namespaceCondition(first, path),
+    ...selectorCondition(first, path),
     ...excludeConditions(field(rule, "exclude"), assumptions),
   ];
   return { constraints: { resourceRules, ...selectors }, conditions };
@@ -190,8 +187,48 @@ function namespaceCondition(
 ): readonly { readonly name: string; readonly expression: string }[] {
   const namespaces = texts(field(filter, "namespaces"));
   if (namespaces.length === 0) return [];
-  return [{ name: "namespaces", expression: inNames("request.namespace", namespaces, path) }];
+  return [{ name: "namespaces", expression: inNames(requestNamespace, namespaces, path) }];
 }
+
+/**
+ * A selector is a condition, not an objectSelector: that one also matches by the labels of the old object, where the
+ * rule only looks at the new one.
+ */
+function selectorCondition(
+  filter: JsonObject,
+  path: string,
+): readonly { readonly name: string; readonly expression: string }[] {
+  const selector = field(filter, "selector");
+  if (selector === undefined) return [];
+  refuseWildcards(selector, `${path}.selector`);
+  const labels = "object.metadata.?labels";
+  const valueOf = (key: string): string => `${labels}[?${quote(key)}]`;
+  const matchLabels = field(selector, "matchLabels");
+  const equal = Object.keys(isObject(matchLabels) ? matchLabels : {}).map(
+    (key) => `${valueOf(key)} == optional.of(${quote(textAt(matchLabels, [key]))})`,
+  );
+  const expressions = list(field(selector, "matchExpressions")).map((one) => {
+    const key = textAt(one, ["key"]);
+    const values = texts(field(one, "values"));
+    const among = `${valueOf(key)}.hasValue() && ${valueOf(key)}.value() in ${quoteAll(values)}`;
+    switch (textAt(one, ["operator"])) {
+      case "In":
+        return among;
+      case "NotIn":
+        return not(among);
+      case "Exists":
+        return `${valueOf(key)}.hasValue()`;
+      case "DoesNotExist":
+        return not(`${valueOf(key)}.hasValue()`);
+      default:
+        throw new Refusal(`${path}.selector`, "an operator that selectors do not have");
+    }
+  });
+  return [{ name: "selector", expression: allOf([...equal, ...expressions]) }];
+}
+
+/** A request for a cluster-scoped object has no namespace at all. */
+const requestNamespace = 'request.?namespace.orValue("")';
 
 function inNames(cel: string, names: readonly string[], path: string): string {
   const exact = names.filter((name) => !/[*?]/.test(name));
@@ -230,7 +267,7 @@ function excludeTerms(
           }),
         )}`;
       case "namespaces":
-        return inNames("request.namespace", values, path);
+        return inNames(requestNamespace, values, path);
       case "names":
         return inNames("request.name", values, path);
       case "operations":

@@ -5,6 +5,9 @@ import { allOf, hasMember, isIdentifier, member, not, quote } from "./cel-text.t
 import { Refusal } from "./refusal.ts";
 import type { Assumptions } from "./refusal.ts";
 
+/** Maps that Kubernetes' schemas call atomic. */
+const atomicMaps = new Set(["nodeSelector", "selector", "matchLabels"]);
+
 /** Maps of Kubernetes objects whose keys are free: CEL writes them as maps, not as typed objects. */
 const freeMaps = new Set([
   "labels",
@@ -76,6 +79,9 @@ function collect(patch: JsonObject, path: readonly string[], shown: string, leav
     const key = anchored === null ? raw : inner;
     if (key.startsWith("$") || key.includes("{{"))
       throw new Refusal(here, "a directive or variable as key");
+    if (atomicMaps.has(key) && isObject(value)) {
+      throw new Refusal(here, "is atomic: an apply configuration may not change a part of it");
+    }
     const below = [...path, key];
     if (isObject(value) && anchored === null) {
       collect(value, below, here, leaves);

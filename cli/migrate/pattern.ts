@@ -91,8 +91,21 @@ function rewritePlain(cel: string, key: string, value: Json, path: string, scope
 function rewriteValue(cel: string, key: string, value: Json, path: string, scope: Scope): string {
   if (isObject(value)) return rewriteMap(cel, value, path, scope);
   if (isArray(value)) return rewriteList(cel, key, value, path, scope);
-  return rewriteLeaf(cel, value, path, scope.assumptions);
+  if (!scalarLists.has(key)) return rewriteLeaf(cel, value, path, scope.assumptions);
+  const name = elementName(key, scope.taken);
+  return `${cel}.all(${name}, ${rewriteLeaf(name, value, path, scope.assumptions)})`;
 }
+
+/** Fields that are lists of scalars: a scalar pattern asks each of them. */
+export const scalarLists = new Set([
+  "accessModes",
+  "args",
+  "command",
+  "dnsNames",
+  "finalizers",
+  "hosts",
+  "supplementalGroups",
+]);
 
 /** A list pattern of one element applies to every item; an empty list passes. */
 function rewriteList(
@@ -111,5 +124,5 @@ function rewriteList(
   }
   const name = elementName(key, scope.taken);
   const inner = { ...scope, taken: new Set([...scope.taken, name]) };
-  return `${cel}.all(${name}, ${rewriteValue(name, key, element, `${path}[0]`, inner)})`;
+  return `${cel}.all(${name}, ${rewriteValue(name, "", element, `${path}[0]`, inner)})`;
 }

@@ -8,7 +8,14 @@ import type { RewrittenMatch } from "./match.ts";
 import { rewriteMutation } from "./mutation.ts";
 import { Refusal } from "./refusal.ts";
 import type { Assumptions } from "./refusal.ts";
-import { listAt, operationsOf, preconditions, rewriteValidation } from "./validation.ts";
+import {
+  listAt,
+  operationsOf,
+  preconditions,
+  rewriteValidation,
+  withExistingAllowed,
+} from "./validation.ts";
+import type { Judged } from "./validation.ts";
 
 /** What became of one rule of a classic policy. */
 export type Rewrite = {
@@ -108,10 +115,11 @@ function rewriteOne(
   const judged = mutate === undefined ? rewriteValidation(rule, assumptions) : undefined;
   const match = rewriteMatch(rule, operationsOf(judged), assumptions);
   const conditions = [...match.conditions, ...preconditions(rule)];
+  const action = actionOf(policy, source.rule);
   const body =
     judged === undefined
       ? { mutations: rewriteMutation(mutate ?? null, assumptions) }
-      : { validationActions: [actionOf(policy, source.rule)], ...judged.spec };
+      : { validationActions: [action], ...existingAllowed(judged, action, rule, conditions) };
   const document = {
     apiVersion: "policies.kyverno.io/v1",
     kind: textAt(policy, ["kind"]) === "Policy" ? `Namespaced${kind}` : kind,
@@ -126,6 +134,13 @@ function rewriteOne(
   };
   return { document, match };
 }
+
+const existingAllowed = (
+  { spec }: Judged,
+  action: string,
+  rule: JsonObject,
+  conditions: RewrittenMatch["conditions"],
+): JsonObject => (action === "Deny" ? withExistingAllowed(spec, rule, conditions) : spec);
 
 const judgingFields = ["validate", "mutate", "generate", "verifyImages"];
 const knownFields = new Set([

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
-import { not } from "./cel-text.ts";
+import { allOf, anyOf, not, ofOldObject, oldName } from "./cel-text.ts";
 import { needsObject, rewriteConditions, rewriteMessage } from "./conditions.ts";
 import { rewriteAnyPattern, rewritePattern } from "./pattern.ts";
 import { Refusal } from "./refusal.ts";
@@ -10,13 +10,13 @@ import type { Assumptions } from "./refusal.ts";
 /** What a validate rule says, in the fields of a ValidatingPolicy. */
 export type Judged = {
   readonly spec: JsonObject;
-  /** Whether the expressions look at the object: then they say nothing about a DELETE. */
-  readonly object: boolean;
+  /** A condition on the object says nothing about a DELETE; CEL and conditions on the request speak of all operations. */
+  readonly judges: "object" | "request" | "expressions";
 };
 
 /** A pattern says nothing of a deletion, so neither does its rewrite. */
 export function operationsOf(judged: Judged | undefined): readonly string[] {
-  if (judged === undefined || judged.object) return ["CREATE", "UPDATE"];
+  if (judged === undefined || judged.judges === "object") return ["CREATE", "UPDATE"];
   return ["CREATE", "UPDATE", "DELETE", "CONNECT"];
 }
 
@@ -36,10 +36,13 @@ export function rewriteValidation(rule: JsonObject, assumptions: Assumptions): J
   const anyPattern = field(validate, "anyPattern");
   const message = textAt(validate, ["message"]);
   if (pattern !== undefined) {
-    return { spec: validation(rewritePattern(pattern, assumptions), message), object: true };
+    return { spec: validation(rewritePattern(pattern, assumptions), message), judges: "object" };
   }
   if (isArray(anyPattern)) {
-    return { spec: validation(rewriteAnyPattern(anyPattern, assumptions), message), object: true };
+    return {
+      spec: validation(rewriteAnyPattern(anyPattern, assumptions), message),
+      judges: "object",
+    };
   }
   const deny = field(validate, "deny");
   if (!isObject(deny)) throw new Refusal("validate", "has no pattern, anyPattern, deny or cel");
@@ -77,7 +80,7 @@ function rewriteDeny(deny: JsonObject, rule: JsonObject, message: string): Judge
       );
     }
   }
-  return { spec: validation(expression, message), object };
+  return { spec: validation(expression, message), judges: object ? "object" : "request" };
 }
 
 function statedOperations(rule: JsonObject): readonly Json[] {
@@ -119,7 +122,7 @@ function rewriteCel(cel: JsonObject, message: string): Judged {
     const value = field(cel, key);
     return value === undefined ? [] : [[key, value] as const];
   });
-  return { spec: { ...Object.fromEntries(kept), validations }, object: true };
+  return { spec: { ...Object.fromEntries(kept), validations }, judges: "expressions" };
 }
 
 /** The preconditions of a rule as match conditions: both skip what does not meet them. */
@@ -137,3 +140,53 @@ export function preconditions(
     { name: "preconditions", expression: rewriteConditions(classic, "preconditions") },
   ];
 }
+
+/**
+ * A rule that enforces lets an update be when the old object, judged as if it were created now, fails too
+ * (`allowExistingViolations`, true where it is not stated). The rewrite says the same with a variable.
+ */
+export function withExistingAllowed(
+  spec: JsonObject,
+  rule: JsonObject,
+  conditions: readonly { readonly expression: string }[],
+): JsonObject {
+  const operations = statedOperations(rule);
+  const created = operations.length === 0 || operations.includes("CREATE");
+  const updated = operations.length === 0 || operations.includes("UPDATE");
+  if (!created || !updated || at(rule, ["validate", "allowExistingViolations"]) === false) {
+    return spec;
+  }
+  const validations = objectsOf(spec["validations"]);
+  const variables = objectsOf(spec["variables"]);
+  const expressions = validations.map((one) => textAt(one, ["expression"]));
+  const all = [...expressions, ...variables.map((one) => textAt(one, ["expression"]))];
+  if (all.some((expression) => /\boldObject\b/.test(expression))) {
+    throw new Refusal(
+      "validate.allowExistingViolations",
+      "judges the old object by expressions that name oldObject: state false",
+    );
+  }
+  const asked = conditions.map(({ expression }) => ofOldObject(expression));
+  const judged = not(allOf(expressions.map(ofOldObject)));
+  const violated = allOf(['request.operation == "UPDATE"', ...asked, judged]);
+  return {
+    ...spec,
+    variables: [
+      ...variables,
+      ...variables.map((one) => ({
+        name: oldName(textAt(one, ["name"])),
+        expression: ofOldObject(textAt(one, ["expression"])),
+      })),
+      { name: existing, expression: violated },
+    ],
+    validations: validations.map((one) => ({
+      ...one,
+      expression: anyOf([textAt(one, ["expression"]), `variables.${existing}`]),
+    })),
+  };
+}
+
+const existing = "alreadyViolated";
+
+const objectsOf = (value: Json | undefined): readonly JsonObject[] =>
+  isArray(value) ? value.filter(isObject) : [];
