@@ -63,6 +63,7 @@ const scopeOf = (name: string, slot: number, outer: Scope | undefined): Scope =>
 });
 
 function itemsOf(value: CelResult, two: boolean): Items | CelError {
+  if (value instanceof CelError) return value;
   if (isList(value)) {
     return two
       ? { first: undefined, second: value, length: value.length }
@@ -77,7 +78,6 @@ function itemsOf(value: CelResult, two: boolean): Items | CelError {
       length: entries.length,
     };
   }
-  if (value instanceof CelError) return value;
   const keys = keysOf(value);
   return keys === undefined
     ? notIterable(value)
@@ -87,12 +87,9 @@ function itemsOf(value: CelResult, two: boolean): Items | CelError {
 const notIterable = (value: CelValue): CelError =>
   new CelError(`got '${goTypeName(value)}', expected iterable type`);
 
-/** Over two variables cel-go tells the Go type too, even of an error, whose own text gets lost. */
-function notFoldable(value: CelResult): CelError {
-  if (value instanceof CelError && value.code !== "evaluation") return value;
-  const type = value instanceof CelError ? "*types.Err" : goTypeName(value);
-  return new CelError(`unsupported comprehension range type: ${type}`);
-}
+/** Over two variables cel-go tells the Go type. */
+const notFoldable = (value: CelValue): CelError =>
+  new CelError(`unsupported comprehension range type: ${goTypeName(value)}`);
 
 /** The Go type of a value, which this one message of cel-go shows. */
 function goTypeName(value: CelValue): string {
