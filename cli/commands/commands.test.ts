@@ -9,6 +9,7 @@ import { parseArguments } from "../arguments.ts";
 import { formatHelp, helpOption } from "../command.ts";
 import type { Command, Io } from "../command.ts";
 import { checkCommand } from "./check.ts";
+import { migrateCommand } from "./migrate.ts";
 import { mutateCommand } from "./mutate.ts";
 import { testCommand } from "./test.ts";
 
@@ -270,7 +271,7 @@ describe("test", () => {
 });
 
 describe("help", () => {
-  test.each([[checkCommand], [mutateCommand], [testCommand]])(
+  test.each([[checkCommand], [migrateCommand], [mutateCommand], [testCommand]])(
     "of $name has examples that parse",
     (command) => {
       expect(formatHelp(command)).toContain(`usage: parapet ${command.name}`);

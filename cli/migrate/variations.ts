@@ -200,11 +200,32 @@ function placesOf(rule: JsonObject): readonly Place[] {
   for (const pattern of patternsOf(rule)) collect(pattern, [], places);
   const patch = field(field(rule, "mutate"), "patchStrategicMerge");
   if (patch !== undefined) collect(patch, [], places);
+  places.push(...identityPlaces(rule));
   const text = JSON.stringify(rule);
   const literals = literalsIn(text);
   for (const [, found = ""] of text.matchAll(/\bobject((?:\.\??[A-Za-z_]\w*\b(?!\())+)/g)) {
     const path = found.split(/\.\??/).filter(Boolean);
     places.push({ path, values: literals, texts: true });
+  }
+  return places;
+}
+
+/** Names, namespaces and labels that the match and exclude blocks ask for, and others. */
+function identityPlaces(rule: JsonObject): readonly Place[] {
+  const blocks = JSON.stringify([field(rule, "match") ?? null, field(rule, "exclude") ?? null]);
+  const listed = (key: string): readonly string[] =>
+    [...blocks.matchAll(new RegExp(`"${key}":\\[([^\\]]*)\\]`, "g"))]
+      .flatMap(([, list = ""]) => [...list.matchAll(/"([^"]+)"/g)])
+      .map(([, name = ""]) => name.replaceAll(/[*?]/g, "x"));
+  const places: Place[] = [];
+  const names = listed("names");
+  const namespaces = listed("namespaces");
+  if (names.length > 0) places.push({ path: ["metadata", "name"], values: [...names, "other"] });
+  if (namespaces.length > 0) {
+    places.push({ path: ["metadata", "namespace"], values: [...namespaces, "other"] });
+  }
+  if (blocks.includes('"selector"')) {
+    places.push({ path: ["metadata", "labels"], values: [{}, { other: "x" }] });
   }
   return places;
 }
