@@ -4,6 +4,9 @@ import type { Json } from "#policy/json";
 import { MergeFailure } from "#policy/kubernetes/merge-failure";
 import type { Merged } from "#policy/kubernetes/merge-failure";
 
+/** Most items of two lists together whose keys repeat or are incomplete: each of those is held against all others. */
+const irregularItemsMax = 1_000;
+
 /**
  * Merges two lists whose items are told apart by keys (kyaml/yaml/walk/associative_sequence.go): the items of the patch
  * come first, each merged into its counterpart, the others of the object behind them. `[""]` is for scalar items.
@@ -14,6 +17,12 @@ export function mergeKeyedLists(
   keys: readonly string[],
   mergeItem: (object: Json | undefined, patch: Json | undefined) => Merged,
 ): Merged {
+  const regular = mergeRegularLists(object, patch, keys, mergeItem);
+  if (regular !== undefined) return regular;
+  if (object.length + patch.length > irregularItemsMax) {
+    const message = `more than ${irregularItemsMax} items in a list whose keys repeat or are incomplete`;
+    return new MergeFailure(message);
+  }
   const stated = distinct([...patch, ...object].map((item) => keyValues(item, keys)));
   const values = keys.length > 1 ? completeValues(stated) : stated;
   if (values.length === 0) return object;
@@ -44,6 +53,47 @@ export function mergeKeyedLists(
     items = longer;
   }
   return sameItems(items, object) ? object : items;
+}
+
+/**
+ * The same in linear time where no key repeats within a list, as in nearly all; undefined where one does. With several
+ * keys an item may leave some out and mean another item's, so then only a list that the patch leaves alone is regular.
+ */
+function mergeRegularLists(
+  object: readonly Json[],
+  patch: readonly Json[],
+  keys: readonly string[],
+  mergeItem: (object: Json | undefined, patch: Json | undefined) => Merged,
+): Merged {
+  if (keys.length > 1 && patch.length > 0) return undefined;
+  const present = indexItems(object, keys);
+  const stated = indexItems(patch, keys);
+  if (present === undefined || stated === undefined) return undefined;
+  const items: Json[] = [];
+  for (const text of new Set([...stated.keys(), ...present.keys()])) {
+    const before = present.get(text);
+    const merged = mergeItem(before, stated.get(text));
+    if (merged instanceof MergeFailure) return merged;
+    if (merged === undefined || merged === null || isEmptyMap(merged)) continue;
+    items.push(keys[0] === "" ? merged : withKeys(merged, keys.slice(0, 1), [text]));
+  }
+  return sameItems(items, object) ? object : items;
+}
+
+/** The items by their first key; undefined when one has none, or two have the same, or a key is no scalar. */
+function indexItems(
+  list: readonly Json[],
+  keys: readonly string[],
+): ReadonlyMap<string, Json> | undefined {
+  const items = new Map<string, Json>();
+  for (const item of list) {
+    const values = keys.map((key) => (key === "" ? item : field(item, key)));
+    const text = textOf(values[0]);
+    const isRegular = values.every((value) => value !== null && typeof value !== "object");
+    if (!isRegular || text === "" || items.has(text)) return undefined;
+    items.set(text, item);
+  }
+  return items;
 }
 
 const isEmptyMap = (value: Json): boolean => isObject(value) && Object.keys(value).length === 0;
