@@ -21,7 +21,8 @@ export function makeDemoCertificates(directory: string): DemoCertificates {
   mkdirSync(file("server"), { recursive: true });
   const pair = (name: string) => ["-keyout", file(`${name}.key`), "-out", file(`${name}.crt`)];
   const common = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1".split(" ");
-  const openssl = (args: readonly string[]) => execFileSync("openssl", args, { stdio: "pipe" });
+  const program = process.env["PARAPET_OPENSSL"] ?? "openssl";
+  const openssl = (args: readonly string[]) => execFileSync(program, args, { stdio: "pipe" });
   openssl([...common, "-subj", "/CN=parapet-demo-ca", ...pair("ca")]);
   for (const [name, subject] of [
     ["server", "function-parapet"],

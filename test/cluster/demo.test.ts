@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { textAt } from "#policy/json";
+import { kubernetesBinaries } from "#test/cluster/binaries";
+import { type ControlPlane, startControlPlane } from "#test/cluster/control-plane";
+import { repository } from "#test/support/shared";
+
+const run = promisify(execFile);
+
+/** Runs the demo as `make demo` does, off a terminal: it must end by itself. `path` replaces PATH. */
+async function demo(env: Readonly<Record<string, string>>): Promise<string> {
+  const { stdout } = await run(process.execPath, [join(repository, "cli/main.ts"), "demo"], {
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env },
+    timeout: 110_000,
+  });
+  return stdout;
+}
+
+/** The product's words, in the order in which its steps happen. */
+const words = [
+  ...["injected", "companion", "held", "public-read"],
+  ...["202", "401", "proposed", "NetworkPolicy", "approved", "applied", "undone"],
+  ...["composed", "changed", "detected", "proposed", "rolled back", "Review page"],
+];
+
+function expectAllSteps(output: string): void {
+  let from = 0;
+  for (const word of words) {
+    const at = output.indexOf(word, from);
+    expect({ word, found: at >= 0 }).toEqual({ word, found: true });
+    from = at + 1;
+  }
+}
+
+describe("the demo", () => {
+  it("shows every step in memory", async () => {
+    const output = await demo({});
+    expect(output).toContain("in memory");
+    expectAllSteps(output);
+  });
+
+  it("does without redis-server on PATH", async () => {
+    const output = await demo({
+      PATH: "/usr/bin/no-such-folder",
+      PARAPET_OPENSSL: "/usr/bin/openssl",
+    });
+    expect(output).toContain("PGlite");
+    expectAllSteps(output);
+  });
+});
+
+describe.skipIf(kubernetesBinaries() === undefined)("the demo on a cluster", () => {
+  let plane: ControlPlane;
+  beforeAll(async () => {
+    const started = await startControlPlane();
+    if (started === undefined) throw new Error("no control plane");
+    plane = started;
+  });
+  afterAll(() => plane?.stop());
+
+  it("shows every step, and leaves nothing behind", async () => {
+    const names = async (path: string) =>
+      (await plane.api.list(path)).map((one) => textAt(one, ["metadata", "name"]));
+    const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    const before = await names(crds);
+    const output = await demo({ PARAPET_KUBECONFIG: plane.kubeconfig });
+    expect(output).toContain(plane.kubeconfig);
+    expectAllSteps(output);
+    const terminating = (await plane.api.list(crds)).filter(
+      (crd) => textAt(crd, ["metadata", "deletionTimestamp"]) !== "",
+    );
+    expect((await names(crds)).length - terminating.length).toBe(before.length);
+    const namespaces = (await plane.api.list("/api/v1/namespaces")).filter(
+      (one) => textAt(one, ["status", "phase"]) !== "Terminating",
+    );
+    expect(namespaces.map((one) => textAt(one, ["metadata", "name"])).join()).not.toContain(
+      "parapet-demo",
+    );
+  });
+});
