@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { reviewOf } from "#policy/kubernetes/kinds";
-import type { CompiledPolicy, PolicySet, TargetMutation } from "#policy/policy-set";
+import type { CompiledPolicy, Explanation, PolicySet, TargetMutation } from "#policy/policy-set";
 import type { RuleResult } from "#policy/report/result";
 import type { Operation, Review, UserInfo } from "#policy/review";
 import type { World } from "#policy/world";
@@ -87,6 +87,15 @@ export function evaluateResource(
     }
   }
   return { responses, object };
+}
+
+/** What each expression of the policy gave on the resource that it found; undefined for kinds that cannot say. */
+export function explainResponse(
+  { policy, before }: Response,
+  options: EvaluateOptions,
+): readonly Explanation[] | undefined {
+  const world = isClassic(policy) ? options.world : (options.celWorld ?? options.world);
+  return policy.explain?.(reviewFor(policy, before, options), world);
 }
 
 const isClassic = (policy: CompiledPolicy): boolean =>

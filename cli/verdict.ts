@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
 import type { RuleResult } from "#policy/report/result";
 import type { Response } from "./evaluate.ts";
 import { keyOf } from "./input/resources.ts";
@@ -8,6 +9,7 @@ import type { Resource, ResourceKey } from "./input/resources.ts";
 export type Verdict = {
   readonly result: RuleResult;
   readonly resource: ResourceKey;
+  readonly object: JsonObject;
   readonly file: string;
 };
 
@@ -20,6 +22,7 @@ export const verdictsOf = (
     response.results.map((result) => ({
       result,
       resource: keyOf(resource.object),
+      object: resource.object,
       file: resource.file,
     })),
   );

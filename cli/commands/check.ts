@@ -2,12 +2,16 @@
 import type { Arguments } from "../arguments.ts";
 import { exitCodes } from "../command.ts";
 import type { Command, Io } from "../command.ts";
-import { evaluateResource } from "../evaluate.ts";
+import { evaluateResource, explainResponse } from "../evaluate.ts";
+import type { Response } from "../evaluate.ts";
 import { readText } from "../input/files.ts";
+import type { Resource } from "../input/resources.ts";
 import { openSession, sessionOptions } from "../input/session.ts";
 import type { Session } from "../input/session.ts";
 import { formatGithub, formatSarif, makeLineOf } from "../output/annotations.ts";
+import { formatExplanation } from "../output/explanation.ts";
 import { makeProgress } from "../output/progress.ts";
+import { formatReport } from "../output/report.ts";
 import { formatJson, formatVerdictTable } from "../output/verdicts.ts";
 import { failOnChoices, isFailure, verdictsOf } from "../verdict.ts";
 import type { Verdict } from "../verdict.ts";
@@ -17,7 +21,7 @@ import { version } from "../version.ts";
 export const checkCommand: Command = {
   name: "check",
   summary: "check manifests against policies",
-  usage: "check -p POLICY... -r RESOURCE... [-o table|json|sarif|github]",
+  usage: "check -p POLICY... -r RESOURCE... [-o table|json|report|sarif|github]",
   details: `Judges every resource by every policy that matches it, as kyverno apply does: mutating policies run first, and the
 others see what they left. Resources of namespaced kinds without a namespace are in default.`,
   options: [
@@ -26,7 +30,7 @@ others see what they left. Resources of namespaced kinds without a namespace are
       name: "output",
       short: "o",
       value: "FORMAT",
-      choices: ["table", "json", "sarif", "github"],
+      choices: ["table", "json", "report", "sarif", "github"],
       help: "how to print the verdicts",
     },
     {
@@ -34,6 +38,16 @@ others see what they left. Resources of namespaced kinds without a namespace are
       value: "WHAT",
       choices: failOnChoices,
       help: "what makes the exit code 1 (default enforced)",
+    },
+    {
+      name: "report-group",
+      value: "GROUP",
+      choices: ["wgpolicyk8s.io", "openreports.io"],
+      help: "which reports -o report writes (default wgpolicyk8s.io)",
+    },
+    {
+      name: "explain",
+      help: "print what each match condition, variable and validation gave, sub-expression by sub-expression",
     },
     { name: "all", help: "print passes and skips too, in the table" },
   ],
@@ -45,6 +59,10 @@ others see what they left. Resources of namespaced kinds without a namespace are
     {
       line: "helm template . | parapet check -p policies/ -r - --fail-on violation",
       does: "a rendered chart from standard input; audited violations fail too",
+    },
+    {
+      line: "parapet check -p require-labels.yaml -r app.yaml --explain",
+      does: "why one policy says what it says about one resource",
     },
     {
       line: "parapet check -p policies/*.yaml -r 'manifests/**/*.yaml' -o github",
@@ -62,8 +80,9 @@ function run(args: Arguments, io: Io): number {
   }
   const { session } = opened;
   printProblems("check", session, io);
-  const verdicts = judge(session, io);
-  io.out(format(verdicts, args, io));
+  const responses = judge(session, io);
+  const verdicts = responses.flatMap((one) => verdictsOf(one.resource, one.responses));
+  io.out(args.flag("explain") ? explain(responses, session) : format(verdicts, args, io));
   if (session.errors.length > 0) return exitCodes.usage;
   const failOn = failOnChoices.find((one) => one === args.one("fail-on")) ?? "enforced";
   return verdicts.some((verdict) => isFailure(verdict, failOn)) ? exitCodes.failed : exitCodes.good;
@@ -79,20 +98,28 @@ export function printProblems(command: string, session: Session, io: Io): void {
   }
 }
 
-function judge(session: Session, io: Io): readonly Verdict[] {
+type Judged = { readonly resource: Resource; readonly responses: readonly Response[] };
+
+function judge(session: Session, io: Io): readonly Judged[] {
   const progress = makeProgress(io, "resources", session.resources.length);
-  const verdicts: Verdict[] = [];
-  for (const resource of session.resources) {
-    const { responses } = evaluateResource(
-      session.compilation.set,
-      resource.object,
-      session.options,
-    );
-    verdicts.push(...verdictsOf(resource, responses));
+  const judged = session.resources.map((resource) => {
+    const { set } = session.compilation;
+    const { responses } = evaluateResource(set, resource.object, session.options);
     progress.step();
-  }
+    return { resource, responses };
+  });
   progress.end();
-  return verdicts;
+  return judged;
+}
+
+/** Policies that do not speak about a resource are left out. */
+function explain(judged: readonly Judged[], session: Session): string {
+  const texts = judged.flatMap(({ responses }) =>
+    responses
+      .filter(({ results }) => results.length > 0)
+      .map((response) => formatExplanation(response, explainResponse(response, session.options))),
+  );
+  return texts.length === 0 ? "no policy speaks about any of the resources\n" : texts.join("\n");
 }
 
 function format(verdicts: readonly Verdict[], args: Arguments, io: Io): string {
@@ -103,6 +130,10 @@ function format(verdicts: readonly Verdict[], args: Arguments, io: Io): string {
   switch (args.one("output") ?? "table") {
     case "json":
       return formatJson(verdicts);
+    case "report": {
+      const isOpen = args.one("report-group") === "openreports.io";
+      return formatReport(verdicts, isOpen ? "openreports.io" : "wgpolicyk8s.io", io.nowMs());
+    }
     case "sarif":
       return formatSarif(verdicts, lineOf, version());
     case "github":

@@ -8,6 +8,7 @@ import type { Json } from "#policy/json";
 import { parseArguments } from "../arguments.ts";
 import { formatHelp, helpOption } from "../command.ts";
 import type { Command, Io } from "../command.ts";
+import { parseText } from "../input/yaml.ts";
 import { checkCommand } from "./check.ts";
 import { migrateCommand } from "./migrate.ts";
 import { mutateCommand } from "./mutate.ts";
@@ -200,6 +201,50 @@ describe("check", () => {
     );
     expect(fromGlob.out).toBe(fromStdin.out);
   });
+
+  test("the explanation shows what each part gave", async () => {
+    const { out } = await run(checkCommand, "-p policies -r bad.yaml --explain");
+    expect(out).toMatchInlineSnapshot(`
+      "MutatingPolicy/add-team on Pod/prod/bad
+        matchConditions[0] new: true
+          object.metadata.name != 'good'
+            object.metadata = {"name":"bad","namespace":"prod"}
+            object.metadata.name = "bad"
+        mutations[0]: {"metadata":{"labels":{"team":"a"}}}
+          Object{metadata: Object.metadata{labels: Object.metadata.labels{team: 'a'}}}
+            Object.metadata.labels{team: 'a'} = {"team":"a"}
+            Object.metadata{labels: Object.metadata.labels{team: 'a'}} = {"labels":{"team":"a"}}
+        => pass: success
+
+      ValidatingPolicy/require-app on Pod/prod/bad
+        validations[0]: false
+          'app' in object.metadata.?labels.orValue({})
+            object.metadata = {"name":"bad","namespace":"prod","labels":{"team":"a"}}
+            object.metadata.?labels = {"team":"a"}
+            object.metadata.?labels.orValue({}) = {"team":"a"}
+        => fail: label app is missing
+      "
+    `);
+  });
+
+  test.each(["wgpolicyk8s.io", "openreports.io"])(
+    "reports of %s, one per namespace",
+    async (group) => {
+      const line = `-p policies/labels.yaml -r bad.yaml list.json -o report --report-group ${group}`;
+      const { out } = await run(checkCommand, line);
+      const parsed = parseText(out);
+      const reports = parsed.ok ? parsed.documents : [];
+      expect(reports.map((one) => at(one, ["metadata", "namespace"]))).toEqual(["default", "prod"]);
+      expect(at(reports[1], ["apiVersion"])).toMatch(group);
+      expect(at(reports[1], ["summary"])).toEqual({ pass: 0, fail: 1, warn: 0, error: 0, skip: 0 });
+      expect(at(reports[1], ["results", 0])).toMatchObject({
+        policy: "require-app",
+        result: "fail",
+        severity: "high",
+        resources: [{ apiVersion: "v1", kind: "Pod", namespace: "prod", name: "bad" }],
+      });
+    },
+  );
 
   test("an operation that the policy does not match has no verdict", async () => {
     const ran = await run(

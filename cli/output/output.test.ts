@@ -11,6 +11,7 @@ import { formatJson, formatVerdictTable } from "./verdicts.ts";
 
 const verdict = (more: Partial<RuleResult>): Verdict => ({
   file: "app/pod.yaml",
+  object: { apiVersion: "v1", kind: "Pod", metadata: { name: "web", namespace: "default" } },
   resource: { apiVersion: "v1", kind: "Pod", namespace: "default", name: "web" },
   result: {
     policy: { apiVersion: "kyverno.io/v1", kind: "Policy", namespace: "team", name: "labels" },
