@@ -305,3 +305,25 @@ describe("objects of any shape are judged without a throw", () => {
     });
   }
 });
+
+test("policies that only delete are named and never block", () => {
+  const cleanup = {
+    apiVersion: "kyverno.io/v2",
+    kind: "ClusterCleanupPolicy",
+    metadata: { name: "old" },
+    spec: {
+      match: { any: [{ resources: { kinds: ["apps/v1/Deployment"] } }] },
+      schedule: "0 0 * * *",
+    },
+  };
+  const { set, unsupported } = compile([cleanup]);
+  expect(unsupported).toHaveLength(1);
+  expect(validate(set, reviewOf(pod), emptyWorld(0))).toEqual([]);
+  const deployment = { ...pod, apiVersion: "apps/v1", kind: "Deployment" };
+  expect(
+    validate(set, reviewOf(deployment), emptyWorld(0)).map(({ result, action }) => [
+      result,
+      action,
+    ]),
+  ).toEqual([["error", "Audit"]]);
+});

@@ -47,6 +47,8 @@ const unsupportedDeletion = (document: JsonObject): KindCompilation =>
     document,
     "KyvernoDeletingPolicy",
     "deletion by schedule is no verdict on a resource",
+    // It never stopped anything, and must not start to.
+    "Audit",
   );
 
 /** Every kind that {@link compile} takes, by group and kind. */

@@ -96,6 +96,10 @@ function compileParts(
     problems.push({ document: name, path: "spec", message: "must be an object" });
     return undefined;
   }
+  if (!isObject(field(spec, "matchConstraints"))) {
+    problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
+    return undefined;
+  }
   const constraints = parseMatchConstraints(
     field(spec, "matchConstraints"),
     "spec.matchConstraints",

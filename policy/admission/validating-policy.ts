@@ -59,6 +59,10 @@ function compileParts(
     return undefined;
   }
   const params = isObject(field(spec, "paramKind"));
+  if (!isObject(field(spec, "matchConstraints"))) {
+    problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
+    return undefined;
+  }
   const constraints = parseMatchConstraints(
     field(spec, "matchConstraints"),
     "spec.matchConstraints",
