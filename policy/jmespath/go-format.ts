@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray } from "#policy/json";
-import { byCodePoint } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/jmespath/order";
 import { ExpressionReference, GoInteger, type Value } from "#policy/jmespath/values";
 
 /** Longest text that one value takes in a message, in characters. */
@@ -15,7 +15,7 @@ export function formatValue(value: Value): string {
   if (value instanceof GoInteger) return String(value.value);
   if (value instanceof ExpressionReference) return "{}";
   if (isArray(value)) return `[${value.map(formatValue).join(" ")}]`;
-  const keys = Object.keys(value).toSorted(byCodePoint);
+  const keys = sortedKeys(value);
   return `map[${keys.map((key) => `${key}:${formatValue(value[key] ?? null)}`).join(" ")}]`;
 }
 

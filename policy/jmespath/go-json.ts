@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, parseJson as parseText, type Json } from "#policy/json";
-import { byCodePoint } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/jmespath/order";
 import { quoteText } from "#policy/kubernetes/go-text";
 import { parsed, unparsed, type Parsed } from "#policy/kubernetes/parsed";
 
@@ -26,7 +26,7 @@ export function marshalJson(value: Json): string {
 function write(value: Json): string {
   if (isArray(value)) return `[${value.map(write).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const keys = Object.keys(value).toSorted(byCodePoint);
+  const keys = sortedKeys(value);
   return `{${keys.map((key) => `${JSON.stringify(key)}:${write(value[key] ?? null)}`).join(",")}}`;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray } from "#policy/json";
-import { byCodePoint } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/jmespath/order";
 import { QueryFailure } from "#policy/jmespath/query";
 import type { Comparison, Node } from "#policy/jmespath/syntax";
 import {
@@ -208,7 +208,7 @@ function planValueProjection(left: Step, right: Step): Step {
   return (current, runtime) => {
     const found = left(current, runtime);
     if (found instanceof QueryFailure || !isPlainObject(found)) return null;
-    const keys = Object.keys(found).toSorted(byCodePoint);
+    const keys = sortedKeys(found);
     const nulls: Json[] = keys.map(() => null);
     return collect([...nulls, ...keys.map((key) => found[key] ?? null)], right, runtime);
   };

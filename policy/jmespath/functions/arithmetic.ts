@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { mayBeAmount, mayBeDuration } from "#policy/jmespath/amount-text";
 import {
   faultIn,
   listOf,
@@ -55,11 +56,12 @@ function combine(name: string, args: Arguments, operation: Operation): Outcome {
 function readCandidates(value: Value): readonly Operand[] {
   if (typeof value === "number") return [{ kind: "scalar", value }];
   if (typeof value !== "string") return [];
+  if (!mayBeAmount(value)) return [];
   const candidates: Operand[] = [];
   const quantity = parseQuantity(value);
   if (quantity.ok) candidates.push({ kind: "quantity", value: quantity.value });
-  const duration = parseDuration(value);
-  if (duration.ok) candidates.push({ kind: "duration", value: duration.value });
+  const duration = mayBeDuration(value) ? parseDuration(value) : undefined;
+  if (duration?.ok === true) candidates.push({ kind: "duration", value: duration.value });
   return candidates;
 }
 

@@ -17,7 +17,7 @@ import { decodeCertificate } from "#policy/jmespath/certificate";
 import { formatFloat } from "#policy/jmespath/go-format";
 import { parseJson } from "#policy/jmespath/go-json";
 import { parseYaml } from "#policy/jmespath/go-yaml";
-import { byCodePoint } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/jmespath/order";
 import { QueryFailure, type QueryRuntime } from "#policy/jmespath/query";
 import { generateText } from "#policy/jmespath/random-text";
 import { failed, isPlainObject } from "#policy/jmespath/values";
@@ -69,9 +69,7 @@ function items(args: Arguments): Outcome {
   const source = valueOf(args, 0);
   if (isArray(source)) return source.map((value, index) => pair(index, value));
   const object = objectOf(args, 0);
-  return Object.keys(object)
-    .toSorted(byCodePoint)
-    .map((key) => pair(key, object[key] ?? null));
+  return sortedKeys(object).map((key) => pair(key, object[key] ?? null));
 }
 
 function lookup(args: Arguments): Outcome {

@@ -13,7 +13,7 @@ import {
   type Outcome,
 } from "#policy/jmespath/functions/signature";
 import { marshalJson } from "#policy/jmespath/go-json";
-import { byCodePoint } from "#policy/jmespath/order";
+import { byCodePoint, sortedKeys } from "#policy/jmespath/order";
 import { QueryFailure, type QueryRuntime } from "#policy/jmespath/query";
 import {
   equalValues,
@@ -38,7 +38,7 @@ export const standardFunctions: FunctionTable = {
       .filter((item) => typeof item === "string")
       .join(textOf(args, 0)),
   ),
-  keys: takes(["object"], (args) => Object.keys(objectOf(args, 0)).toSorted(byCodePoint)),
+  keys: takes(["object"], (args) => sortedKeys(objectOf(args, 0))),
   length: takes(["string|array|object"], length),
   map: takes(["expref", "array"], mapElements),
   max: takes(["array[number]|array[string]"], (args) => extreme(listOf(args, 0), isGreater)),
@@ -63,9 +63,7 @@ export const standardFunctions: FunctionTable = {
   type: takes(["any"], typeOf),
   values: takes(["object"], (args) => {
     const object = objectOf(args, 0);
-    return Object.keys(object)
-      .toSorted(byCodePoint)
-      .map((key) => object[key] ?? null);
+    return sortedKeys(object).map((key) => object[key] ?? null);
   }),
 };
 

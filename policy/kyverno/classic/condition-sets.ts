@@ -2,7 +2,7 @@
 import { isArray, type Json } from "#policy/json";
 import { formatValue } from "#policy/jmespath/go-format";
 import { QueryFailure } from "#policy/jmespath/query";
-import { compileWildcard, compileWildcards, matchesWildcard } from "#policy/kubernetes/wildcard";
+import { compileWildcard, matchesWildcard } from "#policy/kubernetes/wildcard";
 import { listedTexts } from "#policy/kyverno/classic/condition-values";
 import { compileLeaf } from "#policy/kyverno/classic/pattern-leaf";
 
@@ -89,17 +89,20 @@ type Values = {
   readonly isIn: (key: string) => boolean;
 };
 
-/** Exact members are found at once; wildcards on either side are tried one by one. */
+/** From how many values on a set is worth its making. */
+const setFrom = 16;
+
+/** Exact members are found first; then wildcards on either side are tried one by one. */
 function planValues(texts: readonly string[]): Values {
-  const exact = new Set(texts);
   const patterns = texts.filter(hasWildcard);
-  const matches = compileWildcards(patterns);
+  const exact = texts.length < setFrom ? undefined : new Set(texts);
+  const isMember = (key: string): boolean => exact?.has(key) ?? texts.includes(key);
   return {
     texts,
     patterns: patterns.length,
     isIn: (key) =>
-      exact.has(key) ||
-      (patterns.length > 0 && matches(key)) ||
+      isMember(key) ||
+      patterns.some((pattern) => matchesWildcard(pattern, key)) ||
       (hasWildcard(key) && texts.some((text) => matchesWildcard(key, text))),
   };
 }

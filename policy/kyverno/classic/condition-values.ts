@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, type Json } from "#policy/json";
+import { mayBeAmount, mayBeDuration } from "#policy/jmespath/amount-text";
 import { parseJson } from "#policy/jmespath/go-json";
 import { parseDuration } from "#policy/kubernetes/duration";
 import { parseQuantity, type Quantity } from "#policy/kubernetes/quantity";
@@ -42,7 +43,7 @@ export const areDurations = (
 /** A duration that a value states, `0` included; a number is seconds. */
 export function durationOf(value: Json): bigint | undefined {
   if (typeof value === "number") return secondsOf(value);
-  if (typeof value !== "string" || !mayBeAmount(value)) return undefined;
+  if (typeof value !== "string" || !mayBeDuration(value)) return undefined;
   const duration = parseDuration(value);
   return duration.ok ? duration.value : undefined;
 }
@@ -52,12 +53,6 @@ export function quantityOf(value: Json): Quantity | undefined {
   if (typeof value !== "string" || !mayBeAmount(value)) return undefined;
   const quantity = parseQuantity(value);
   return quantity.ok ? quantity.value : undefined;
-}
-
-/** Durations and quantities start with a digit, a sign or a point: most texts need no parser to be neither. */
-function mayBeAmount(text: string): boolean {
-  const first = text.charCodeAt(0);
-  return (first >= 0x30 && first <= 0x39) || first === 0x2b || first === 0x2d || first === 0x2e;
 }
 
 function secondsOf(value: Json): bigint | undefined {

@@ -3,7 +3,7 @@ import { field, isObject, textAt, type Json, type JsonObject } from "#policy/jso
 import { QueryFailure, type Query } from "#policy/jmespath/query";
 import type { ContextEntries, ContextEntry } from "#policy/kyverno/classic/context";
 import { countSize, type ContextSize } from "#policy/kyverno/classic/context-size";
-import { setDotted } from "#policy/kyverno/classic/dotted";
+import { givenValues, setAll, withElementValues } from "#policy/kyverno/classic/given-values";
 import {
   extractImages,
   imagesVariable,
@@ -59,22 +59,6 @@ export function makeScope(review: Review, world: World, identity: RuleIdentity):
   return new RuleScope(settings, undefined, root, noEntries);
 }
 
-/** A Values file names the rule that its author wrote; rules made of it for pod controllers have the same values. */
-function givenValues(
-  world: World,
-  { policy, rule }: RuleIdentity,
-  resource: string,
-): ContextValues | undefined {
-  const own = world.contextValues(policy, rule, resource);
-  const written = rule.replace(/^autogen-(?:cronjob-)?/, "");
-  const inherited = written === rule ? undefined : world.contextValues(policy, written, resource);
-  if (inherited === undefined || own === undefined) return own ?? inherited;
-  return {
-    values: { ...inherited.values, ...own.values },
-    foreachValues: { ...inherited.foreachValues, ...own.foreachValues },
-  };
-}
-
 const noEntries: readonly ContextEntry[] = [];
 
 type Settings = {
@@ -94,33 +78,37 @@ function loadImages(
   return Object.keys(images.value).length === 0 ? undefined : imagesVariable(images.value);
 }
 
-function setAll(root: JsonObject, values: ContextValues): JsonObject {
-  return Object.entries(values.values).reduce(
-    (object, [name, value]) => setDotted(object, name, value),
-    root,
-  );
-}
-
-function withElementValues(root: JsonObject, values: ContextValues, index: number): JsonObject {
-  return Object.entries(values.foreachValues).reduce((object, [name, list]) => {
-    const value = list[index];
-    return value === undefined ? object : setDotted(object, name, value);
-  }, root);
-}
-
 /** What became of an entry; absent while no query has named it. */
 type Loaded = { readonly value: Json } | QueryFailure;
+
+/** Objects of one shape for loops that are not nested, which most are. */
+function elementVariables(element: Json, index: number, nesting: number): JsonObject {
+  if (nesting === 0) {
+    return { element, element0: element, elementIndex: index, elementIndex0: index };
+  }
+  return {
+    element,
+    [`element${nesting}`]: element,
+    elementIndex: index,
+    [`elementIndex${nesting}`]: index,
+  };
+}
 
 class RuleScope implements Scope {
   readonly world: World;
   readonly isDelete: boolean;
   readonly #settings: Settings;
   readonly #parent: RuleScope | undefined;
+  readonly #base: RuleScope;
+  /** Whether this scope or one around it has entries. */
+  readonly #loads: boolean;
   /** Variables that this scope adds; the whole root in the outermost one. */
   readonly #own: JsonObject;
   readonly #entries: readonly ContextEntry[];
   readonly #loaded: Map<ContextEntry, Loaded> | undefined;
   #imagesLoaded = false;
+  /** Whether the root was built after the images had loaded. */
+  #hasImages: boolean;
   #root: JsonObject;
   /** How many values the root was built from; it is built anew when there are more. */
   #version = 0;
@@ -139,8 +127,14 @@ class RuleScope implements Scope {
     this.#own = own;
     this.#entries = entries;
     this.#root = parent === undefined ? own : { ...parent.#currentRoot(), ...own };
+    this.#base = parent === undefined ? this : parent.#base;
+    this.#hasImages = this.#base.#imagesLoaded;
+    this.#loads = entries.length > 0 || (parent !== undefined && parent.#loads);
     this.#version = this.#loadedCount() - (this.#loaded?.size ?? 0);
-    this.isDelete = field(this.#root["request"], "operation") === "DELETE";
+    this.isDelete =
+      parent === undefined || Object.hasOwn(own, "request")
+        ? field(this.#root["request"], "operation") === "DELETE"
+        : parent.isDelete;
   }
 
   query(query: Query): Json | QueryFailure {
@@ -152,12 +146,7 @@ class RuleScope implements Scope {
   }
 
   withElement(element: Json, index: number, nesting: number): Scope {
-    const variables: JsonObject = {
-      element,
-      [`element${nesting}`]: element,
-      elementIndex: index,
-      [`elementIndex${nesting}`]: index,
-    };
+    const variables = elementVariables(element, index, nesting);
     const { values } = this.#settings;
     if (values === undefined) return this.withVariables(variables);
     const root = { ...this.#currentRoot(), ...variables };
@@ -190,7 +179,10 @@ class RuleScope implements Scope {
   }
 
   #queryBefore(query: Query, limit: number): Json | QueryFailure {
-    const problem = this.#load(query, limit);
+    const base = this.#base;
+    const problem =
+      (base.#imagesLoaded ? undefined : base.#loadImages(query)) ??
+      (this.#loads ? this.#load(query, limit) : undefined);
     if (problem !== undefined) return problem;
     if (query.source === "") return new QueryFailure("failed", "invalid query (nil)");
     if (query.syntaxError !== undefined) {
@@ -202,10 +194,11 @@ class RuleScope implements Scope {
 
   /** Loads what the query names: outer entries first, each seeing only those before it. */
   #load(query: Query, limit: number): QueryFailure | undefined {
+    const parent = this.#parent;
     const outer =
-      this.#parent === undefined
-        ? this.#loadImages(query)
-        : this.#parent.#load(query, this.#parent.#entries.length);
+      parent !== undefined && parent.#loads
+        ? parent.#load(query, parent.#entries.length)
+        : undefined;
     if (outer !== undefined) return outer;
     for (let index = 0; index < limit; index += 1) {
       const entry = this.#entries[index];
@@ -233,7 +226,7 @@ class RuleScope implements Scope {
   }
 
   #loadImages(query: Query): QueryFailure | undefined {
-    if (this.#imagesLoaded || !namesImages(query)) return undefined;
+    if (!namesImages(query)) return undefined;
     const images = this.#settings.images();
     if (images instanceof QueryFailure) return images;
     this.#imagesLoaded = true;
@@ -249,16 +242,17 @@ class RuleScope implements Scope {
   }
 
   #currentRoot(): JsonObject {
-    if (this.#parent === undefined && this.#entries.length === 0) return this.#root;
+    if (this.#parent === undefined) return this.#root;
+    if (!this.#loads && this.#base.#imagesLoaded === this.#hasImages) return this.#root;
     const version = this.#loadedCount();
     if (version === this.#version) return this.#root;
-    const below = this.#parent === undefined ? this.#own : this.#parent.#currentRoot();
-    const root: Record<string, Json> = { ...below };
+    const root: Record<string, Json> = { ...this.#parent.#currentRoot() };
     for (const [{ name }, loaded] of this.#loaded ?? []) {
       if (!(loaded instanceof QueryFailure)) define(root, name, loaded.value);
     }
-    this.#root = { ...root, ...(this.#parent === undefined ? {} : this.#own) };
+    this.#root = { ...root, ...this.#own };
     this.#version = version;
+    this.#hasImages = this.#base.#imagesLoaded;
     return this.#root;
   }
 }

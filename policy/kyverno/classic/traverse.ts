@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json } from "#policy/json";
-import { byCodePoint } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/jmespath/order";
 import { QueryFailure } from "#policy/jmespath/query";
 
 /** The path of a child as the reference's traversal writes it. */
@@ -28,7 +28,7 @@ export function mapTexts(
   }
   if (!isObject(value)) return value;
   const entries: [string, Json][] = [];
-  for (const key of Object.keys(value).toSorted(byCodePoint)) {
+  for (const key of sortedKeys(value)) {
     const name = mappedKey(map(key, path), key);
     if (name instanceof QueryFailure) return name;
     const mapped = mapTexts(value[key] ?? null, childPath(path, key), map);

@@ -32,7 +32,9 @@ export type TextTemplate = (scope: Scope) => Json | QueryFailure;
 /** Plans one text. `path` is where it stands, for messages and for `{{@}}`. */
 export function compileText(text: string, path: string): TextTemplate {
   const pieces = splitText(text);
-  if (pieces === undefined) return (scope) => substituteSlowly(text, path, scope);
+  const planned = findOccurrences(text).map(planOccurrence);
+  const slowly: TextTemplate = (scope) => substituteSlowly(text, planned, path, scope);
+  if (pieces === undefined) return slowly;
   const [only] = pieces.variables;
   if (only !== undefined && pieces.variables.length === 1 && pieces.literals.join("") === "") {
     return (scope) => resolve(only, path, scope);
@@ -46,13 +48,12 @@ export function compileText(text: string, path: string): TextTemplate {
       if (result.length > substitutedLengthMax) return tooLong(path);
     }
     // What came in may hold variables itself: then only the reference's rounds give its answer.
-    return isTemplateText(result) ? substituteSlowly(text, path, scope) : result;
+    return isTemplateText(result) ? slowly(scope) : result;
   };
 }
 
-/** A variable of a text: its query, or what makes it depend on the scope or on the other variables. */
+/** A variable of a text, planned. */
 type Variable = {
-  readonly expression: string;
   readonly query: Query;
   /** For DELETE, where request.object is empty and variables mean request.oldObject. */
   readonly deleteQuery: Query;
@@ -83,20 +84,28 @@ function splitText(
     : { literals, variables };
 }
 
-/** The reference takes all double braces out, not only the outer ones. */
-function expressionOf(whole: string): string {
-  return whole.replaceAll("{{", "").replaceAll("}}", "").trim();
-}
+/** What stands between the braces; the pattern of a variable has no other double ones inside. */
+const expressionOf = (whole: string): string => whole.slice(2, -2).trim();
 
 function makeVariable(expression: string): Variable {
   const onDelete = expression.replaceAll("request.object", "request.oldObject");
-  return { expression, query: compileQuery(expression), deleteQuery: compileQuery(onDelete) };
+  return { query: compileQuery(expression), deleteQuery: compileQuery(onDelete) };
 }
 
 function resolve(piece: Variable, path: string, scope: Scope): Json | QueryFailure {
-  const query = scope.isDelete ? piece.deleteQuery : piece.query;
+  return ask(scope.isDelete ? piece.deleteQuery : piece.query, path, scope);
+}
+
+function ask(query: Query, path: string, scope: Scope): Json | QueryFailure {
   const value = scope.query(query);
   return value instanceof QueryFailure ? notResolved(value, query.source, path) : value;
+}
+
+/** The query of a variable that shows itself only now. */
+function queryOf(expression: string, scope: Scope): Query {
+  return compileQuery(
+    scope.isDelete ? expression.replaceAll("request.object", "request.oldObject") : expression,
+  );
 }
 
 function notResolved(failure: QueryFailure, expression: string, path: string): QueryFailure {
@@ -121,15 +130,22 @@ const tooMany = (path: string): QueryFailure =>
  * The reference's own rounds (variables/vars.go, substituteVariablesIfAny): in each, the variables that the text shows
  * are replaced; a text that is nothing but one variable ends it with that variable's value.
  */
-function substituteSlowly(text: string, path: string, scope: Scope): Json | QueryFailure {
+function substituteSlowly(
+  text: string,
+  planned: readonly Occurrence[],
+  path: string,
+  scope: Scope,
+): Json | QueryFailure {
   let value = text;
+  let occurrences = planned;
   const budget = { left: copiedMax };
   for (let round = 0; round < substitutionRoundsMax; round += 1) {
-    const done = substituteRound(value, path, scope, budget);
+    const done = substituteRound(value, occurrences, path, scope, budget);
     if (done instanceof QueryFailure) return done;
     if (done.kind === "value") return done.value;
     if (done.kind === "last") return unescape(done.text);
     value = done.text;
+    occurrences = findOccurrences(value);
   }
   return new QueryFailure(
     "failed",
@@ -144,32 +160,61 @@ type Round =
   | { readonly kind: "value"; readonly value: Json }
   | { readonly kind: "text" | "last"; readonly text: string };
 
+/** A variable where it stands in a text. */
+type Occurrence = {
+  /** With the character before it. */
+  readonly found: string;
+  readonly prefix: string;
+  readonly whole: string;
+  readonly expression: string;
+  /** For those that the policy itself shows. */
+  readonly planned: Variable | undefined;
+};
+
+function findOccurrences(text: string): readonly Occurrence[] {
+  const occurrences: Occurrence[] = [];
+  for (const [found, prefix = "", whole = ""] of text.matchAll(variable)) {
+    const expression = expressionOf(whole);
+    occurrences.push({ found, prefix, whole, expression, planned: undefined });
+    if (occurrences.length > variablesMax) break;
+  }
+  return occurrences;
+}
+
+function planOccurrence(occurrence: Occurrence): Occurrence {
+  const { expression } = occurrence;
+  const isSpecial = expression === "@" || expression.startsWith("-");
+  return isSpecial ? occurrence : { ...occurrence, planned: makeVariable(expression) };
+}
+
 function substituteRound(
   text: string,
+  occurrences: readonly Occurrence[],
   path: string,
   scope: Scope,
   budget: { left: number },
 ): Round | QueryFailure {
+  if (occurrences.length === 0) return { kind: "last", text };
+  if (occurrences.length > variablesMax) return tooMany(path);
   let result = text;
   let shallow = false;
-  let count = 0;
-  for (const match of text.matchAll(variable)) {
-    const [found, prefix = "", whole = ""] = match;
-    count += 1;
-    if (count > variablesMax) return tooMany(path);
-    let expression = expressionOf(whole);
-    if (expression === "@") expression = currentPath(path, scope);
-    if (expression.startsWith("-")) {
-      shallow = true;
-      expression = expression.slice(1).trim();
-    }
-    const value = resolve(makeVariable(expression), path, scope);
+  for (const { found, prefix, whole, expression, planned } of occurrences) {
+    shallow ||= expression.startsWith("-");
+    const value =
+      planned === undefined
+        ? ask(queryOf(plainExpression(expression, path, scope), scope), path, scope)
+        : resolve(planned, path, scope);
     if (value instanceof QueryFailure) return value;
     if (text === whole) return { kind: "value", value };
     result = result.replace(found, () => prefix + textOf(value));
     budget.left -= result.length;
     if (result.length > substitutedLengthMax || budget.left < 0) return tooLong(path);
   }
-  if (count === 0) return { kind: "last", text };
   return { kind: shallow ? "last" : "text", text: result };
+}
+
+/** `@` and `- x` as expressions of the language. */
+function plainExpression(expression: string, path: string, scope: Scope): string {
+  if (expression === "@") return currentPath(path, scope);
+  return expression.startsWith("-") ? expression.slice(1).trim() : expression;
 }
