@@ -22,8 +22,11 @@ export const compilePattern = (pattern: string): Parsed<RE2JS> => compileRegex(p
 export function regexCost(text: CelResult, pattern: CelResult): number {
   if (typeof text !== "string" || typeof pattern !== "string") return 1;
   const size = sizeOf(pattern);
-  return Math.ceil((text.length + 1) / 10) * Math.ceil(size / 4) + 2 * size;
+  return Math.ceil((text.length + 1) / 10) * Math.ceil(size / 4) + compileCost(size);
 }
+
+/** Compiling takes up to 10 microseconds a state; what policies write by hand is small and cheap. */
+const compileCost = (size: number): number => 2 * size + 8 * Math.max(0, size - 100);
 
 function sizeOf(pattern: string): number {
   const known = kept.get(pattern);

@@ -182,7 +182,6 @@ function toTimestamp(value: CelValue): CelResult {
 
 function toDuration(value: CelValue): CelResult {
   if (value instanceof Duration) return value;
-  if (isInt(value)) return makeDuration(BigInt(value));
   const nanos = typeof value === "string" ? parseDuration(value) : undefined;
   return nanos === undefined ? failed(value, durationType) : makeDuration(nanos);
 }

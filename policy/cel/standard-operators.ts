@@ -95,9 +95,10 @@ const arithmetic: readonly FunctionDeclaration[] = [
   binary("_%_", "modulo", [same(intType), same(uintType)], modulo),
   {
     name: "-_",
-    overloads: [doubleType, intType, durationType].map((type) =>
-      overload(`negate_${type.kind}`, [type], type, (a = null) => negate(a)),
-    ),
+    overloads: [doubleType, intType].map((type) => ({
+      ...overload(`negate_${type.kind}`, [type], type, (a = null) => negate(a)),
+      unguarded: true,
+    })),
   },
 ];
 

@@ -79,8 +79,12 @@ test("lists from outside find the overload of their elements", () => {
 });
 
 test("objects from outside are no values of a library's types", () => {
-  expect(evaluate("string(d)", { family: 4, bits: 1 })).toContain("error: no such overload: string");
-  expect(evaluate("d.isGreaterThan(quantity('1'))", { held: 1 })).toContain("error: no such overload");
+  expect(evaluate("string(d)", { family: 4, bits: 1 })).toContain(
+    "error: no such overload: string",
+  );
+  expect(evaluate("d.isGreaterThan(quantity('1'))", { held: 1 })).toContain(
+    "error: no such overload",
+  );
   expect(evaluate("d.getHost()", {})).toContain("error: no such overload");
 });
 
