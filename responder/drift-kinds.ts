@@ -46,6 +46,17 @@ export function startDrift(
       await sleep(discoveryMs, undefined, pause).catch(() => undefined);
     }
   };
+  const { metrics } = driftPorts;
+  metrics.gauge(
+    "parapet_drift_watched",
+    "Kinds that are watched for drift.",
+    () => watched.filter((one) => one.watcher.isSynced()).length,
+  );
+  metrics.gauge(
+    "parapet_drift_exceptions",
+    "DriftExceptions known.",
+    () => exceptions.all().length,
+  );
   for (const { apiVersion, kind } of resources) void begin(apiVersion, kind);
   return {
     stop: async () => {

@@ -12,13 +12,13 @@ export type ManagerEntry = {
   readonly fields: JsonObject;
 };
 
-/** The entries that speak about the object itself; those of `status` and `scale` do not. */
+/** All entries, those of subresources too: controllers set annotations when they write a status. */
 export function managersOf(object: JsonObject): readonly ManagerEntry[] {
   const entries = at(object, ["metadata", "managedFields"]);
   if (!isArray(entries)) return [];
   return entries.flatMap((entry) => {
     const fields = field(entry, "fieldsV1");
-    if (!isObject(fields) || textAt(entry, ["subresource"]) !== "") return [];
+    if (!isObject(fields)) return [];
     return [
       {
         manager: textAt(entry, ["manager"]),
