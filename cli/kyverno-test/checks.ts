@@ -110,6 +110,12 @@ function checkEntry(
       .flatMap((one) => checkRule(result, entry, response, one, readExpected)),
   );
   if (rows.length > 0) return rows;
+  const whole = loaded.compilation.unsupported.find(
+    ({ policy, rule }) => rule === "" && responses.some((one) => one.policy.ref === policy),
+  );
+  if (whole !== undefined) {
+    return [{ actual: "", ok: false, message: whole.reason, status: "unsupported" }];
+  }
   if (responses.length > 0) {
     const message = "excluded: no rule of this name matched the resource";
     return [{ actual: "", ok: true, message, status: "skipped" }];

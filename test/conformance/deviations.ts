@@ -11,6 +11,8 @@ export type Deviation = {
 };
 
 const registry = "image signatures and registry look-ups need a registry, which nothing here calls";
+const manifests =
+  "validate.manifests verifies signatures over a canonical form of the resource: recognised, unsupported";
 const deletion =
   "DeletingPolicy deletes by schedule and gives no verdict on a resource: recognised, unsupported";
 const payloads =
@@ -28,6 +30,7 @@ export const deviations: readonly Deviation[] = [
   cli("test-image-validating-policy/with-cel-exceptions", registry),
   cli("test/images/signatures", registry),
   cli("test/images/verify-signature", registry),
+  cli("test/manifests/verify-signature", manifests),
   cli("test-context-configmap-dpol", deletion),
   cli("test-deleting-policy/deleting-json", deletion),
   cli("test-deleting-policy/use-resource-lib-fail", deletion),
