@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { compare, equals, typeNameOf, type Meter } from "./compare.ts";
+import { goTypeName } from "./go-types.ts";
+import { goDouble } from "./text.ts";
 import { makeDuration, makeTimestamp } from "./time.ts";
 import {
   CelError,
@@ -10,6 +12,7 @@ import {
   Double,
   doubleOf,
   doubleValue,
+  int64Max,
   Duration,
   intValue,
   isInt,
@@ -80,8 +83,9 @@ const remainder: Arithmetic = {
   double: undefined,
 };
 
-/** Values that know no arithmetic at all, for which cel-go's message names the operator. */
+/** Values that know neither arithmetic nor methods: for others cel-go's message does not name the operator. */
 const knowsArithmetic = (value: CelValue): boolean =>
+  typeof value === "string" ||
   typeof value === "number" ||
   typeof value === "bigint" ||
   value instanceof Double ||
@@ -90,7 +94,9 @@ const knowsArithmetic = (value: CelValue): boolean =>
   value instanceof Timestamp;
 
 const noOperation = (operation: Arithmetic, a: CelValue): CelError =>
-  knowsArithmetic(a) ? noSuchOverload : new CelError(`no such overload: ${operation.name}`);
+  knowsArithmetic(a) && (operation.double !== undefined || doubleOf(a) === undefined)
+    ? noSuchOverload
+    : new CelError(`no such overload: ${operation.name}`);
 
 /** Whether two numbers are ints small enough that their sum is certainly exact. */
 const bothSafe = (a: CelValue, b: CelValue): a is number =>
@@ -141,13 +147,17 @@ export const divide = (a: CelValue, b: CelValue): CelResult =>
 export const modulo = (a: CelValue, b: CelValue): CelResult =>
   onNumbers(remainder, a, b) ?? noOperation(remainder, a);
 
+/** Types that take part in other operations or have methods give the short text, as in cel-go. */
+const noNegation = (value: CelValue): CelError =>
+  typeof value === "string" || typeof value === "boolean" || value instanceof Timestamp
+    ? noSuchOverload
+    : new CelError("no such overload: -_");
+
 export function negate(value: CelValue): CelResult {
   if (isInt(value)) return checkedInt(-BigInt(value));
   const number = doubleOf(value);
   if (number !== undefined) return doubleValue(-number);
-  return value instanceof Duration
-    ? makeDuration(-value.nanos)
-    : new CelError("no such overload: -_");
+  return value instanceof Duration ? makeDuration(-value.nanos) : noNegation(value);
 }
 
 /** The four comparisons. A NaN operand makes all of them false, as in cel-go. */
@@ -179,7 +189,9 @@ export function isIn(element: CelValue, container: CelValue, meter?: Meter): Cel
 /** A key as `no such key: ...` and the like show it. */
 export function keyText(key: CelValue): string {
   if (typeof key === "string") return key;
-  if (key instanceof Uint || key instanceof Double) return String(key.value);
+  if (key instanceof Uint) return String(key.value);
+  const double = doubleOf(key);
+  if (double !== undefined) return goDouble(double);
   return key === null || typeof key !== "object" ? String(key) : typeNameOf(key);
 }
 
@@ -203,18 +215,32 @@ export function lookUp(container: CelValue, key: CelValue): CelResult | undefine
 function listIndex(key: CelValue): number | CelError {
   if (typeof key === "number" && isIntNumber(key)) return key;
   if (typeof key === "bigint") return -1;
-  if (key instanceof Uint) return Number(key.value);
+  if (key instanceof Uint) {
+    return key.value <= int64Max
+      ? Number(key.value)
+      : new CelError(`unsupported index value ${key.value} in list`);
+  }
   const double = doubleOf(key);
   if (double === undefined) {
     return new CelError(`unsupported index type '${typeNameOf(key)}' in list`);
   }
-  if (Number.isInteger(double)) return double;
-  return new CelError(`unsupported index value ${double} in list`);
+  if (Number.isInteger(double) && isIntNumber(double)) return double;
+  return new CelError(`unsupported index value ${goDouble(double)} in list`);
+}
+
+/** The Go type of what cannot be a key or index at all, as it is in JSON; undefined for what can. */
+function badQualifier(key: CelValue): string | undefined {
+  if (key === null) return "<nil>";
+  if (typeof key !== "object" || key instanceof Uint || key instanceof Double) return undefined;
+  if (isList(key)) return "[]interface {}";
+  return isPlainMap(key) ? "map[string]interface {}" : goTypeName(key);
 }
 
 /** `container[key]`; on an optional an optional of what its value has there. */
 export function index(container: CelValue, key: CelValue): CelResult {
   if (container instanceof Optional) return optionalIndex(container, key);
+  const bad = badQualifier(key);
+  if (bad !== undefined) return new CelError(`invalid qualifier type: ${bad}`);
   const found = lookUp(container, key);
   if (found !== undefined) return found;
   if (isList(container)) return new CelError(`index out of bounds: ${keyText(key)}`);
@@ -224,6 +250,8 @@ export function index(container: CelValue, key: CelValue): CelResult {
 /** `container[?key]`: none instead of the error for a missing key or index. */
 export function optionalIndex(container: CelValue, key: CelValue): CelResult {
   const inner = container instanceof Optional ? container.value : container;
+  const bad = badQualifier(key);
+  if (bad !== undefined) return new CelError(`invalid qualifier type: ${bad}`);
   const found = inner === undefined ? undefined : lookUp(inner, key);
   if (found instanceof CelError) return found;
   return found === undefined ? optionalNone : new Optional(found);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Comprehension } from "./ast.ts";
 import { budgetExceeded } from "./budget.ts";
+import { goTypeName } from "./go-types.ts";
 import { startTurn, type Items, type Loop, type LoopSlots } from "./loop.ts";
 import { planLoop } from "./plan-loop.ts";
 import { entriesOf, keysOf } from "./maps.ts";
@@ -12,20 +13,7 @@ import {
   type PlanState,
   type Scope,
 } from "./plan-state.ts";
-import {
-  CelError,
-  CelMap,
-  doubleOf,
-  Duration,
-  isInt,
-  isList,
-  Optional,
-  Timestamp,
-  TypeValue,
-  Uint,
-  type CelResult,
-  type CelValue,
-} from "./values.ts";
+import { CelError, isList, type CelResult, type CelValue } from "./values.ts";
 
 export function planComprehension(state: PlanState, node: Comprehension): Planned {
   if (node.shape?.kind === "bind") return planBind(state, node);
@@ -90,22 +78,6 @@ const notIterable = (value: CelValue): CelError =>
 /** Over two variables cel-go tells the Go type. */
 const notFoldable = (value: CelValue): CelError =>
   new CelError(`unsupported comprehension range type: ${goTypeName(value)}`);
-
-/** The Go type of a value, which this one message of cel-go shows. */
-function goTypeName(value: CelValue): string {
-  if (value === null) return "types.Null";
-  if (typeof value === "string") return "types.String";
-  if (typeof value === "boolean") return "types.Bool";
-  if (isInt(value)) return "types.Int";
-  if (doubleOf(value) !== undefined) return "types.Double";
-  if (value instanceof Uint) return "types.Uint";
-  if (value instanceof Uint8Array) return "types.Bytes";
-  if (value instanceof Timestamp) return "types.Timestamp";
-  if (value instanceof Duration) return "types.Duration";
-  if (value instanceof Optional) return "*types.Optional";
-  if (value instanceof TypeValue) return "*types.Type";
-  return value instanceof CelMap ? "types.Mapper" : "ref.Val";
-}
 
 /** A fold of no known shape, run as it is written. */
 function planFold(

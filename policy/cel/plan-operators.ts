@@ -11,7 +11,7 @@ import {
   type Comparison,
 } from "./operators.ts";
 import { planned, type Evaluate, type Planned } from "./plan-state.ts";
-import { CelError, isList, type CelResult, type CelValue } from "./values.ts";
+import { CelError, isList, Optional, type CelResult, type CelValue } from "./values.ts";
 
 /** Characters or elements that one step pays for: the 0.1 per character of cel-go's cost model. */
 const unitsPerStep = 10;
@@ -151,5 +151,18 @@ export function planTextTest(id: string, a: Planned, b: Planned): Planned | unde
   }, a.steps + 1);
 }
 
-export const planIndex = (container: Planned, key: Planned, optional: boolean): Planned =>
-  planBinary(container, key, optional ? optionalIndex : index);
+/** `a[b]` and `a[?b]`. Of none the key is not even looked at, as in cel-go. */
+export function planIndex(container: Planned, key: Planned, optional: boolean): Planned {
+  const ofContainer = container.evaluate;
+  const ofKey = key.evaluate;
+  const find = optional ? optionalIndex : index;
+  return planned(
+    (frame) => {
+      const x = ofContainer(frame);
+      if (x instanceof CelError || (x instanceof Optional && x.value === undefined)) return x;
+      const y = ofKey(frame);
+      return y instanceof CelError ? y : find(x, y);
+    },
+    container.steps + key.steps + 1,
+  );
+}

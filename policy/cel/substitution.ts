@@ -67,11 +67,14 @@ function fits(substitution: Substitution, from: CelType, to: CelType): boolean {
   }
   if (from.kind === "parameter") return bindParameter(substitution, to, from.name) === "yes";
   if (isWild(from) || isWild(to)) return true;
-  if (from.kind === "null") {
-    return ["null", "opaque", "object", "timestamp", "duration"].includes(to.kind);
-  }
+  if (from.kind === "null") return takesNull(to);
+  if (to.kind === "null") return takesNull(from);
   return sameShape(substitution, from, to);
 }
+
+/** What null goes together with, in whichever order they come. */
+const takesNull = (type: CelType): boolean =>
+  ["null", "opaque", "object", "timestamp", "duration"].includes(type.kind);
 
 const isWild = (type: CelType): boolean => type.kind === "dyn" || type.kind === "error";
 

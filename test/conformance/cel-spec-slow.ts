@@ -297,6 +297,12 @@ function call(name: string, args: readonly Expression[], scope: Scope): Slow {
       const condition = at(0);
       return condition.tag === "bool" ? at(condition.value ? 1 : 2) : fail("no such overload");
     }
+    case "_[_]":
+    case "_[?_]": {
+      const container = at(0);
+      if (container.tag === "optional" && container.value === undefined) return container;
+      return strict(name, [container, at(1)]);
+    }
     case "or":
     case "orValue": {
       const value = at(1 - 1);
@@ -394,22 +400,27 @@ function compareAny(a: Slow, b: Slow): number {
 function isIn(element: Slow, container: Slow): Slow {
   if (container.tag === "list")
     return bool(container.items.some((item) => slowEqual(item, element)));
-  if (container.tag === "map") return bool(itemAt(container, element) !== undefined);
+  if (container.tag === "map")
+    return bool(container.entries.some(([key]) => slowEqual(key, element)));
   return fail("no such overload");
 }
 
 function itemAt(container: Slow, key: Slow): Slow | undefined {
+  if (!isNumber(key) && key.tag !== "string" && key.tag !== "bool") return fail("bad qualifier");
   if (container.tag === "map") return container.entries.find(([name]) => slowEqual(name, key))?.[1];
   if (container.tag !== "list") return undefined;
   if (!isNumber(key)) return fail("unsupported index");
   const index = Number(key.value);
-  if (key.tag === "double" && !Number.isInteger(index)) return fail("unsupported index");
+  if (key.tag === "double" && !(Number.isInteger(index) && Math.abs(index) < 2 ** 63)) {
+    return fail("unsupported index");
+  }
+  if (key.tag === "uint" && key.value >= 2n ** 63n) return fail("unsupported index");
   return container.items[index];
 }
 
 function optionalIndex(container: Slow, key: Slow): Slow {
   const inner = container.tag === "optional" ? container.value : container;
-  const found = inner === undefined ? undefined : itemAt(inner, key);
+  const found = itemAt(inner ?? { tag: "map", entries: [] }, key);
   return found === undefined ? none : some(found);
 }
 
