@@ -7,6 +7,7 @@ import { makePolicy } from "#policy/kyverno/classic/policy";
 import { compileRule } from "#policy/kyverno/classic/rule";
 import type { Rule } from "#policy/kyverno/classic/rule";
 import type { RuleProblem } from "#policy/kyverno/classic/rule-state";
+import { findVariableProblems } from "#policy/kyverno/classic/variable-check";
 import { nothingCompiled } from "#policy/kyverno/kind-compilation";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { Unsupported } from "#policy/policy-set";
@@ -74,6 +75,9 @@ function findProblems(rules: readonly unknown[]): readonly RuleProblem[] {
       problems.push({ path: `${path}.name`, message: `"${name}" names two rules` });
     }
     names.add(name);
+    for (const found of findVariableProblems(rule)) {
+      problems.push({ path: `${path}.${found.path}`, message: found.message });
+    }
   }
   return problems;
 }

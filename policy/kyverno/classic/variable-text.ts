@@ -26,6 +26,15 @@ export const hasVariables = (text: string): boolean =>
 /** Whether substitution may change a text: it holds a variable, or an escaped one that loses its backslash. */
 export const isTemplateText = (text: string): boolean => text.includes("{{") && text.includes("}}");
 
+/** The expressions of the variables that a text shows, `{{@}}` left out. */
+export function findExpressions(text: string): readonly string[] {
+  if (!isTemplateText(text)) return [];
+  return findOccurrences(text)
+    .map(({ expression }) => expression)
+    .filter((expression) => expression !== "@")
+    .map((expression) => (expression.startsWith("-") ? expression.slice(1).trim() : expression));
+}
+
 /** Gives the text with its variables replaced, or the very value when it is one variable alone. */
 export type TextTemplate = (scope: Scope) => Json | QueryFailure;
 
