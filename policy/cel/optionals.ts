@@ -55,7 +55,6 @@ export function isZeroValue(value: CelValue): boolean {
   if (value instanceof Uint) return value.value === 0n;
   if (value instanceof Double) return value.value === 0;
   if (value instanceof Duration) return value.nanos === 0n;
-  if (value instanceof Optional) return value.value === undefined;
   if (value instanceof CelMap) return value.size === 0;
   if (value instanceof CelObject) return value.isZero;
   return isPlainMap(value) && Object.keys(value).length === 0;
