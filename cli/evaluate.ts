@@ -77,14 +77,11 @@ export function evaluateResource(
   const responses: Response[] = [];
   let object = resource;
   const candidates = set.candidates(reviewFor(undefined, resource, options));
-  for (const phase of phases) {
-    if (options.only !== undefined && options.only !== phase.work) continue;
-    for (const policy of candidates) {
-      if (!isIn(phase, policy) || policy[phase.work] === undefined) continue;
-      const response = run(policy, phase.work, object, options);
-      responses.push(response);
-      object = response.after;
-    }
+  for (const { policy, work } of tasksOf(candidates)) {
+    if (options.only !== undefined && options.only !== work) continue;
+    const response = run(policy, work, object, options);
+    responses.push(response);
+    object = response.after;
   }
   return { responses, object };
 }
@@ -100,6 +97,24 @@ export function explainResponse(
 
 const isClassic = (policy: CompiledPolicy): boolean =>
   policy.ref.apiVersion.startsWith("kyverno.io/");
+
+type Task = { readonly policy: CompiledPolicy; readonly work: Work };
+
+/** A set gives the same list of candidates for every resource of a kind. */
+const knownTasks = new WeakMap<readonly CompiledPolicy[], readonly Task[]>();
+
+/** What the policies do, phase by phase. */
+function tasksOf(policies: readonly CompiledPolicy[]): readonly Task[] {
+  const known = knownTasks.get(policies);
+  if (known !== undefined) return known;
+  const tasks = phases.flatMap((phase) =>
+    policies
+      .filter((policy) => policy[phase.work] !== undefined && isIn(phase, policy))
+      .map((policy): Task => ({ policy, work: phase.work })),
+  );
+  knownTasks.set(policies, tasks);
+  return tasks;
+}
 
 function isIn(phase: Phase, policy: CompiledPolicy): boolean {
   const { apiVersion, kind } = policy.ref;
