@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { field, isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
+import { compileQuery } from "#policy/jmespath/compile";
 import type { Query, QueryFailure } from "#policy/jmespath/query";
 import { compileApiCall } from "#policy/kyverno/classic/context-api-call";
 import {
@@ -8,6 +9,7 @@ import {
   compileImageRegistry,
 } from "#policy/kyverno/classic/context-lookups";
 import { compileVariable } from "#policy/kyverno/classic/context-variable";
+import { hasVariables } from "#policy/kyverno/classic/variable-text";
 import type { Scope } from "#policy/kyverno/classic/scope";
 
 /** The `context` list of a rule or foreach, planned: one loader per entry, in order. */
@@ -74,6 +76,11 @@ export function compileContextEntries(document: Json | undefined): {
     if (kind === undefined || name === "" || !isObject(part)) {
       problems.push({ path: `context[${index}]`, message: describe(name) });
       continue;
+    }
+    const jmesPath = textAt(part, ["jmesPath"]).trim();
+    const fault = jmesPath === "" || hasVariables(jmesPath) ? undefined : compileQuery(jmesPath);
+    if (fault?.syntaxError !== undefined) {
+      problems.push({ path: `context[${index}].${kind}.jmesPath`, message: fault.syntaxError });
     }
     entries.push(makeEntry(name, kind, kinds[kind](name, part)));
   }

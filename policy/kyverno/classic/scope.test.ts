@@ -334,6 +334,16 @@ describe("context entries", () => {
     { reason: "no list", context: {}, want: ["context"] },
     { reason: "no name", context: [{ variable: { value: 1 } }], want: ["context[0]"] },
     { reason: "no kind", context: [{ name: "x" }], want: ["context[0]"] },
+    {
+      reason: "a path that is no JMESPath",
+      context: [{ name: "x", variable: { jmesPath: "a..b" } }],
+      want: ["context[0].variable.jmesPath"],
+    },
+    {
+      reason: "a path with variables is not known yet",
+      context: [{ name: "x", variable: { jmesPath: "a.{{ b }}" } }],
+      want: [],
+    },
     { reason: "nothing", context: null, want: [] },
   ])("names what is wrong: $reason", ({ context, want }) => {
     expect(compileContextEntries(context).problems.map(({ path }) => path)).toEqual(want);
