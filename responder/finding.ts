@@ -26,10 +26,10 @@ export const sha256 = (value: string | Uint8Array): string =>
 
 /**
  * Falco's own field classes whose values tell two alerts of one nanosecond (audit sources: microsecond) apart.
- * Keys with brackets are left out since falcosidekick's bracketreplacer renames them; custom fields bear other names.
+ * `n_*` are the counters of Falco's own messages. Keys with brackets are left out since falcosidekick's bracketreplacer renames them; custom fields bear other names.
  */
 const identityField =
-  /^(?:evt|proc|fd|user|group|thread|container|k8s|k8smeta|ka|ct|gcp|okta|github|jevt)\.[a-z0-9_.]+$/;
+  /^(?:evt|proc|fd|user|group|thread|container|k8s|k8smeta|ka|ct|gcp|okta|github|jevt|falco|scap)\.[a-z0-9_.]+$|^n_[a-z_]+$/;
 
 /** 160 UTF-16 units are at most 480 bytes, which falcosidekick's cut at 507 bytes leaves whole. */
 const comparedUnits = 160;
