@@ -134,8 +134,7 @@ function checkLogic(state: CheckState, node: Call, found: Candidates): void {
     const type = typeAt(state, argument);
     if (assignable(state.substitution, type, boolType)) continue;
     good = false;
-    const text = formatType(substitute(state.substitution.known, type, true));
-    report(state, argument.span.position, `expected type 'bool' but found '${text}'`);
+    report(state, argument.span.position, `expected type 'bool' but found '${formatType(type)}'`);
   }
   record(state, node, good ? boolType : errorType);
   const { name, overloads } = found;

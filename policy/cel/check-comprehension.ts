@@ -47,7 +47,6 @@ function variableTypes(
 function expectType(state: CheckState, node: Expression, wanted: CelType): void {
   const type = typeAt(state, node);
   if (assignable(state.substitution, wanted, type)) return;
-  const { known } = state.substitution;
-  const texts = [wanted, type].map((one) => formatType(substitute(known, one, true)));
-  report(state, node.span.position, `expected type '${texts[0]}' but found '${texts[1]}'`);
+  const message = `expected type '${formatType(wanted)}' but found '${formatType(type)}'`;
+  report(state, node.span.position, message);
 }

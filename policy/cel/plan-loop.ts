@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Comprehension, ComprehensionShape } from "./ast.ts";
 import { budgetExceeded } from "./budget.ts";
+import { typeNameOf } from "./compare.ts";
 import { startTurn, type Items, type Loop, type LoopSlots } from "./loop.ts";
 import { entriesOf, makeStrictMap } from "./maps.ts";
 import { noSuchOverload } from "./operators.ts";
@@ -103,7 +104,9 @@ function mapCollection(merge: boolean): Collection {
   return {
     add: (key, value) => {
       const entries = merge ? entriesOf(value) : [[key, value] as const];
-      if (entries === undefined) return noSuchOverload;
+      if (entries === undefined) {
+        return new CelError(`no such overload: cel.@mapInsert(map, ${typeNameOf(value)})`);
+      }
       for (const entry of entries) found.push(entry);
       return undefined;
     },

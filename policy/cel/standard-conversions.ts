@@ -105,7 +105,9 @@ function toUint(value: CelValue): CelResult {
   return failed(value, uintType);
 }
 
-const decimal = /^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/;
+/** What Go's ParseFloat takes for a decimal number: single underscores may stand between digits. */
+const decimal =
+  /^[+-]?(?:[0-9](?:_?[0-9])*\.?(?:[0-9](?:_?[0-9])*)?|\.[0-9](?:_?[0-9])*)(?:[eE][+-]?[0-9](?:_?[0-9])*)?$/;
 const special = /^([+-]?)(?:(inf(?:inity)?)|nan)$/i;
 
 function toDouble(value: CelValue): CelResult {
@@ -115,7 +117,7 @@ function toDouble(value: CelValue): CelResult {
   if (value instanceof Uint) return doubleValue(Number(value.value));
   if (typeof value !== "string") return failed(value, doubleType);
   if (decimal.test(value)) {
-    const number = Number(value);
+    const number = Number(value.replaceAll("_", ""));
     return Number.isFinite(number) ? doubleValue(number) : failed(value, doubleType);
   }
   const found = special.exec(value);

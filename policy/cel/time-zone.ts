@@ -28,12 +28,15 @@ function makeFormat(timeZone: string): Intl.DateTimeFormat | undefined {
   }
 }
 
-/** Seconds east of UTC of a fixed offset such as `-08:00` or `02:00`; undefined when it is none. */
+/**
+ * Seconds east of UTC of a fixed offset such as `-08:00` or `02:00`; undefined when it is none. As lenient as cel-go,
+ * which reads two numbers and does not look at their size; what no date can hold is refused here.
+ */
 function fixedOffset(zone: string): number | undefined {
-  const found = /^([+-]?)([0-9]{1,2}):([0-9]{2})$/.exec(zone);
+  const found = /^([+-]?[0-9]{1,5}):([+-]?[0-9]{1,5})$/.exec(zone);
   if (found === null) return undefined;
-  const seconds = (Number(found[2]) * 60 + Number(found[3])) * 60;
-  return found[1] === "-" ? -seconds : seconds;
+  const minutes = Number(found[2]);
+  return (Number(found[1]) * 60 + (zone.startsWith("-") ? -minutes : minutes)) * 60;
 }
 
 /**
@@ -41,7 +44,7 @@ function fixedOffset(zone: string): number | undefined {
  * unknown zone.
  */
 export function inTimeZone(seconds: number, zone: string): Date | undefined {
-  if (zone === "" || zone === "UTC") return new Date(seconds * 1000);
+  if (zone === "" || zone === "UTC" || zone === "Local") return new Date(seconds * 1000);
   const offset = zone.includes(":") ? fixedOffset(zone) : undefined;
   if (offset !== undefined) return new Date((seconds + offset) * 1000);
   const format = zone.includes(":") ? undefined : formatOf(zone);

@@ -14,9 +14,10 @@ export const makeTimestamp = (nanos: bigint): Timestamp | CelError =>
     ? new CelError("timestamp overflow")
     : new Timestamp(nanos);
 
+/** The text is that of cel-go, which adds durations as integers. */
 export const makeDuration = (nanos: bigint): Duration | CelError =>
   nanos < durationMin || nanos > durationMax
-    ? new CelError("duration overflow")
+    ? new CelError("integer overflow")
     : new Duration(nanos);
 
 /** Whole seconds (rounded down) and the nanoseconds within the second. */

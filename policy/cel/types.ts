@@ -84,9 +84,7 @@ export function typeName(type: CelType): string {
 export function formatType(type: CelType): string {
   if (type.kind === "list") return `list(${formatType(type.element)})`;
   if (type.kind === "map") return `map(${formatType(type.key)}, ${formatType(type.value)})`;
-  if (type.kind === "type") {
-    return type.of.kind === "dyn" ? "type" : `type(${formatType(type.of)})`;
-  }
+  if (type.kind === "type") return `type(${formatType(type.of)})`;
   if (type.kind === "opaque" && type.parameters.length > 0) {
     return `${type.name}(${type.parameters.map(formatType).join(", ")})`;
   }
