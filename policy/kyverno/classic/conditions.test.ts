@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import type { Json, JsonObject } from "#policy/json";
-import { compileConditions } from "#policy/kyverno/classic/conditions";
+import { compileConditions, compileExceptionConditions } from "#policy/kyverno/classic/conditions";
 import { findOperator } from "#policy/kyverno/classic/condition-operators";
 import { makeScope, type Scope } from "#policy/kyverno/classic/scope";
 import type { Review } from "#policy/review";
@@ -544,6 +544,26 @@ describe("blocks", () => {
     const { problems } = compileConditions({ all: [yes(), { key: 1, operator: "Is", value: 1 }] });
     expect(problems).toEqual([{ path: "all[1].operator", message: "unknown operator Is" }]);
     expect(compileConditions("x").problems).toHaveLength(1);
+  });
+
+  test.each<{ reason: string; document: Json; want: boolean | "error" }>([
+    { reason: "nothing holds", document: {}, want: true },
+    { reason: "an empty any asks for nothing", document: { any: [] }, want: true },
+    { reason: "any and all", document: { any: [no(), yes()], all: [yes()] }, want: true },
+    { reason: "no any", document: { any: [no()], all: [yes()] }, want: false },
+    {
+      reason: "all is asked first",
+      document: { any: [{ key: "{{ none }}", operator: "Equals", value: 1 }], all: [no()] },
+      want: false,
+    },
+    {
+      reason: "a variable that is not there",
+      document: { all: [{ key: "{{ none }}", operator: "Equals", value: 1 }] },
+      want: "error",
+    },
+  ])("of an exception: $reason", ({ document, want }) => {
+    const outcome = compileExceptionConditions(document).evaluate(scope);
+    expect(outcome.kind === "error" ? "error" : outcome.holds).toBe(want);
   });
 
   test("variables keep their types", () => {

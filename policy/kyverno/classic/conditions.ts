@@ -34,6 +34,25 @@ export function compileConditions(document: Json | undefined): Conditions {
   return { evaluate, problems };
 }
 
+/**
+ * Plans the `conditions` of a PolicyException (pkg/utils/conditions): `all` is asked before `any`, and an empty `any`
+ * asks for nothing, unlike in preconditions.
+ */
+export function compileExceptionConditions(document: Json): Conditions {
+  const all = field(document, "all");
+  const any = field(document, "any");
+  const needed = isArray(any) && any.length > 0 ? compileConditions({ any }) : undefined;
+  const first = compileConditions(isArray(all) ? { all } : {});
+  return {
+    problems: [...first.problems, ...(needed?.problems ?? [])],
+    evaluate: (scope) => {
+      const outcome = first.evaluate(scope);
+      if (needed === undefined || outcome.kind === "error" || !outcome.holds) return outcome;
+      return needed.evaluate(scope);
+    },
+  };
+}
+
 type Evaluate = (scope: Scope) => ConditionsOutcome;
 
 const always: ConditionsOutcome = { kind: "decided", holds: true, message: "" };

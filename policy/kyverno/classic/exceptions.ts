@@ -3,7 +3,7 @@ import { at, field, isArray, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { objectKey } from "#policy/kubernetes/kinds";
 import { matchesWildcard } from "#policy/kubernetes/wildcard";
-import { compileConditions } from "#policy/kyverno/classic/conditions";
+import { compileExceptionConditions } from "#policy/kyverno/classic/conditions";
 import type { Conditions } from "#policy/kyverno/classic/conditions";
 import { compileExclusions } from "#policy/kyverno/classic/pod-security-exclusions";
 import type { Exclusion } from "#policy/kyverno/classic/pod-security-exclusions";
@@ -52,7 +52,9 @@ function compileException(document: JsonObject): RuleException {
     name: objectKey(document),
     matches: makeMatches(
       match,
-      conditions === undefined || conditions === null ? undefined : compileConditions(conditions),
+      conditions === undefined || conditions === null
+        ? undefined
+        : compileExceptionConditions(conditions),
     ),
     podSecurity: compileExclusions(field(spec, "podSecurity")),
   };
