@@ -24,6 +24,8 @@ export const functionTable: FunctionTable = {
 
 /** Most plans that are remembered: policies have some hundred expressions, variables inside variables can make more. */
 const rememberedMax = 5_000;
+/** Longest text that is remembered: what variables put together may be long, and comes once. */
+const rememberedLengthMax = 2_048;
 const remembered = new Map<string, Query>();
 
 /** Plans an expression, once per text. Never throws. */
@@ -31,6 +33,7 @@ export function compileQuery(source: string): Query {
   const known = remembered.get(source);
   if (known !== undefined) return known;
   const query = makeQuery(source);
+  if (source.length > rememberedLengthMax) return query;
   if (remembered.size >= rememberedMax) remembered.clear();
   remembered.set(source, query);
   return query;

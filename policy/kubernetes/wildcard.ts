@@ -31,6 +31,8 @@ export function compileWildcard(pattern: string): Wildcard {
 
 /** Most patterns that are remembered; policies have a few hundred, resources can bring any number. */
 const rememberedMax = 5_000;
+/** Longest pattern that is remembered: a resource may bring megabytes. */
+const rememberedLengthMax = 1_024;
 const remembered = new Map<string, Wildcard>();
 
 /** Whether a text matches a pattern that is only known now. Plans are remembered, the answer never depends on it. */
@@ -39,7 +41,9 @@ export function matchesWildcard(pattern: string, text: string): boolean {
   const known = remembered.get(pattern);
   if (known !== undefined) return known(text);
   const planned = compileWildcard(pattern);
-  if (remembered.size < rememberedMax) remembered.set(pattern, planned);
+  if (remembered.size < rememberedMax && pattern.length <= rememberedLengthMax) {
+    remembered.set(pattern, planned);
+  }
   return planned(text);
 }
 
