@@ -4,6 +4,7 @@ import type { Library } from "#policy/cel/library";
 import { dynType, intType, listOf, optionalOf, parameter } from "#policy/cel/types";
 import {
   CelError,
+  isInt,
   isList,
   isPlainMap,
   mapKeyName,
@@ -55,6 +56,7 @@ function makeExtendedLists(range: (size: Int) => CelResult): Library {
         }),
         memberOverload("list_flatten_int", [listOf(dynType), intType], listOf(dynType), flatten, {
           cost: flatCost,
+          unguarded: true,
         }),
       ),
       declare("sort", ...sortOverloads()),
@@ -110,11 +112,14 @@ function slice(list: List, start: Int, end: Int): CelResult {
   return list.slice(Number(start), Number(end));
 }
 
-function flatten(list: CelValue, depth: Int = 1): CelResult {
-  if (!isList(list)) return new CelError(`no such overload: ${typeNameOf(list)}.flatten()`);
-  if (depth < 0) return new CelError("level must be non-negative");
+function flatten(list: CelValue, depth?: CelValue): CelResult {
+  if (!isList(list) || (depth !== undefined && !isInt(depth))) {
+    const [shown, argument] = [list, depth].map(shownType);
+    return new CelError(`no such overload: ${shown}.flatten(${argument})`);
+  }
+  if (depth !== undefined && depth < 0) return new CelError("level must be non-negative");
   const flat: CelValue[] = [];
-  const levels = Number(depth);
+  const levels = Number(depth ?? 1);
   // An explicit stack: nesting comes from outside.
   const stack: { readonly items: List; next: number }[] = [{ items: list, next: 0 }];
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
@@ -126,6 +131,12 @@ function flatten(list: CelValue, depth: Int = 1): CelResult {
     if (flat.length > listLengthMax) return tooLarge("flatten");
   }
   return flat;
+}
+
+/** cel-go prints the whole type of a map here, and only the name of others. */
+function shownType(value: CelValue | undefined): string {
+  if (value === undefined) return "";
+  return typeNameOf(value) === "map" ? "map(dyn, dyn)" : typeNameOf(value);
 }
 
 function flatCost(list: CelResult): number {

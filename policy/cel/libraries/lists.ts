@@ -49,12 +49,13 @@ const cost = (list: CelResult): number => (isList(list) ? list.length : 0);
 
 const noOverload = (): CelError => new CelError("no such overload");
 
+/** Neighbours whose types have no order between them count as sorted; elements that have none at all do not. */
 function isSorted(list: List): CelResult {
   for (const [index, item] of list.entries()) {
+    if (compare(item, item) === undefined) return noOverload();
     const previous = list[index - 1];
-    const order = previous === undefined ? compare(item, item) : compare(previous, item);
-    if (order === undefined) return index === 0 ? noOverload() : false;
-    if (order > 0) return false;
+    const order = previous === undefined ? 0 : compare(previous, item);
+    if (order !== undefined && order > 0) return false;
   }
   return true;
 }
@@ -65,8 +66,8 @@ const extreme =
   (list: List): CelResult => {
     let [best] = list;
     if (best === undefined) return new CelError(`${name} called on empty list`);
-    if (compare(best, best) === undefined) return noOverload();
     for (const item of list) {
+      if (compare(item, item) === undefined) return noOverload();
       const order = compare(best, item);
       if (order !== undefined && Math.sign(order) === worse) best = item;
     }

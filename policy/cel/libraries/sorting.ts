@@ -15,7 +15,14 @@ import {
   typeName,
   uintType,
 } from "#policy/cel/types";
-import { CelError, isList, type CelResult, type CelValue } from "#policy/cel/values";
+import {
+  CelError,
+  Duration,
+  isList,
+  Timestamp,
+  type CelResult,
+  type CelValue,
+} from "#policy/cel/values";
 import { memberOverload } from "./declare.ts";
 
 const t = parameter("T");
@@ -61,10 +68,15 @@ export function sortByOverloads(): readonly Overload[] {
   );
 }
 
+/** Types with methods of their own give the short text, as in cel-go. */
+const noSort = (value: CelValue): CelError =>
+  typeof value === "string" || value instanceof Duration || value instanceof Timestamp
+    ? new CelError("no such overload")
+    : new CelError("no such overload: sort");
+
 /** `list` in the order of `keys`; equal keys keep their order. */
 function sortByKeys(list: CelValue, keys: CelValue): CelResult {
-  if (!isList(list) || !isList(keys))
-    return new CelError(`no such overload: sort(${typeNameOf(list)})`);
+  if (!isList(list) || !isList(keys)) return noSort(list);
   if (list.length !== keys.length) {
     return new CelError(
       `@sortByAssociatedKeys() expected a list of the same size as the associated keys list, but got ${list.length} and ${keys.length} elements respectively`,
