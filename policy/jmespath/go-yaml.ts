@@ -59,7 +59,7 @@ function addWord(word: string, value: boolean): void {
   for (const spelling of [word, capital, word.toUpperCase()]) booleans.set(spelling, value);
 }
 
-const digits = Array.from("0123456789");
+const digits = "0123456789".split("");
 
 const schema = FAILSAFE_SCHEMA.withTags(
   defineScalarTag<null>("tag:yaml.org,2002:null", {
@@ -71,7 +71,7 @@ const schema = FAILSAFE_SCHEMA.withTags(
   }),
   defineScalarTag<boolean>("tag:yaml.org,2002:bool", {
     implicit: true,
-    implicitFirstChars: Array.from("yYnNtTfFoO"),
+    implicitFirstChars: "yYnNtTfFoO".split(""),
     resolve: (source) => booleans.get(source) ?? NOT_RESOLVED,
     identify: (data) => typeof data === "boolean",
     represent: String,
