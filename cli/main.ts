@@ -54,7 +54,18 @@ const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ],
 ]);
 
-process.exitCode = await main(process.argv.slice(2), makeIo());
+process.exitCode = await mainOrBug(process.argv.slice(2), makeIo());
+
+/** What throws is our mistake, and must not look like a failed check. */
+async function mainOrBug(words: readonly string[], io: Io): Promise<number> {
+  try {
+    return await main(words, io);
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    io.err(`parapet: this is a bug in parapet, please report it\n${text}\n`);
+    return exitCodes.usage;
+  }
+}
 
 async function main(words: readonly string[], io: Io): Promise<number> {
   const [name = "", ...rest] = words;

@@ -95,6 +95,13 @@ resources: [../good.yaml]
 results:
   - {policy: require-app, kind: Pod, resources: [good], result: fail}
 `,
+  "remote/kyverno-test.yaml": `
+kind: Test
+policies: [https://example.org/policy.yaml]
+resources: [../good.yaml]
+results:
+  - {policy: require-app, kind: Pod, resources: [good], result: pass}
+`,
   "absent/kyverno-test.yaml": `
 kind: Test
 policies: [nowhere.yaml]
@@ -288,6 +295,17 @@ describe("test", () => {
     ["no path", "", 2],
   ])("%s", async (_reason, line, want) => {
     expect((await run(testCommand, line)).code).toBe(want);
+  });
+
+  test("a policy behind a URL is unsupported, which strict does not let pass", async () => {
+    const ran = await run(testCommand, "remote -o json");
+    expect(ran.code).toBe(0);
+    expect(ran.err).toContain("1 checks cannot be evaluated here");
+    expect(at(parseJson(ran.out), ["results", 0])).toMatchObject({
+      ok: false,
+      message: expect.stringContaining("nothing is fetched over the network"),
+    });
+    expect((await run(testCommand, "remote --strict")).code).toBe(1);
   });
 
   test("JSON has the summary and one entry per check", async () => {

@@ -69,6 +69,12 @@ function run(args: Arguments, io: Io): number {
     return exitCodes.usage;
   }
   io.out(format(outcome, args));
+  const unsupported = outcome.checks.filter((check) => check.status === "unsupported").length;
+  if (unsupported > 0) {
+    io.err(
+      `parapet test: ${unsupported} checks cannot be evaluated here; --strict fails on them\n`,
+    );
+  }
   if (outcome.errors.length > 0) return exitCodes.usage;
   return outcome.checks.some((check) => check.status === "failed")
     ? exitCodes.failed

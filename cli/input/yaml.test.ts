@@ -53,6 +53,11 @@ const documents: readonly (readonly [reason: string, text: string, want: readonl
   ["a key of one letter is a word too, as Kubernetes reads it", "y: 1\n", [{ true: 1 }]],
   ["keys become text", "1: one\ntrue: yes\n", [{ "1": "one", true: true }]],
   ["empty documents are left out", "---\n---\na: 1\n---\n# nothing\n", [{ a: 1 }]],
+  [
+    "brackets in texts are no nesting",
+    `["${"[".repeat(2000)}\\"${"{".repeat(2000)}"]`,
+    [[`${"[".repeat(2000)}"${"{".repeat(2000)}`]],
+  ],
   ["JSON is read as JSON", '{"a": [1, "x", null]}', [{ a: [1, "x", null] }]],
   ["a flow mapping that is no JSON is YAML", "{a: yes}", [{ a: true }]],
   ["a byte order mark is no content", '\uFEFF{"a": 1}', [{ a: 1 }]],
@@ -79,6 +84,7 @@ const refused: readonly (readonly [reason: string, text: string, want: RegExp])[
   ["not a number has no JSON", "a: .nan\n", /JSON/],
   ["a mapping as a key has no JSON", "? {a: 1}\n: b\n", /scalar/],
   ["nesting has a limit", "[".repeat(5000), /depth|nest/i],
+  ["in JSON too", `{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}`, /nested deeper than 1000/],
 ];
 
 describe("refused", () => {

@@ -50,6 +50,9 @@ function firstCharacter(text: string): string {
 function parseJson(text: string): ParsedText | undefined {
   const inexact: string[] = [];
   try {
+    if (isTooDeep(text)) {
+      return { ok: false, message: `nested deeper than ${nestingMax} levels` };
+    }
     const value = parseJsonText(text);
     if (hasLongDigits(text)) findInexact(text, inexact);
     return { ok: true, documents: [value], warnings: inexact };
@@ -68,6 +71,29 @@ function findInexact(text: string, inexact: string[]): void {
     }
     return item;
   });
+}
+
+/** JSON.parse takes any depth, but who walks the value afterwards has a stack. */
+function isTooDeep(text: string): boolean {
+  let depth = 0;
+  for (let place = 0; place < text.length; place += 1) {
+    const code = text.charCodeAt(place);
+    if (code === 0x22) place = endOfString(text, place);
+    else if (code === 0x5b || code === 0x7b) depth += 1;
+    else if (code === 0x5d || code === 0x7d) depth -= 1;
+    if (depth > nestingMax) return true;
+  }
+  return false;
+}
+
+/** The place of the quote that ends a string, or the end of the text. */
+function endOfString(text: string, start: number): number {
+  for (let place = start + 1; place < text.length; place += 1) {
+    const code = text.charCodeAt(place);
+    if (code === 0x5c) place += 1;
+    else if (code === 0x22) return place;
+  }
+  return text.length;
 }
 
 const hasLongDigits = (text: string): boolean => /\d{16}/.test(text);
