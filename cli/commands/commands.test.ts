@@ -301,10 +301,8 @@ describe("test", () => {
     const ran = await run(testCommand, "remote -o json");
     expect(ran.code).toBe(0);
     expect(ran.err).toContain("1 checks cannot be evaluated here");
-    expect(at(parseJson(ran.out), ["results", 0])).toMatchObject({
-      ok: false,
-      message: expect.stringContaining("nothing is fetched over the network"),
-    });
+    expect(at(parseJson(ran.out), ["results", 0, "ok"])).toBe(false);
+    expect(at(parseJson(ran.out), ["results", 0, "message"])).toContain("nothing is fetched");
     expect((await run(testCommand, "remote --strict")).code).toBe(1);
   });
 
