@@ -164,9 +164,17 @@ function makeWrites(store: Store, now: () => number, manager: string, force: boo
       if (uidOf(there.value) !== uid) return reject("Conflict", "the uid is another");
       store.objects.delete(storeKey(type, name));
       store.version += 1;
-      record(store, type, { type: "DELETED", object: there.value });
+      record(store, type, { type: "DELETED", object: withVersion(there.value, store.version) });
       return Promise.resolve({ ok: true, value: undefined });
     },
+  };
+}
+
+function withVersion(object: JsonObject, version: number): JsonObject {
+  const metadata = field(object, "metadata");
+  return {
+    ...object,
+    metadata: { ...(isObject(metadata) ? metadata : {}), resourceVersion: `${version}` },
   };
 }
 

@@ -128,7 +128,7 @@ export async function startResponderScene(): Promise<ResponderScene | undefined>
   };
 }
 
-function readCrds(): readonly JsonObject[] {
+export function readCrds(): readonly JsonObject[] {
   const folder = join(repository, "package/crds");
   return readdirSync(folder)
     .filter((name) => name.endsWith(".yaml"))
