@@ -8,6 +8,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
+          testTimeout: 20_000,
           include: ["{policy,function,responder,advisor,cli,test/support}/**/*.test.ts"],
         },
       },
