@@ -23,6 +23,18 @@ export function parseStandardVersion(text: string): StandardVersion | undefined 
  * out, every other level has all; a stated version runs all forms of a check up to it, not only the last.
  */
 export function standardChecks(level: string, version: StandardVersion): readonly StandardCheck[] {
+  const key = `${level === "baseline" ? "baseline" : "all"} ${version}`;
+  const known = chosen.get(key);
+  if (known !== undefined) return known;
+  const checks = chooseChecks(level, version);
+  chosen.set(key, checks);
+  return checks;
+}
+
+/** Policies that ask for the same get the same list. Versions are bounded, so this is. */
+const chosen = new Map<string, readonly StandardCheck[]>();
+
+function chooseChecks(level: string, version: StandardVersion): readonly StandardCheck[] {
   return podChecks
     .filter((check) => level !== "baseline" || check.level === "baseline")
     .flatMap(({ id, versions }) => {

@@ -95,13 +95,14 @@ function runLoop(loop: Loop, elements: readonly Json[], state: RuleState): numbe
   return applied;
 }
 
-export function takeElement(state: RuleState): boolean {
-  state.budget.elements -= 1;
+/** Whether there may be one more element; one whose patch walks through a large object counts as several. */
+export function takeElement(state: RuleState, cost = 1): boolean {
+  state.budget.elements -= cost;
   return state.budget.elements >= 0;
 }
 
 export const tooManyElements: Verdict = errored(
-  `the foreach loops of this rule would visit more than ${foreachElementsMax} elements`,
+  `the foreach loops of this rule would visit more than ${foreachElementsMax} elements, or fewer in a larger object`,
 );
 
 function runElement(

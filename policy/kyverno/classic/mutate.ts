@@ -31,11 +31,31 @@ export function compileMutation(rule: JsonObject, problems: RuleProblem[]): Muta
   const foreach = field(block, "foreach");
   if (isArray(foreach)) {
     const loops = compileLoops(foreach, "foreach", problems);
-    return (state, object) => mutateLoops(loops, state, object);
+    return (state, object) => {
+      const cost = 1 + Math.floor(countValues(object) / valuesPerElement);
+      return mutateLoops(loops, { ...state, scope: state.scope, cost }, object);
+    };
   }
   const patcher = compilePatcher(block, "/mutate", rule);
   if (patcher === undefined) return undefined;
   return (state, object) => outcomeOf(patcher(object, state.scope), object);
+}
+
+/** The state of a loop that mutates: what one element takes of the budget. */
+type LoopState = RuleState & { readonly cost: number };
+
+/** So many values of an object count as one more element each time that it is patched. */
+const valuesPerElement = 100;
+
+function countValues(object: JsonObject): number {
+  const open: Json[] = [object];
+  let count = 0;
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    count += 1;
+    if (typeof value === "object" && value !== null)
+      for (const item of Object.values(value)) open.push(item);
+  }
+  return count;
 }
 
 function outcomeOf(patched: Patched, object: JsonObject): MutateOutcome {
@@ -102,7 +122,7 @@ function compileLoops(
 }
 
 /** The loops one after the other, each element on what the ones before left. */
-function mutateLoops(loops: readonly Loop[], state: RuleState, object: JsonObject): MutateOutcome {
+function mutateLoops(loops: readonly Loop[], state: LoopState, object: JsonObject): MutateOutcome {
   let applied = 0;
   let current = object;
   for (const loop of loops) {
@@ -130,7 +150,7 @@ function mutateLoops(loops: readonly Loop[], state: RuleState, object: JsonObjec
 function mutateElements(
   loop: Loop,
   elements: readonly Json[],
-  state: RuleState,
+  state: LoopState,
   object: JsonObject,
 ): Verdict | { readonly object: JsonObject } {
   let current = object;
@@ -138,7 +158,7 @@ function mutateElements(
   for (const index of loop.reversed ? positions.reverse() : positions) {
     const element = elements[index] ?? null;
     if (element === null) continue;
-    if (!takeElement(state)) return tooManyElements;
+    if (!takeElement(state, state.cost)) return tooManyElements;
     const after = mutateElement(loop, element, index, state, current);
     if ("result" in after) return after;
     current = after.object;
@@ -150,7 +170,7 @@ function mutateElement(
   loop: Loop,
   element: Json,
   index: number,
-  state: RuleState,
+  state: LoopState,
   object: JsonObject,
 ): Verdict | { readonly object: JsonObject } {
   // Always a scope of its own: what one element loads is not there for the next.

@@ -6,7 +6,7 @@ import {
   parseStandardVersion,
   standardChecks,
 } from "#policy/kubernetes/pod-security/evaluate";
-import type { FailedCheck } from "#policy/kubernetes/pod-security/evaluate";
+import type { FailedCheck, StandardCheck } from "#policy/kubernetes/pod-security/evaluate";
 import { podView } from "#policy/kubernetes/pod-security/pod";
 import type { PodView } from "#policy/kubernetes/pod-security/pod";
 import type { FieldError } from "#policy/kubernetes/pod-security/violation";
@@ -14,6 +14,7 @@ import { findTypeMismatch } from "#policy/kubernetes/type-mismatch";
 import {
   applyExclusions,
   compileExclusions,
+  planExclusions,
 } from "#policy/kyverno/classic/pod-security-exclusions";
 import type { Exclusion } from "#policy/kyverno/classic/pod-security-exclusions";
 import { errored, failed, passed } from "#policy/kyverno/classic/rule-state";
@@ -41,15 +42,15 @@ export function compilePodSecurity(
     problems.push({ path: "podSecurity.version", message });
   }
   const checks = standardChecks(level, version ?? "latest");
-  const exclusions = compileExclusions(field(document, "exclude"));
+  const exclusions = planExclusions(compileExclusions(field(document, "exclude")), checks);
   const pass = passed(`Validation rule '${rule}' passed.`);
   return ({ review }, granted) => {
     const found = findPod(review.object ?? review.oldObject ?? {});
     if ("wrong" in found) return errored(`Error while getting new resource: ${found.wrong}`);
     const { pod, prefix } = found;
-    const own = applyExclusions(failedChecks(checks, pod), exclusions, checks, pod);
+    const own = applyExclusions(failedOnce(found, checks), exclusions, pod);
     if (own.length === 0) return pass;
-    const left = applyExclusions(own, granted.exclusions, checks, pod);
+    const left = applyExclusions(own, planExclusions(granted.exclusions, checks), pod);
     if (left.length === 0) {
       const message = `rule is skipped due to policy exceptions ${granted.names.join(", ")}`;
       return { result: "skip", message, exceptions: granted.names };
@@ -62,7 +63,24 @@ export function compilePodSecurity(
 }
 
 /** The pod in a resource, what `spec` of it is called there, or why there is none. */
-type FoundPod = { readonly pod: PodView; readonly prefix: string } | { readonly wrong: string };
+type FoundPod = PodInResource | { readonly wrong: string };
+
+type PodInResource = {
+  readonly pod: PodView;
+  readonly prefix: string;
+  /** What the checks of a level have found already. */
+  readonly failed: Map<readonly StandardCheck[], readonly FailedCheck[]>;
+};
+
+/** Several policies ask for the same checks of the same pod. */
+function failedOnce(
+  { pod, failed: known }: PodInResource,
+  checks: readonly StandardCheck[],
+): readonly FailedCheck[] {
+  const found = known.get(checks) ?? failedChecks(checks, pod);
+  known.set(checks, found);
+  return found;
+}
 
 const pods = new WeakMap<JsonObject, FoundPod>();
 
@@ -80,7 +98,8 @@ function readPod(object: JsonObject): FoundPod {
   if (template === undefined) return { wrong: "could not find correct resource type" };
   const wrong = typeMismatch(object, template);
   if (wrong !== undefined) return { wrong };
-  return { pod: podView(template.metadata, template.spec), prefix: template.prefix };
+  const pod = podView(template.metadata, template.spec);
+  return { pod, prefix: template.prefix, failed: new Map() };
 }
 
 type Template = {
@@ -133,12 +152,12 @@ function describeCheck(check: FailedCheck, prefix: string): string {
 }
 
 function describeError(error: FieldError, prefix: string): string {
-  const path = error.field
-    .replaceAll("spec", prefix)
-    .replaceAll("metadata", "spec.template.metadata");
-  if (error.required) return `${path}: Required value`;
+  const { field: stated } = error;
+  const path = prefix === "spec" ? stated : stated.replaceAll("spec", prefix);
+  const whole = path.replaceAll("metadata", "spec.template.metadata");
+  if (error.required) return `${whole}: Required value`;
   const { value } = error;
-  if (value === undefined || value === "") return `${path}: Forbidden`;
+  if (value === undefined || value === "") return `${whole}: Forbidden`;
   const text = typeof value === "object" ? `[${value.join(" ")}]` : String(value);
-  return `${path} is forbidden, forbidden values found: ${text}`;
+  return `${whole} is forbidden, forbidden values found: ${text}`;
 }
