@@ -8,7 +8,7 @@ import { textFunctions } from "#policy/jmespath/functions/text";
 import { timeFunctions } from "#policy/jmespath/functions/time";
 import { parseExpression } from "#policy/jmespath/parse";
 import { planNode, type PlanCall } from "#policy/jmespath/plan";
-import { QueryFailure, type Query } from "#policy/jmespath/query";
+import { QueryFailure, tooDeep, type Query } from "#policy/jmespath/query";
 import { SyntaxFault } from "#policy/jmespath/tokens";
 import { failed, toJson, unlessUnknown, type Step, type Value } from "#policy/jmespath/values";
 
@@ -50,8 +50,12 @@ function makeQuery(source: string): Query {
     source,
     syntaxError: undefined,
     evaluate: (root, runtime) => {
-      const result = step(root, runtime);
-      return result instanceof QueryFailure ? result : toJson(result);
+      try {
+        const result = step(root, runtime);
+        return result instanceof QueryFailure ? result : toJson(result);
+      } catch (error) {
+        return tooDeep(error);
+      }
     },
   };
 }

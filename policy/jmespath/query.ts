@@ -29,3 +29,13 @@ export type Query = {
   /** Never throws; a malformed expression gives its failure on every evaluation. */
   readonly evaluate: (root: Json, runtime: QueryRuntime) => Json | QueryFailure;
 };
+
+/**
+ * What a caught error means: values nested so deep that walking them overflows the stack are a failure of the query,
+ * since resources can bring any depth; everything else is a mistake of ours and thrown again.
+ */
+export function tooDeep(error: unknown): QueryFailure {
+  if (error instanceof RangeError)
+    return new QueryFailure("failed", "a value is nested too deeply");
+  throw error;
+}

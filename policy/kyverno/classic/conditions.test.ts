@@ -435,11 +435,31 @@ describe("operators", () => {
     expect(performance.now() - started).toBeLessThan(5_000);
   });
 
+  test("values nested without end are an error", () => {
+    const deepScope = scope.withVariables({ a: nested(50_000), b: nested(50_000) });
+    for (const operator of ["Equals", "NotEquals", "AnyIn", "AllNotIn", "In", "GreaterThan"]) {
+      const condition = { key: ["{{ a }}"], operator, value: ["{{ b }}"] };
+      const outcome = compileConditions([condition]).evaluate(deepScope);
+      expect(["error", "decided"]).toContain(outcome.kind);
+    }
+    const equal = compileConditions([{ key: "{{ a }}", operator: "Equals", value: "{{ b }}" }]);
+    const outcome = equal.evaluate(deepScope);
+    expect(outcome.kind === "error" && outcome.failure.message).toBe(
+      "a value is nested too deeply",
+    );
+  });
+
   test("large lists without wildcards are no trouble", () => {
     const many = Array.from({ length: 50_000 }, (_, index) => `x${index}`);
     expect(holds(many, "AllIn", many)).toBe(true);
   });
 });
+
+function nested(depth: number): Json {
+  let value: Json = "x";
+  for (let level = 0; level < depth; level += 1) value = level % 2 === 0 ? [value] : { a: value };
+  return value;
+}
 
 const yes = (message = ""): JsonObject => ({ key: 1, operator: "Equals", value: 1, message });
 const no = (message = ""): JsonObject => ({ key: 1, operator: "Equals", value: 2, message });

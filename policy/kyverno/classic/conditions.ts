@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { field, isArray, isObject, textAt, type Json } from "#policy/json";
-import { QueryFailure } from "#policy/jmespath/query";
+import { QueryFailure, tooDeep } from "#policy/jmespath/query";
 import { findOperator } from "#policy/kyverno/classic/condition-operators";
-import type { Operator } from "#policy/kyverno/classic/condition-sets";
+import type { Holds, Operator } from "#policy/kyverno/classic/condition-sets";
 import { joinNonEmpty } from "#policy/kyverno/classic/rule-state";
 import type { Scope } from "#policy/kyverno/classic/scope";
 import { compileTemplate, type Template } from "#policy/kyverno/classic/variables";
@@ -186,7 +186,7 @@ function planCondition(document: Json, path: string, problems: ConditionProblem[
     message,
     evaluate: (scope) => {
       const left = key.substitute(scope);
-      return left.ok ? planned(left.value) : wrapped("key", left.failure);
+      return left.ok ? judge(planned, left.value) : wrapped("key", left.failure);
     },
   };
 }
@@ -204,7 +204,15 @@ function evaluateCondition(
   if (operator === undefined) {
     return new QueryFailure("failed", "failed to create handler for condition operator");
   }
-  return operator(right.value)(left.value);
+  return judge((key) => operator(right.value)(key), left.value);
+}
+
+function judge(holds: Holds, key: Json): boolean | QueryFailure {
+  try {
+    return holds(key);
+  } catch (error) {
+    return tooDeep(error);
+  }
 }
 
 function wrapped(side: "key" | "value", failure: QueryFailure): QueryFailure {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, type Json } from "#policy/json";
-import { QueryFailure } from "#policy/jmespath/query";
+import { QueryFailure, tooDeep } from "#policy/jmespath/query";
 
 /** Most that the entries of one rule may hold together, in characters of JSON; the reference counts bytes. */
 export const contextSizeMax = 2_097_152;
@@ -11,7 +11,12 @@ export type ContextSize = { used: number };
 /** Counts a loaded value; a failure once the rule's entries hold too much. */
 export function countSize(value: Json, size: ContextSize): QueryFailure | undefined {
   const left = contextSizeMax - size.used;
-  const after = subtractSize(value, left);
+  let after: number;
+  try {
+    after = subtractSize(value, left);
+  } catch (error) {
+    return tooDeep(error);
+  }
   if (after < 0) {
     return new QueryFailure(
       "failed",

@@ -324,6 +324,16 @@ describe("hostile input", () => {
     expect(performance.now() - started).toBeLessThan(3_000);
   });
 
+  test("values nested without end are an error", () => {
+    let deep: Json = "x";
+    for (let level = 0; level < 50_000; level += 1) deep = [deep];
+    const scope = scopeOf({}, { deep });
+    expect(substitute("x {{ deep }}", scope)).toBe("! a value is nested too deeply");
+    expect(substitute("{{ to_string(deep) }}", scope)).toMatch(/a value is nested too deeply$/);
+    expect(substitute("{{ deep == deep }}", scope)).toBe(true);
+    expect(substitute("{{ deep }}", scope)).toBe(deep);
+  });
+
   test("names of inherited properties are data like any other", () => {
     const document = parseJson('{"__proto__": "{{ request.operation }}", "constructor": 1}');
     const result = substitute(document);

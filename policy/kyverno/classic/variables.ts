@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json } from "#policy/json";
 import { byCodePoint } from "#policy/jmespath/order";
-import { QueryFailure } from "#policy/jmespath/query";
+import { QueryFailure, tooDeep } from "#policy/jmespath/query";
 import { hasReferences, resolveReferences } from "#policy/kyverno/classic/references";
 import type { Scope } from "#policy/kyverno/classic/scope";
 import { childPath, mappedKey } from "#policy/kyverno/classic/traverse";
@@ -46,7 +46,7 @@ export function compileTemplate(document: Json, options: TemplateOptions = {}): 
   return {
     constant: undefined,
     substitute: (scope) => {
-      const value = part(scope);
+      const value = run(part, scope);
       return value instanceof QueryFailure ? { ok: false, failure: value } : { ok: true, value };
     },
   };
@@ -54,6 +54,14 @@ export function compileTemplate(document: Json, options: TemplateOptions = {}): 
 
 /** A part of a document that changes with the scope; undefined for parts that do not. */
 type Part = (scope: Scope) => Json | QueryFailure;
+
+function run(part: Part, scope: Scope): Json | QueryFailure {
+  try {
+    return part(scope);
+  } catch (error) {
+    return tooDeep(error);
+  }
+}
 
 function planPart(value: Json, path: string): Part | undefined {
   if (typeof value === "string") {
