@@ -15,6 +15,7 @@ import { makeResourceOf } from "./known-kinds.ts";
 import { makeObjectStore } from "./object-store.ts";
 import { parseResources } from "./resources.ts";
 import type { Resource } from "./resources.ts";
+import { findUserFields } from "./user-fields.ts";
 import { namespaceObject, noValues, parseOperation, parseUserInfo, parseValues } from "./values.ts";
 import type { Values } from "./values.ts";
 import { makeWorld, noParts, parseContextFile } from "./world.ts";
@@ -163,7 +164,10 @@ function open(args: Arguments, io: Io, namespaces: ReadonlyMap<string, JsonObjec
       ...[...errors, ...parsed.errors].map(formatInputError),
       ...compilation.problems.map(formatProblem),
     ],
-    warnings: warnings.map(formatInputError),
+    warnings: [
+      ...warnings.map(formatInputError),
+      ...(args.one("userinfo") === undefined ? findUserFields(policies) : []),
+    ],
   };
 }
 
