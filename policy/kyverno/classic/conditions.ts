@@ -204,7 +204,7 @@ function evaluateCondition(
   if (operator === undefined) {
     return new QueryFailure("failed", "failed to create handler for condition operator");
   }
-  return judge((key) => operator(right.value)(key), left.value);
+  return judge((substituted) => operator(right.value)(substituted), left.value);
 }
 
 function judge(holds: Holds, key: Json): boolean | QueryFailure {
