@@ -5,6 +5,7 @@ import { findFiles, isRemote, pathKind, readDocuments, readText, walk } from "..
 import type { Disk } from "../input/files.ts";
 import { parseResources } from "../input/resources.ts";
 import { parseText } from "../input/yaml.ts";
+import { checkAssertions } from "./assertions.ts";
 import { checkResult } from "./checks.ts";
 import type { Check, ReadExpected } from "./checks.ts";
 import { folderOf, loadTest } from "./load.ts";
@@ -82,23 +83,10 @@ function runDocument(
   const checks = parsed.test.results.flatMap((result) =>
     checkResult(result, loaded, run, readExpected),
   );
-  const all = [...checks, ...assertions(parsed.test.assertions)];
+  const asserted = checkAssertions(parsed.test.assertions, loaded, run(undefined));
+  const all = [...checks, ...asserted];
   return { checks: all.map((check) => ({ file, ...check })), errors: [] };
 }
-
-/** The `checks` of a test assert on rule responses in a language of their own, which nothing here evaluates. */
-const assertions = (count: number): readonly Check[] =>
-  Array.from({ length: count }, (_, index) => ({
-    policy: "",
-    rule: "",
-    kind: "",
-    resource: "",
-    expected: "",
-    actual: "",
-    ok: false,
-    message: `checks[${index}]: assertion trees are not evaluated`,
-    status: "unsupported",
-  }));
 
 function makeReadExpected(
   disk: Disk,

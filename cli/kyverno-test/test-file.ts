@@ -53,8 +53,8 @@ export type TestCase = {
   readonly apiCallResponses: readonly Json[];
   readonly globalContextEntries: readonly Json[];
   readonly results: readonly ExpectedResult[];
-  /** How many assertion trees the test has beside its results. */
-  readonly assertions: number;
+  /** Assertions on rule responses, beside the results. */
+  readonly assertions: readonly Json[];
 };
 
 export type ParsedTest =
@@ -93,7 +93,7 @@ export function parseTest(document: Json): ParsedTest {
     apiCallResponses: read.list("apiCallResponses"),
     globalContextEntries: read.list("globalContextEntries"),
     results,
-    assertions: read.list("checks").length,
+    assertions: read.list("checks"),
   };
   return problems.length === 0 ? { ok: true, test } : { ok: false, problems };
 }
