@@ -98,6 +98,17 @@ function checkOverloads(
   state.references.set(node.id, { kind: "function", name: found.name, qualified, overloads });
 }
 
+const parameters = new WeakMap<Overload, readonly string[]>();
+
+/** Names of an overload's type parameters, found once. */
+function parametersOf(overload: Overload): readonly string[] {
+  const known = parameters.get(overload);
+  if (known !== undefined) return known;
+  const names = parameterNames([...overload.arguments, overload.result]);
+  parameters.set(overload, names);
+  return names;
+}
+
 /** The result type of an overload for some argument types, undefined when they do not fit. */
 function matchOverload(
   state: CheckState,
@@ -105,7 +116,7 @@ function matchOverload(
   types: readonly CelType[],
 ): CelType | undefined {
   if (overload.arguments.length !== types.length) return undefined;
-  const names = parameterNames([...overload.arguments, overload.result]);
+  const names = parametersOf(overload);
   let { arguments: wanted, result } = overload;
   if (names.length > 0) {
     const own = new Map(names.map((name) => [name, fresh(state)]));

@@ -54,9 +54,10 @@ const rest: Readonly<Record<string, RegExp>> = {
   "r'''": /(?:[^']|'(?!''))*'''/y,
 };
 
-function matchAt(pattern: RegExp, source: string, position: number): RegExpExecArray | null {
+/** Where the text that a pattern finds at a position ends, -1 when it finds none. */
+function endOf(pattern: RegExp, source: string, position: number): number {
   pattern.lastIndex = position;
-  return pattern.exec(source);
+  return pattern.test(source) ? pattern.lastIndex : -1;
 }
 
 /** Splits a source into tokens; the last one is the end. All patterns are linear in the length of the source. */
@@ -64,9 +65,9 @@ export function lex(source: string): Lexed {
   const tokens: Token[] = [];
   let position = 0;
   for (;;) {
-    const skipped = matchAt(blank, source, position);
-    if (skipped !== null) {
-      position += skipped[0].length;
+    const skipped = endOf(blank, source, position);
+    if (skipped > 0) {
+      position = skipped;
       continue;
     }
     if (position >= source.length) break;
@@ -85,22 +86,28 @@ export function lex(source: string): Lexed {
   return { ok: true, tokens };
 }
 
+/** What can start a string or bytes literal, and what an identifier: most tokens are told by their first character. */
+const startsText = /["'bBrR]/;
+const startsNumber = /[0-9.]/;
+
 function nextToken(source: string, start: number): Token | SyntaxProblem {
-  const opening = matchAt(quote, source, start);
-  if (opening !== null) return textToken(source, start, opening);
-  const name = matchAt(identifier, source, start)?.[0];
-  if (name !== undefined) {
-    return makeToken(keywords.has(name) ? "symbol" : "ident", name, start, start + name.length);
+  const first = source.charAt(start);
+  if (startsText.test(first) && endOf(quote, source, start) > 0) return textToken(source, start);
+  const name = endOf(identifier, source, start);
+  if (name > 0) {
+    const text = source.slice(start, name);
+    return makeToken(keywords.has(text) ? "symbol" : "ident", text, start, name);
   }
-  const digits = matchAt(number, source, start)?.[0];
-  if (digits !== undefined) {
-    return makeToken(numberKind(digits), digits, start, start + digits.length);
+  const digits = startsNumber.test(first) ? endOf(number, source, start) : -1;
+  if (digits > 0) {
+    const text = source.slice(start, digits);
+    return makeToken(numberKind(text), text, start, digits);
   }
-  const mark = matchAt(symbol, source, start)?.[0];
-  if (mark !== undefined) return makeToken("symbol", mark, start, start + mark.length);
-  const quoted = matchAt(quotedIdentifier, source, start)?.[0];
-  if (quoted !== undefined) {
-    return makeToken("quotedIdent", quoted.slice(1, -1), start, start + quoted.length);
+  const mark = endOf(symbol, source, start);
+  if (mark > 0) return makeToken("symbol", source.slice(start, mark), start, mark);
+  const quoted = endOf(quotedIdentifier, source, start);
+  if (quoted > 0) {
+    return makeToken("quotedIdent", source.slice(start + 1, quoted - 1), start, quoted);
   }
   return unrecognized(source, start);
 }
@@ -118,15 +125,15 @@ const makeToken = (
   value?: string | Uint8Array,
 ): Token => ({ kind, text, start, end, value });
 
-function textToken(source: string, start: number, opening: RegExpExecArray): Token | SyntaxProblem {
-  const [prefix, bytes, raw, marks] = opening;
+function textToken(source: string, start: number): Token | SyntaxProblem {
+  quote.lastIndex = start;
+  const [prefix = "", bytes = "", raw = "", marks = ""] = quote.exec(source) ?? [];
   const isBytes = bytes !== "";
   const isRaw = raw !== "";
   const from = start + prefix.length;
   const ending = rest[`${isRaw ? "r" : ""}${marks}`];
-  const found = ending === undefined ? null : matchAt(ending, source, from);
-  if (found === null || marks === undefined) return unrecognized(source, start);
-  const end = from + found[0].length;
+  const end = ending === undefined ? -1 : endOf(ending, source, from);
+  if (end < 0) return unrecognized(source, start);
   const text = source.slice(from, end - marks.length).replace(/\r\n?/g, "\n");
   const unescaped = unescapeText(text, isBytes, isRaw);
   if ("problem" in unescaped) {

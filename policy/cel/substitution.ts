@@ -197,6 +197,7 @@ const typePartsMax = 1000;
 
 /** Whether a type has more parts than any sane one, what its parameters stand for included. Ends soon in any case. */
 export function isTooLarge(known: ReadonlyMap<string, CelType>, type: CelType): boolean {
+  if (type.kind !== "parameter" && type.kind !== "type" && parts(type).length === 0) return false;
   const open = [type];
   for (let seen = 0; seen <= typePartsMax; seen++) {
     const next = open.pop();
