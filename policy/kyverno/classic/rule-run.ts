@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
+import { tooDeep } from "#policy/jmespath/query";
 import type { RuleException } from "#policy/kyverno/classic/exceptions";
 import type { TargetsOutcome } from "#policy/kyverno/classic/mutate-targets";
 import type { Rule } from "#policy/kyverno/classic/rule";
-import { failedQuery, makeBudget, skipped } from "#policy/kyverno/classic/rule-state";
+import { errored, failedQuery, makeBudget, skipped } from "#policy/kyverno/classic/rule-state";
 import type { RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
 import { makeScope } from "#policy/kyverno/classic/scope";
 import type { Scope } from "#policy/kyverno/classic/scope";
@@ -26,8 +27,19 @@ export type RuleOutcome = {
 
 const backgroundController = /^system:serviceaccount:[^:]*:kyverno-background-controller$/;
 
-/** Runs a rule (Kyverno, pkg/engine/engine.go): match, context, preconditions, exceptions, then what it does. */
+/**
+ * Runs a rule (Kyverno, pkg/engine/engine.go): match, context, preconditions, exceptions, then what it does. A resource
+ * that is nested too deeply to walk is an error of the rule.
+ */
 export function runRule(rule: Rule, review: Review, world: World): RuleOutcome | undefined {
+  try {
+    return run(rule, review, world);
+  } catch (error) {
+    return outcomeOf(errored(tooDeep(error).message), false);
+  }
+}
+
+function run(rule: Rule, review: Review, world: World): RuleOutcome | undefined {
   const object = review.object ?? review.oldObject;
   if (object === null) return undefined;
   const subject = { review, world, object };
