@@ -91,35 +91,40 @@ export function effective(live: JsonObject, wanted: JsonObject, ownership: Owner
   return overlayObject(live, wanted, rootPlace(live, ownership));
 }
 
+/** Gives back the live object itself where nothing differs: most of a composite most of the time. */
 function overlayObject(live: JsonObject, wanted: JsonObject, place: Place): JsonObject {
-  const result: { [key: string]: Json } = {};
-  for (const key of Object.keys(live)) {
-    const value = live[key];
-    if (value === undefined) continue;
-    const stated = Object.hasOwn(wanted, key) ? wanted[key] : undefined;
-    const kept =
-      stated === undefined
-        ? withoutOurs(value, place, key)
-        : sameScalar(value, stated)
-          ? value
-          : overlay(value, stated, placeOf(place, key));
-    if (kept !== undefined) define(result, key, kept);
-  }
+  let result: { [key: string]: Json } | undefined;
   for (const key of Object.keys(wanted)) {
-    const value = wanted[key];
-    if (value !== undefined && !Object.hasOwn(live, key)) define(result, key, value);
+    const stated = wanted[key];
+    if (stated === undefined) continue;
+    const value = Object.hasOwn(live, key) ? live[key] : undefined;
+    if (value === stated) continue;
+    const kept = value === undefined ? stated : overlay(value, stated, placeOf(place, key));
+    if (kept === value) continue;
+    result ??= { ...live };
+    define(result, key, kept);
   }
-  return result;
+  for (const each of place.ours === undefined ? [] : Object.keys(place.ours)) {
+    const key = each.slice(2);
+    if (!each.startsWith("f:") || Object.hasOwn(wanted, key) || !Object.hasOwn(live, key)) continue;
+    const value = live[key];
+    const left = value === undefined ? undefined : withoutOwned(value, placeOf(place, key));
+    if (left === value) continue;
+    result ??= { ...live };
+    if (left === undefined) delete result[key];
+    else define(result, key, left);
+  }
+  return result ?? live;
 }
-
-const sameScalar = (a: Json, b: Json): boolean => a === b;
 
 function overlay(live: Json, wanted: Json, place: Place): Json {
   if (isObject(live) && isObject(wanted)) {
     const isAtomic = place.schema?.is === "object" && place.schema.atomic;
     return isAtomic ? wanted : overlayObject(live, wanted, place);
   }
-  if (isArray(live) && isArray(wanted)) return overlayList(live, wanted, place);
+  if (isArray(live) && isArray(wanted)) {
+    return sameJson(live, wanted) ? live : overlayList(live, wanted, place);
+  }
   return wanted;
 }
 
@@ -155,10 +160,6 @@ const onlyOursValue = (item: Json, place: Place): boolean => {
   const has = (node: FieldsNode | undefined) => node !== undefined && Object.hasOwn(node, name);
   return has(place.ours) && !place.others.some(has);
 };
-
-function withoutOurs(value: Json, place: Place, key: string): Json | undefined {
-  return place.ours === undefined ? value : withoutOwned(value, placeOf(place, key));
-}
 
 /** What is left of a live value that is no longer stated: all that somebody else owns or nobody does. */
 function withoutOwned(value: Json, place: Place): Json | undefined {

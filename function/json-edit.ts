@@ -85,6 +85,7 @@ export const hasKeys = (item: Json | undefined, keys: JsonObject): boolean =>
 /** Equality of JSON values; the order of keys does not count. */
 export function sameJson(a: Json | undefined, b: Json | undefined): boolean {
   if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object") return false;
   if (isArray(a)) {
     return (
       isArray(b) && a.length === b.length && a.every((item, index) => sameJson(item, b[index]))

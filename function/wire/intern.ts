@@ -15,18 +15,17 @@ export function internText(bytes: Buffer, start: number, end: number): string {
   const length = end - start;
   if (length === 0) return "";
   if (length > internedBytesMax) return bytes.toString("utf8", start, end);
+  // Every second byte tells texts apart well enough; what is found is compared in full.
+  const step = length <= 12 ? 1 : 2;
   let hash = length;
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i] ?? 0;
-    if (byte > 0x7f) return bytes.toString("utf8", start, end);
-    hash = (Math.imul(hash, 31) + byte) | 0;
-  }
+  for (let i = end - 1; i >= start; i -= step) hash = (Math.imul(hash, 31) + (bytes[i] ?? 0)) | 0;
   const slot = (hash ^ (hash >>> 15)) & (slots - 1);
   const known = table[slot];
   if (known !== undefined && known.length === length && sameAscii(known, bytes, start))
     return known;
-  const fresh = bytes.toString("latin1", start, end);
-  table[slot] = fresh;
+  const fresh = bytes.toString("utf8", start, end);
+  // Texts beyond ASCII have fewer characters than bytes, and are not kept.
+  if (fresh.length === length) table[slot] = fresh;
   return fresh;
 }
 

@@ -69,12 +69,38 @@ function readStruct(cursor: Cursor, end: number, depth: number): JsonObject {
     }
     cursor.pos++;
     const entryEnd = endOf(cursor, end);
-    const entry = entryParts(cursor, entryEnd);
-    cursor.pos = entry.start;
-    put(object, entry.key, readValue(cursor, entry.end, depth));
+    const key = readKey(cursor, entryEnd);
+    if (key === undefined) readUnusualEntry(object, cursor, entryEnd, depth);
+    else put(object, key, readValue(cursor, entryEnd, depth));
     cursor.pos = entryEnd;
   }
   return object;
+}
+
+/**
+ * The key of an entry that has key and value in this order and nothing else, as every encoder writes it; the cursor is
+ * at the value then. undefined, with the cursor unmoved, for any other entry.
+ */
+export function readKey(cursor: Cursor, entryEnd: number): string | undefined {
+  const { bytes } = cursor;
+  const start = cursor.pos;
+  if (bytes[cursor.pos] === tagKey) {
+    cursor.pos++;
+    const keyEnd = endOf(cursor, entryEnd);
+    if (bytes[keyEnd] === tagEntryValue && keyEnd < entryEnd) {
+      const key = internText(bytes, cursor.pos, keyEnd);
+      cursor.pos = keyEnd + 1;
+      if (endOf(cursor, entryEnd) === entryEnd) return key;
+    }
+  }
+  cursor.pos = start;
+  return undefined;
+}
+
+function readUnusualEntry(object: Building, cursor: Cursor, entryEnd: number, depth: number): void {
+  const entry = entryParts(cursor, entryEnd);
+  cursor.pos = entry.start;
+  put(object, entry.key, readValue(cursor, entry.end, depth));
 }
 
 /** Assignment that also holds for the one key that objects treat as their prototype. */
