@@ -15,7 +15,7 @@ import {
   tooManyElements,
 } from "#policy/kyverno/classic/foreach";
 import { compileSelector, texts } from "#policy/kyverno/classic/resource-filter";
-import { errored, failedQuery, passed, skipped } from "#policy/kyverno/classic/rule-state";
+import { below, errored, failedQuery, passed, skipped } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem, RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
 import type { Scope } from "#policy/kyverno/classic/scope";
 import { compileTemplate } from "#policy/kyverno/classic/variables";
@@ -71,9 +71,10 @@ function compileLoop(value: Json, index: number, problems: RuleProblem[]): Loop 
   const entry = isObject(value) ? value : {};
   const { context, problems: contextProblems } = compileContextEntries(field(entry, "context"));
   const preconditions = compileConditions(field(entry, "preconditions"));
-  for (const problem of [...contextProblems, ...preconditions.problems]) {
-    problems.push({ ...problem, path: `foreach[${index}].${problem.path}` });
-  }
+  problems.push(
+    ...below(`foreach[${index}]`, contextProblems),
+    ...below(`foreach[${index}].preconditions`, preconditions.problems),
+  );
   const list = compileList(entry, `foreach[${index}]`, problems);
   return { list, context, preconditions, make: compileBlock(entry) };
 }

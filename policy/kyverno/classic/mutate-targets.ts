@@ -11,7 +11,7 @@ import { parseKindSelector } from "#policy/kyverno/classic/kind-selector";
 import { compileMutation } from "#policy/kyverno/classic/mutate";
 import type { Mutator } from "#policy/kyverno/classic/mutate";
 import { compileSelector } from "#policy/kyverno/classic/resource-filter";
-import { errored, failedQuery, passed, skipped } from "#policy/kyverno/classic/rule-state";
+import { below, errored, failedQuery, passed, skipped } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem, RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
 import { compileTemplate } from "#policy/kyverno/classic/variables";
 import type { Template } from "#policy/kyverno/classic/variables";
@@ -88,9 +88,10 @@ function planTarget(target: Json, index: number, problems: RuleProblem[]): Targe
   );
   const { context, problems: contextProblems } = compileContextEntries(field(target, "context"));
   const preconditions = compileConditions(field(target, "preconditions"));
-  for (const problem of [...contextProblems, ...preconditions.problems]) {
-    problems.push({ ...problem, path: `targets[${index}].${problem.path}` });
-  }
+  problems.push(
+    ...below(`targets[${index}]`, contextProblems),
+    ...below(`targets[${index}].preconditions`, preconditions.problems),
+  );
   const template = compileTemplate(selected, { path: `/mutate/targets/${index}` });
   return { template, context, preconditions };
 }

@@ -15,7 +15,7 @@ import {
 } from "#policy/kyverno/classic/foreach";
 import { compilePatcher } from "#policy/kyverno/classic/patch";
 import type { Patched, Patcher } from "#policy/kyverno/classic/patch";
-import { errored, failedQuery, passed, skipped } from "#policy/kyverno/classic/rule-state";
+import { below, errored, failedQuery, passed, skipped } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem, RuleState, Verdict } from "#policy/kyverno/classic/rule-state";
 import type { Scope } from "#policy/kyverno/classic/scope";
 
@@ -104,9 +104,10 @@ function compileLoops(
     const at = `${path}[${index}]`;
     const { context, problems: contextProblems } = compileContextEntries(field(entry, "context"));
     const preconditions = compileConditions(field(entry, "preconditions"));
-    for (const problem of [...contextProblems, ...preconditions.problems]) {
-      problems.push({ ...problem, path: `${at}.${problem.path}` });
-    }
+    problems.push(
+      ...below(at, contextProblems),
+      ...below(`${at}.preconditions`, preconditions.problems),
+    );
     const order = textAt(entry, ["order"]);
     const merges = isObject(field(entry, "patchStrategicMerge"));
     const foreach = field(entry, "foreach");

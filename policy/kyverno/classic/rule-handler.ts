@@ -10,6 +10,7 @@ import { compileTargets } from "#policy/kyverno/classic/mutate-targets";
 import type { TargetsMutator } from "#policy/kyverno/classic/mutate-targets";
 import { compilePodSecurity } from "#policy/kyverno/classic/pod-security";
 import type { PodSecurityCheck } from "#policy/kyverno/classic/pod-security";
+import { below } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem, Validator } from "#policy/kyverno/classic/rule-state";
 import { compileCheck } from "#policy/kyverno/classic/validate";
 import { compileCelCheck } from "#policy/kyverno/classic/validate-cel";
@@ -61,9 +62,6 @@ export function compileHandler(
   problems.push({ path: "", message: "must have validate, mutate, generate or verifyImages" });
   return undefined;
 }
-
-const below = (path: string, problems: readonly RuleProblem[]): readonly RuleProblem[] =>
-  problems.map((problem) => ({ ...problem, path: `${path}.${problem.path}` }));
 
 function compileValidate(
   validate: JsonObject,

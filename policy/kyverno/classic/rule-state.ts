@@ -65,3 +65,10 @@ export type RuleNames = { readonly rule: string; readonly messages: Messages };
 
 /** One thing of a rule that cannot be compiled. */
 export type RuleProblem = { readonly path: string; readonly message: string };
+
+/** Problems of a part of a rule, with their places in the whole. */
+export const below = (path: string, problems: readonly RuleProblem[]): readonly RuleProblem[] =>
+  problems.map((problem) => ({
+    path: problem.path === "" ? path : `${path}.${problem.path}`,
+    message: problem.message,
+  }));

@@ -14,6 +14,7 @@ import { compileRuleMatch, matchedKinds } from "#policy/kyverno/classic/match";
 import type { RuleMatch } from "#policy/kyverno/classic/match";
 import { compileHandler } from "#policy/kyverno/classic/rule-handler";
 import type { RuleHandler } from "#policy/kyverno/classic/rule-handler";
+import { below } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem } from "#policy/kyverno/classic/rule-state";
 import type { RuleIdentity } from "#policy/kyverno/classic/scope";
 import { stringMap } from "#policy/report/policy-meta";
@@ -58,7 +59,7 @@ export function compileRule(
   const stated = field(rule, "preconditions");
   const preconditions =
     stated === undefined || stated === null ? undefined : compileConditions(stated);
-  problems.push(...(preconditions?.problems ?? []));
+  problems.push(...below("preconditions", preconditions?.problems ?? []));
   const handler = compileHandler(rule, owner.namespace, problems);
   if (handler === undefined) return undefined;
   const imageExtractors = readImageExtractors(field(rule, "imageExtractors"));

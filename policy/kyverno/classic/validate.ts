@@ -7,6 +7,7 @@ import { compileForeach } from "#policy/kyverno/classic/foreach";
 import { compilePattern } from "#policy/kyverno/classic/pattern";
 import type { Pattern } from "#policy/kyverno/classic/pattern";
 import {
+  below,
   errored,
   failed,
   failedQuery,
@@ -43,9 +44,7 @@ export function compileCheck(
   const entries = foreach.map((entry, index) => {
     const inner: RuleProblem[] = [];
     const validator = compileForeachEntry(isObject(entry) ? entry : {}, names, inner);
-    problems.push(
-      ...inner.map(({ path, message }) => ({ path: `foreach[${index}].${path}`, message })),
-    );
+    problems.push(...below(`foreach[${index}]`, inner));
     return { entry, validator };
   });
   return compileForeach(entries, problems);
@@ -60,7 +59,7 @@ function compileForeachEntry(
   const { context, problems: contextProblems } = compileContextEntries(field(entry, "context"));
   problems.push(...contextProblems);
   const preconditions = compileConditions(field(entry, "preconditions"));
-  problems.push(...preconditions.problems);
+  problems.push(...below("preconditions", preconditions.problems));
   const check = compileCheck(entry, names, problems);
   return (outer) => {
     const state = { ...outer, scope: outer.scope.withEntries(context) };
@@ -78,7 +77,7 @@ export const preconditionsNotMet = (message: string): string =>
 
 function compileDeny(deny: JsonObject, names: RuleNames, problems: RuleProblem[]): Validator {
   const conditions = compileConditions(field(deny, "conditions"));
-  problems.push(...conditions.problems);
+  problems.push(...below("deny.conditions", conditions.problems));
   const pass = passed(`validation rule '${names.rule}' passed.`);
   return ({ scope }) => {
     const outcome = conditions.evaluate(scope);
