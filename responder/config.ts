@@ -74,7 +74,7 @@ const schema = z.strictObject({
         .string()
         .regex(/^[\w-]{1,64}$/)
         .default("parapet-alerts"),
-      concurrency: z.int().min(1).max(2_000).default(200),
+      concurrency: z.int().min(1).max(2_000).default(500),
     })
     .prefault({}),
   /** Spool, audit log and what an embedded queue keeps. */
@@ -104,7 +104,7 @@ const schema = z.strictObject({
     ]),
   alertAgeMax: duration.prefault("10m"),
   settle: duration.prefault("10s"),
-  actConcurrency: z.int().min(1).max(200).default(16),
+  actConcurrency: z.int().min(1).max(200).default(32),
   drift: z
     .strictObject({
       resources: z

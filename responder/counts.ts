@@ -8,7 +8,7 @@ type Pending = {
 };
 
 /** Alerts wait so long for others of the same remediation, so that a burst costs few writes. */
-const gatherMs = 50;
+const gatherMs = 150;
 
 export type Counter = Counts & {
   /** Resolves when the alert is in the remediation's status; rejects when it cannot get there now. */

@@ -29,6 +29,8 @@ export type Counts = {
 
 export type ReconcilePorts = {
   readonly cluster: Cluster;
+  /** The newest versions known without asking: what a watch brought or this process wrote. */
+  readonly known: Known;
   /** All Approvals of a namespace, as known from a watch. */
   readonly approvals: (namespace: string) => readonly Approval[];
   readonly counts: Counts;
@@ -47,6 +49,13 @@ export type ReconcilePorts = {
   readonly onApplied: (remediation: Remediation, nowMs: number) => void;
 };
 
+/** Newest known objects by key. A stale one does no harm: writing its status is refused, and then it is read anew. */
+export type Known = {
+  readonly get: (key: string) => JsonObject | undefined;
+  readonly wrote: (key: string, object: JsonObject) => void;
+  readonly forget: (key: string) => void;
+};
+
 /** Steps of one run; a remediation has fewer states. */
 const stepsMax = 12;
 /** Tries of one act, beyond those that the API server's absence costs, before a remediation counts as failed. */
@@ -63,7 +72,11 @@ const retryMsMax = 30_000;
 export const makeReconcile =
   (ports: ReconcilePorts) =>
   async (key: string): Promise<Again> => {
-    const live = await ports.cluster.get(types.remediation, fromKey(key));
+    const known = ports.known.get(key);
+    const live: Reply<JsonObject> =
+      known === undefined
+        ? await ports.cluster.get(types.remediation, fromKey(key))
+        : { ok: true, value: known };
     if (!live.ok) {
       ports.counts.settle(key, live.code === "NotFound");
       return live.code === "NotFound" ? undefined : { inMs: retryMsMin };
@@ -71,7 +84,8 @@ export const makeReconcile =
     const read = readRemediation(live.value);
     if (typeof read === "string") throw new Error(`${key} cannot be read: ${read}`);
     const session = makeSession(ports, live.value, read);
-    const again = await run(ports, session);
+    const target = await readTarget(ports.cluster, read.target);
+    const again = await run(ports, session, target);
     return (await session.writeCounts()) ? again : startAgain;
   };
 
@@ -96,7 +110,11 @@ function makeSession(ports: ReconcilePorts, object: JsonObject, first: Remediati
       status: statusJson(counted),
     });
     ports.counts.settle(key, reply.ok);
-    if (!reply.ok) return false;
+    if (!reply.ok) {
+      ports.known.forget(key);
+      return false;
+    }
+    ports.known.wrote(key, reply.value);
     live = reply.value;
     remediation = { ...remediation, status: counted };
     return true;
@@ -132,10 +150,14 @@ function makeSession(ports: ReconcilePorts, object: JsonObject, first: Remediati
 
 const startAgain: Again = { inMs: 5 };
 
-async function run(ports: ReconcilePorts, session: Session): Promise<Again> {
+async function run(
+  ports: ReconcilePorts,
+  session: Session,
+  target: Facts["target"],
+): Promise<Again> {
   for (let step = 0; step < stepsMax; step++) {
     const remediation = session.current();
-    const facts = await gather(ports, remediation);
+    const facts = await gather(ports, remediation, target);
     const decision = decide(remediation, facts);
     switch (decision.do) {
       case "nothing":
@@ -180,8 +202,11 @@ function wake(ports: ReconcilePorts, atMs: number | undefined, facts: Facts): Ag
   return atMs === undefined ? undefined : { inMs: Math.max(1, atMs - ports.now()) };
 }
 
-async function gather(ports: ReconcilePorts, remediation: Remediation): Promise<Facts> {
-  const target = await readTarget(ports.cluster, remediation.target);
+async function gather(
+  ports: ReconcilePorts,
+  remediation: Remediation,
+  target: Facts["target"],
+): Promise<Facts> {
   const approval = viewApprovals(ports.approvals(remediation.name.namespace), {
     namespace: remediation.name.namespace,
     remediation: remediation.name.name,

@@ -6,7 +6,7 @@ import { readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
-import type { Cluster, Failure, Reply } from "#responder/cluster";
+import type { Cluster, Failure, ObjectList, Reply } from "#responder/cluster";
 import { keyOf, types } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
@@ -22,7 +22,10 @@ import { resolveTarget, type Resolved, workloadOf } from "#responder/target";
 export type RespondPorts = RecordPorts & {
   readonly cluster: Cluster;
   readonly policies: () => readonly ResponsePolicy[];
-  readonly getPod: (namespace: string, name: string) => Promise<Reply<JsonObject>>;
+  /** By `namespace/name`. */
+  readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
+  /** All NetworkPolicies of a namespace. */
+  readonly networkPolicies: (namespace: string) => Promise<Reply<ObjectList>>;
   /** Adds an alert to the count of a remediation; resolves when it is written. */
   readonly count: (key: string, fingerprint: string, atMs: number) => Promise<void>;
   readonly stopped: () => boolean;
@@ -213,9 +216,7 @@ async function planFor(
   const ttlMs = isolate?.ttl ?? 0;
   if (resolved.kind !== "pod") return { plan: undefined, ttlMs, reason: resolved.reason };
   if (isolate === undefined) return { plan: undefined, ttlMs, reason: "no action for a pod" };
-  const policies = await ports.cluster.list(types.networkPolicy, {
-    namespace: resolved.target.namespace,
-  });
+  const policies = await ports.networkPolicies(resolved.target.namespace);
   if (!policies.ok) throw new NotNow(policies);
   const { target, pod } = resolved;
   const planned = planIsolation({

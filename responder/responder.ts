@@ -9,7 +9,7 @@ import {
   type RemediationCache,
 } from "#responder/caches";
 import type { Cluster } from "#responder/cluster";
-import { keyOf, types } from "#responder/cluster";
+import { fromKey, keyOf, types } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { type Counter, makeCounter } from "#responder/counts";
 import { type Intake, makeIntake } from "#responder/intake";
@@ -19,9 +19,11 @@ import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
 import { makePolicies, type Policies } from "#responder/policies";
 import { makeReconcile } from "#responder/reconcile";
+import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
 import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
-import { makePodReader } from "#responder/target";
+import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
+import { makeShared } from "#responder/target";
 import { makeWatcher, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
 
@@ -47,16 +49,9 @@ export type Responder = {
   readonly stop: () => Promise<void>;
 };
 
-/** How often the spool is tried and the global stop is looked at. */
-const tickMs = 500;
-/** Every remediation that is not closed is looked at again this often, whatever was missed. */
-const resyncMs = 60_000;
-/** The ConfigMap in the installation's namespace whose existence is the global stop. */
-const stopName = "parapet-stop";
 const complaintMs = 30_000;
 
-const configMap = { apiVersion: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true };
-
+/** Starts watching and acting; the doors are opened by whoever calls. Never rejects: an API server that is away is waited for. */
 export function startResponder(config: Config, ports: ResponderPorts): Responder {
   const { cluster, queue, log, now } = ports;
   const quiet = quieten(log, complaintMs, now);
@@ -67,13 +62,17 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   );
   const approvals = makeApprovalCache();
   const policies = makePolicies(cluster, log, now);
-  const { work, counter } = makeEngine(config, ports, quiet, approvals, stop);
+  const known = makeKnown();
+  const { work, counter } = makeEngine(config, ports, quiet, { approvals, known, stop });
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
     approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
     remediations: (change) => {
       remediations.change(change);
-      if (change.after !== undefined) work.add(change.key);
+      if (change.after === undefined) known.forget(change.key);
+      // The echo of what this process wrote itself is no news to its worker.
+      if (change.after !== undefined && known.isNews(change.key, change.after))
+        work.add(change.key);
       for (const tell of listeners) tell();
     },
   });
@@ -81,7 +80,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const recordPorts = makeRecordPorts(ports, remediations, policies, stop, work);
   const handle = makeHandler(ports, quiet, {
     ...recordPorts,
-    getPod: makePodReader(cluster, now),
+    ...makeReads(cluster, now),
     count: counter.count,
     settings: { ...config, alertAgeMsMax: config.alertAgeMax },
   });
@@ -122,6 +121,11 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   };
 }
 
+const makeReads = (cluster: Cluster, now: () => number) => ({
+  getPod: makeShared((key) => cluster.get(types.pod, fromKey(key)), now),
+  networkPolicies: makeShared((namespace) => cluster.list(types.networkPolicy, { namespace }), now),
+});
+
 const makeRecordPorts = (
   ports: ResponderPorts,
   remediations: RemediationCache,
@@ -151,8 +155,11 @@ function makeEngine(
   config: Config,
   ports: ResponderPorts,
   quiet: Log,
-  approvals: ApprovalCache,
-  stop: { readonly on: boolean },
+  on: {
+    readonly approvals: ApprovalCache;
+    readonly known: KnownVersions;
+    readonly stop: { readonly on: boolean };
+  },
 ): { readonly work: WorkQueue; readonly counter: Counter } {
   const work: WorkQueue = makeWorkQueue({
     concurrency: config.actConcurrency,
@@ -163,10 +170,11 @@ function makeEngine(
   const counter = makeCounter(work.add);
   const reconcile = makeReconcile({
     cluster: ports.cluster,
-    approvals: approvals.inNamespace,
+    known: on.known,
+    approvals: on.approvals.inNamespace,
     counts: counter,
     audit: ports.audit.append,
-    stopped: () => stop.on,
+    stopped: () => on.stop.on,
     now: ports.now,
     busy: new Set(),
     settings: {
@@ -198,37 +206,6 @@ function startWatchers(
   ];
 }
 
-function startTimers(
-  config: Config,
-  ports: ResponderPorts,
-  intake: Intake,
-  stop: { on: boolean },
-  resync: () => void,
-): readonly NodeJS.Timeout[] {
-  const look = async (): Promise<void> => {
-    await intake.drain();
-    const found = await ports.cluster.get(configMap, {
-      namespace: config.namespace,
-      name: stopName,
-    });
-    // An API server that does not answer changes nothing: without it nothing is done either.
-    if (!found.ok && found.code !== "NotFound") return;
-    if (found.ok !== stop.on) ports.log("warn", found.ok ? "global stop" : "global stop lifted");
-    const lifted = stop.on && !found.ok;
-    stop.on = found.ok;
-    if (lifted) resync();
-  };
-  let looking = false;
-  const tick = setInterval(() => {
-    if (looking) return;
-    looking = true;
-    void look().finally(() => {
-      looking = false;
-    });
-  }, tickMs);
-  return [tick, setInterval(resync, resyncMs)];
-}
-
 function makeHandler(
   ports: ResponderPorts,
   log: Log,
@@ -255,35 +232,6 @@ function makeHandler(
       throw error;
     }
   };
-}
-
-function appliedMetric(metrics: Metrics) {
-  const seconds = metrics.histogram(
-    "parapet_applied_seconds",
-    "From an alert's acceptance to its isolation read back.",
-  );
-  return (remediation: { readonly seenAtMs: number; readonly mode: string }, nowMs: number): void =>
-    seconds.observe((nowMs - remediation.seenAtMs) / 1_000, { mode: remediation.mode });
-}
-
-function gauges(
-  ports: ResponderPorts,
-  remediations: RemediationCache,
-  stop: { on: boolean },
-): void {
-  const { metrics, spool } = ports;
-  metrics.gauge("parapet_spool_bytes", "Bytes of alerts in the spool.", () => spool.bytes());
-  metrics.gauge(
-    "parapet_spool_damaged_lines",
-    "Lines of the spool that could not be read back.",
-    () => spool.damaged(),
-  );
-  metrics.gauge("parapet_stopped", "1 while the global stop is on.", () => (stop.on ? 1 : 0));
-  metrics.gauge(
-    "parapet_remediations_open",
-    "Remediations that are not closed.",
-    () => remediations.all().filter((one) => !isFinal(one.status.state)).length,
-  );
 }
 
 const textOf = (error: unknown): string =>

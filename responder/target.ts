@@ -2,8 +2,8 @@
 import type { JsonObject } from "#policy/json";
 import { at, isArray, textAt } from "#policy/json";
 import type { Alert } from "#responder/alert";
-import type { Cluster, Reply } from "#responder/cluster";
-import { types, uidOf } from "#responder/cluster";
+import type { Reply } from "#responder/cluster";
+import { keyOf, uidOf } from "#responder/cluster";
 import { clueOf } from "#responder/finding";
 import type { Target } from "#responder/plan";
 
@@ -18,7 +18,7 @@ const clockSkewMs = 5_000;
 
 /** Finds the live pod of an alert and checks that it is the same one: uid, container and age. A failed read is a failure, not an answer. */
 export async function resolveTarget(
-  getPod: (namespace: string, name: string) => Promise<Reply<JsonObject>>,
+  getPod: (key: string) => Promise<Reply<JsonObject>>,
   alert: Alert,
 ): Promise<Reply<Resolved>> {
   const clue = clueOf(alert);
@@ -27,7 +27,7 @@ export async function resolveTarget(
     return unresolved(alert, reason, "", "");
   }
   const { namespace, name } = clue;
-  const live = await getPod(namespace, name);
+  const live = await getPod(keyOf({ namespace, name }));
   if (!live.ok && live.code !== "NotFound") return live;
   if (!live.ok) return unresolved(alert, "the pod no longer exists", namespace, name);
   const mismatch = mismatchOf(live.value, alert, clue);
@@ -95,25 +95,21 @@ export function workloadOf(object: JsonObject): string {
   return owner === undefined ? "" : `${textAt(owner, ["kind"])}/${textAt(owner, ["name"])}`;
 }
 
-/** Reads of one object within this time are one read: a burst of alerts is about few pods. What acts reads anew. */
+/** Reads of one thing within this time are one read: a burst of alerts is about few pods. What acts reads anew. */
 const freshMs = 1_000;
 const keptMax = 2_000;
 
-/** A pod reader whose answers count for a second and are shared by those who ask at once. */
-export function makePodReader(
-  cluster: Cluster,
+/** A reader whose answers count for a second and are shared by those who ask at once. */
+export function makeShared<T>(
+  read: (key: string) => Promise<Reply<T>>,
   now: () => number,
-): (namespace: string, name: string) => Promise<Reply<JsonObject>> {
-  const kept = new Map<
-    string,
-    { readonly atMs: number; readonly reply: Promise<Reply<JsonObject>> }
-  >();
-  return (namespace, name) => {
-    const key = `${namespace}/${name}`;
+): (key: string) => Promise<Reply<T>> {
+  const kept = new Map<string, { readonly atMs: number; readonly reply: Promise<Reply<T>> }>();
+  return (key) => {
     const known = kept.get(key);
     if (known !== undefined && now() - known.atMs < freshMs) return known.reply;
     if (kept.size >= keptMax) kept.clear();
-    const reply = cluster.get(types.pod, { namespace, name });
+    const reply = read(key);
     kept.set(key, { atMs: now(), reply });
     return reply;
   };
