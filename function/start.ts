@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ServerCredentials } from "@grpc/grpc-js";
+import { readCertificates, rotatingCredentials } from "./credentials.ts";
+import { makeHandler } from "./handler.ts";
+import { makeLogger, type Logger } from "./log.ts";
+import { help, parseOptions, type Options } from "./options.ts";
+import { startServer } from "./server.ts";
+
+/** Runs the function as its command line and environment say, until it is told to stop. */
+export async function start(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
+  const log = makeLogger(
+    (line) => process.stdout.write(line),
+    () => new Date(),
+  );
+  const parsed = parseOptions(args, env);
+  switch (parsed.kind) {
+    case "help":
+      process.stdout.write(help);
+      return;
+    case "wrong":
+      process.stderr.write(`${parsed.problems.join("\n")}\n\n${help}`);
+      process.exitCode = 2;
+      return;
+    case "run":
+      await run(parsed.options, log);
+      return;
+    default:
+      parsed satisfies never;
+  }
+}
+
+async function run(options: Options, logger: Logger): Promise<void> {
+  const transport = makeTransport(options, logger);
+  if (transport === undefined) {
+    process.exitCode = 1;
+    return;
+  }
+  const handler = makeHandler({
+    now: () => Date.now(),
+    log: logger,
+    approvalNamespace: options.approvalNamespace,
+  });
+  try {
+    const server = await startServer(options.address, {
+      handler,
+      credentials: transport.credentials,
+      receiveBytesMax: options.receiveBytesMax,
+      clientSans: options.clientSans,
+      log: logger,
+    });
+    logger("info", "listening", {
+      address: options.address,
+      port: server.port,
+      tls: !options.insecure,
+      readyAfterMs: Math.round(performance.now()),
+    });
+    stopOnSignal(async () => {
+      logger("info", "draining", { limitSeconds: options.drainSeconds });
+      const clean = await server.drain(options.drainSeconds * 1000);
+      transport.stop();
+      logger(clean ? "info" : "warn", clean ? "stopped" : "stopped with calls cut off");
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "unknown";
+    logger("error", "cannot listen", { address: options.address, reason });
+    process.exit(1);
+  }
+}
+
+type Transport = { readonly credentials: ServerCredentials; readonly stop: () => void };
+
+function makeTransport(options: Options, logger: Logger): Transport | undefined {
+  if (options.insecure) {
+    logger(
+      "warn",
+      "listening without TLS, as --insecure asks; anybody who reaches the port is served",
+    );
+    return { credentials: ServerCredentials.createInsecure(), stop: () => undefined };
+  }
+  const read = readCertificates(options.certsDir, new Date());
+  if (read.ok) return rotatingCredentials(options.certsDir, read.files, logger);
+  logger("error", "cannot use the certificates", { problem: read.problem });
+  return undefined;
+}
+
+function stopOnSignal(stop: () => Promise<void>): void {
+  let stopping = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (stopping) return;
+      stopping = true;
+      void stop().then(() => process.exit(0));
+    });
+  }
+}
