@@ -46,7 +46,11 @@ export function proveRewrite(
   const unsupported = [...classic.unsupported, ...rewritten.unsupported][0];
   if (unsupported !== undefined) return { ok: false, reason: unsupported.reason };
   const own = given.filter(isPlausible);
-  const variations = makeVariations(rules, own);
+  const variations = makeVariations(
+    rules,
+    own,
+    textAt(policy, ["metadata", "namespace"]) || "default",
+  );
   const all = [...own, ...variations];
   const sides: Sides = {
     classic: classic.set.policies,
@@ -88,16 +92,16 @@ type Change = {
   readonly oldObject: JsonObject | null;
 };
 
-/** For each kind one object that the rule lets through and one that it refuses: what updates start from. */
+/** For each kind and namespace one object that the rule lets through and one that it refuses: what updates start from. */
 function findOlds(
   objects: readonly JsonObject[],
   sides: Sides,
 ): ReadonlyMap<string, readonly JsonObject[]> {
   const found = new Map<string, Map<string, JsonObject>>();
   for (const object of objects) {
-    const kind = textAt(object, ["kind"]);
-    const ofKind = found.get(kind) ?? new Map<string, JsonObject>();
-    found.set(kind, ofKind);
+    const place = placeOf(object);
+    const ofKind = found.get(place) ?? new Map<string, JsonObject>();
+    found.set(place, ofKind);
     const { verdict } = judge(
       sides.classic,
       { object, operation: "CREATE", oldObject: null },
@@ -108,13 +112,17 @@ function findOlds(
   return new Map([...found].map(([kind, ofKind]) => [kind, [...ofKind.values()]]));
 }
 
+/** An update changes neither kind nor namespace. */
+const placeOf = (object: JsonObject): string =>
+  `${textAt(object, ["kind"])}/${textAt(object, ["metadata", "namespace"])}`;
+
 const changesOf = (
   object: JsonObject,
   olds: ReadonlyMap<string, readonly JsonObject[]>,
 ): readonly Change[] => [
   { object, operation: "CREATE", oldObject: null },
   { object, operation: "DELETE", oldObject: object },
-  ...[object, ...(olds.get(textAt(object, ["kind"])) ?? [])].map((oldObject): Change => ({
+  ...[object, ...(olds.get(placeOf(object)) ?? [])].map((oldObject): Change => ({
     object,
     operation: "UPDATE",
     oldObject,

@@ -199,7 +199,12 @@ function evaluationOf(policy: JsonObject): JsonObject {
 
 function metadataOf({ policy, rule, alone }: Source, suffix: string): JsonObject {
   const base = textAt(policy, ["metadata", "name"]);
-  const name = `${alone ? base : `${base}-${textAt(rule, ["name"])}`}${suffix}`.toLowerCase();
+  const stated = `${alone ? base : `${base}-${textAt(rule, ["name"])}`}${suffix}`;
+  // Rule names are free text, object names are not.
+  const name = stated
+    .toLowerCase()
+    .replace(/[^a-z0-9.-]+/g, "-")
+    .slice(0, 253);
   const namespace = textAt(policy, ["metadata", "namespace"]);
   const annotations = Object.entries(stringMap(at(policy, ["metadata", "annotations"]))).filter(
     ([key]) =>

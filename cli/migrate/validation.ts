@@ -169,8 +169,9 @@ export function withExistingAllowed(
   const asked = conditions.map(({ expression }) => ofOldObject(expression));
   const judged = not(allOf(expressions.map(ofOldObject)));
   const violated = allOf(['request.operation == "UPDATE"', ...asked, judged]);
+  const { validations: _, ...others } = spec;
   return {
-    ...spec,
+    ...others,
     variables: [
       ...variables,
       ...variables.map((one) => ({

@@ -24,6 +24,7 @@ type Place = {
 export function makeVariations(
   rules: readonly JsonObject[],
   given: readonly JsonObject[],
+  namespace = "default",
 ): readonly JsonObject[] {
   const variations: JsonObject[] = [];
   const seen = new Set<string>();
@@ -37,7 +38,7 @@ export function makeVariations(
   for (const rule of rules) {
     const places = placesOf(rule);
     const kinds = kindsOf(rule);
-    const own = kinds.flatMap((kind) => samplesOf(kind, rule));
+    const own = kinds.flatMap((kind) => samplesOf(kind, rule, namespace));
     const matching = given.filter((object) => kinds.includes(textAt(object, ["kind"])));
     for (const base of [...own, ...matching]) add(base);
     for (const base of [...own, ...matching]) {
@@ -85,7 +86,7 @@ const clusterScoped = new Set([
 ]);
 
 /** A bare object of a kind, one with a pod in it where the kind has one, and one that satisfies each pattern. */
-function samplesOf(selector: string, rule: JsonObject): readonly JsonObject[] {
+function samplesOf(selector: string, rule: JsonObject, namespace: string): readonly JsonObject[] {
   const { group, version, kind } = parseKindSelector(selector);
   if (/[*?]/.test(kind)) return [];
   const stated = group === "*" ? "example.org/v1" : `${group}/${version === "*" ? "v1" : version}`;
@@ -95,7 +96,7 @@ function samplesOf(selector: string, rule: JsonObject): readonly JsonObject[] {
   const labels = field(field(firstResources(rule), "selector"), "matchLabels");
   const placed = clusterScoped.has(kind)
     ? {}
-    : { namespace: statedName(rule, "namespaces") ?? "default" };
+    : { namespace: statedName(rule, "namespaces") ?? namespace };
   const metadata = {
     name: statedName(rule, "names") ?? "sample",
     ...placed,
@@ -248,7 +249,8 @@ function collect(pattern: Json, path: readonly string[], places: Place[]): void 
     places.push({ path, values: typedValues(path, valuesFor(pattern)) });
     return;
   }
-  if (path.length > 0) places.push({ path, values: [{}] });
+  // Every object has metadata, with the name and namespace in it.
+  if (path.length > 0 && path.join(".") !== "metadata") places.push({ path, values: [{}] });
   for (const key of Object.keys(pattern)) {
     const name = stripAnchor(key).replaceAll("*", "a").replaceAll("?", "b");
     const below = pattern[key] ?? null;
