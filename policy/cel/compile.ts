@@ -51,6 +51,18 @@ export function compileExpression(
   environment: Environment,
   options: CompileOptions = {},
 ): CompiledExpression {
+  try {
+    return compileParts(source, environment, options);
+  } catch (error) {
+    return { ok: false, issues: [{ line: 1, column: 1, message: caught(error).message }] };
+  }
+}
+
+function compileParts(
+  source: string,
+  environment: Environment,
+  options: CompileOptions,
+): CompiledExpression {
   const parsed = parse(source, environment);
   if (!parsed.ok) return { ok: false, issues: toIssues(source, [parsed.problem]) };
   const checked = check(parsed.expression, environment);
@@ -119,17 +131,22 @@ function run(
     const value = evaluate(frame);
     return budget.used > budget.stop ? budgetExceeded : value;
   } catch (error) {
-    return budget.used > budget.stop ? budgetExceeded : tooLarge(error);
+    return budget.used > budget.stop ? budgetExceeded : caught(error);
   } finally {
     // An expression around this one, which read it as a lazy variable, has its own limit for its own steps.
     budget.stop = Math.min(budget.total, stop + budget.used - used);
   }
 }
 
-/** The stack's depth and the longest string are limits of the machine, not mistakes of ours. */
-function tooLarge(error: unknown): CelError {
-  if (error instanceof RangeError) return new CelError(`expression is too large: ${error.message}`);
-  throw error;
+/**
+ * What was thrown, as an error of the expression. The stack's depth and the longest string are limits of the machine; all
+ * else is a mistake of ours, which must not take other policies with it: cel-go turns a panic into `internal error` too.
+ */
+function caught(error: unknown): CelError {
+  const message = error instanceof Error ? error.message : String(error);
+  return error instanceof RangeError
+    ? new CelError(`expression is too large: ${message}`)
+    : new CelError(`internal error: ${message}`);
 }
 
 const absent = (name: string): CelError => new CelError(`no such attribute(s): ${name}`);

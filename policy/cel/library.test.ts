@@ -180,6 +180,35 @@ test("a lazy variable has a limit of its own, and the policy one for all", () =>
   expect(last instanceof CelError && last.code).toBe("budget");
 });
 
+test("a mistake of a library is an error of the expression, not of the process", () => {
+  const broken: Library = {
+    name: "broken",
+    functions: [
+      {
+        name: "broken",
+        overloads: [
+          {
+            id: "broken",
+            member: false,
+            arguments: [dynType],
+            result: dynType,
+            call: () => {
+              throw new TypeError("boom");
+            },
+          },
+        ],
+      },
+    ],
+  };
+  const inside = makeEnvironment({ variables: { object: dynType }, libraries: [broken] });
+  const compiled = compileExpression("broken(object)", inside);
+  if (!compiled.ok) throw new Error("does not compile");
+  const value = compiled.program.evaluate({ object: 1 }, makeBudget());
+  expect(value).toEqual(new CelError("internal error: boom"));
+  const early = compileExpression("broken(1)", inside);
+  expect(early.ok ? "" : early.issues[0]?.message).toBe("internal error: boom");
+});
+
 test("an overload declared twice is a mistake of the library", () => {
   expect(() => makeEnvironment({ variables: {}, libraries: [library, library] })).toThrow(
     "declared twice",
