@@ -12,6 +12,7 @@ import {
   intType,
   listOf,
   mapOf,
+  nullType,
   objectOf,
   stringType,
 } from "./types.ts";
@@ -137,9 +138,12 @@ test("the result must be of an expected type", () => {
     return compiled.ok ? "fine" : (compiled.issues[0]?.message ?? "");
   };
   expect(messageOf("true", boolType)).toBe("fine");
-  expect(messageOf("object.x", boolType)).toBe("fine");
-  expect(messageOf("1", boolType)).toBe("must evaluate to bool");
-  expect(messageOf("1", boolType, stringType)).toBe("must evaluate to one of [bool string]");
+  expect(messageOf("object.x == 1", boolType)).toBe("fine");
+  expect(messageOf("object.x", boolType)).toBe("must evaluate to bool but got dyn");
+  expect(messageOf("object.x", dynType)).toBe("fine");
+  expect(messageOf("1", stringType, nullType)).toBe(
+    "must evaluate to one of [string null_type] but got int",
+  );
 });
 
 test("a variable of a loop hides a qualified name and a function", () => {

@@ -7,8 +7,7 @@ import type { SyntaxProblem } from "./lexer.ts";
 import { parse } from "./parser.ts";
 import type { Activation, Frame } from "./plan-state.ts";
 import { plan, type Plan } from "./planner.ts";
-import { assignable, makeSubstitution } from "./substitution.ts";
-import { dynType, formatType, type CelType } from "./types.ts";
+import { dynType, formatType, sameType, typeName, type CelType } from "./types.ts";
 import { CelError, type CelResult } from "./values.ts";
 
 export type { Activation } from "./plan-state.ts";
@@ -41,7 +40,10 @@ export type CompiledExpression =
   | { readonly ok: false; readonly issues: readonly CelIssue[] };
 
 export type CompileOptions = {
-  /** Result types of which one must be met (`dyn` meets all); none given means any. */
+  /**
+   * Result types of which the expression must have exactly one: `dyn` does not do for `bool`, as in Kubernetes. None
+   * given, or `dyn` among them, means any.
+   */
   readonly expect?: readonly CelType[];
 };
 
@@ -77,15 +79,20 @@ function compileParts(
   return { ok: true, program: makeProgram(source, parsed.expression, checked, environment, type) };
 }
 
-/** Kubernetes' words for a result of the wrong type: apiserver/pkg/cel/... compilation of admission policies. */
+/** Kubernetes' check and words for a result of the wrong type: apiserver/pkg/admission/plugin/cel/compile.go. */
 function mismatch(type: CelType, expect: readonly CelType[] | undefined): string | undefined {
   if (expect === undefined || expect.length === 0) return undefined;
-  if (expect.some((wanted) => assignable(makeSubstitution(), type, wanted))) return undefined;
-  const [first] = expect;
-  return expect.length === 1 && first !== undefined
-    ? `must evaluate to ${formatType(first)}`
-    : `must evaluate to one of [${expect.map(formatType).join(" ")}]`;
+  if (expect.some((wanted) => wanted.kind === "dyn" || sameType(wanted, type))) return undefined;
+  const names = expect.map(longName);
+  const wanted = names.length === 1 ? names[0] : `one of [${names.join(" ")}]`;
+  return `must evaluate to ${wanted} but got ${longName(type)}`;
 }
+
+/** Go's String() of a type, which has the long names of simple types. */
+const longName = (type: CelType): string =>
+  type.kind === "null" || type.kind === "timestamp" || type.kind === "duration"
+    ? typeName(type)
+    : formatType(type);
 
 function makeProgram(
   source: string,
