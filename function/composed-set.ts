@@ -2,7 +2,7 @@
 import type { Json, JsonObject } from "#policy/json";
 import type { CompiledPolicy } from "#policy/policy-set";
 import type { World } from "#policy/world";
-import { companionsOf, lastApplied, subjectOf, type Companion } from "./companions.ts";
+import { companionsOf, lastApplied, readinessOf, subjectOf, type Companion } from "./companions.ts";
 import { admitted, inject, type Composed } from "./composed.ts";
 import { withRenderedMetadata, type Composite } from "./composite.ts";
 import type { Pin } from "./input.ts";
@@ -18,8 +18,10 @@ export type ComposedSet = {
   /** With the resources that policies add; each is judged like the others. */
   readonly companions: readonly Composed[];
   /** Companions whose policy no longer adds them: they go only with their subject, so they stay as they are. */
-  readonly kept: ReadonlyMap<string, JsonObject>;
+  readonly kept: ReadonlyMap<string, KeptCompanion>;
 };
+
+export type KeptCompanion = { readonly object: JsonObject; readonly ready: number };
 
 export type SetSpec = {
   readonly request: Request;
@@ -102,15 +104,18 @@ type Whole = Pick<Composed, "name" | "injected" | "live">;
 function keptCompanions(
   companions: readonly Composed[],
   { request, composite }: SetSpec,
-): ReadonlyMap<string, JsonObject> {
+): ReadonlyMap<string, KeptCompanion> {
   const made = new Set(companions.map(({ name }) => name));
-  const kept = new Map<string, JsonObject>();
+  const kept = new Map<string, KeptCompanion>();
   for (const [name, { struct }] of request.observed.resources) {
     if (made.has(name) || struct === undefined || request.desired.resources.has(name)) continue;
     const live = objectOf(struct, name);
     const subject = subjectOf(live);
     if (subject !== "" && request.desired.resources.has(subject)) {
-      kept.set(name, lastApplied(live, composite.fieldManager));
+      kept.set(name, {
+        object: lastApplied(live, composite.fieldManager),
+        ready: readinessOf(live),
+      });
     }
   }
   return kept;

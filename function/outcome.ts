@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, isArray, textAt, type Json, type JsonObject } from "#policy/json";
 import { hasClaim, type Composite } from "./composite.ts";
+import { dependantsOf } from "./references.ts";
 import { isBlocking, oneLine, type Violation } from "./violation.ts";
 import type { PendingApproval, Verdict } from "./verdict.ts";
 import type { Condition, FunctionResult, Target } from "./wire/response.ts";
@@ -74,19 +75,31 @@ const sentenceOf = ({ resource, message, policy, rule }: Violation): string => {
 };
 
 function linesOf(verdicts: readonly Verdict[]): readonly Line[] {
-  return verdicts.flatMap((verdict) =>
-    verdict.violations.map((violation) => ({
+  return verdicts.flatMap((verdict) => {
+    if (verdict.violations.length === 0) return [];
+    const dependants = dependantsText(verdict, verdicts);
+    return verdict.violations.map((violation) => ({
       violation,
-      text: `${sentenceOf(violation)}${consequence(verdict, violation)}`,
-    })),
-  );
+      text: `${sentenceOf(violation)}${consequence(verdict, violation, dependants)}`,
+    }));
+  });
 }
 
-function consequence({ step }: Verdict, violation: Violation): string {
+/** Whoever refers to a resource that does not come to exist should hear of it. */
+function dependantsText(verdict: Verdict, verdicts: readonly Verdict[]): string {
+  if (verdict.step.kind !== "wait") return "";
+  const others = verdicts
+    .filter((other) => other !== verdict)
+    .map(({ resource }) => ({ name: resource.name, object: resource.given }));
+  const names = dependantsOf(verdict.resource.given, others);
+  return names.length === 0 ? "" : `; referred to by ${bounded(names, ", ")}`;
+}
+
+function consequence({ step }: Verdict, violation: Violation, dependants: string): string {
   if (!isBlocking(violation)) return "";
   switch (step.kind) {
     case "wait":
-      return " - not created until this is resolved";
+      return ` - not created until this is resolved${dependants}`;
     case "hold":
       return ` - held back: ${bounded(step.paths, ", ")}`;
     case "known":

@@ -58,6 +58,39 @@ function check(request: TestRequest, want: Want): void {
   for (const part of message) expect(condition?.message).toContain(part);
 }
 
+const imagePolicy = (action: string): JsonObject => ({
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "ImageValidatingPolicy",
+  metadata: { name: "signed" },
+  spec: {
+    validationActions: [action],
+    matchConstraints: {
+      resourceRules: [
+        { apiGroups: ["*"], apiVersions: ["*"], resources: ["buckets"], operations: ["CREATE"] },
+      ],
+    },
+  },
+});
+
+const classic: JsonObject = {
+  apiVersion: "kyverno.io/v1",
+  kind: "ClusterPolicy",
+  metadata: { name: "classic" },
+  spec: {
+    validationFailureAction: "Enforce",
+    rules: [
+      {
+        name: "private",
+        match: { any: [{ resources: { kinds: ["Bucket"] } }] },
+        validate: {
+          message: "acl must be private",
+          pattern: { spec: { forProvider: { acl: "private" } } },
+        },
+      },
+    ],
+  },
+};
+
 const live = (forProvider: JsonObject, extra: JsonObject = {}): JsonObject => ({
   ...bucket(forProvider, { name: "store-abcde", namespace: "team-a", ...extra }),
 });
@@ -162,6 +195,43 @@ const rows: Record<string, { reason: string; request: TestRequest; want: Want }>
       desired: { a: bucket() },
     },
     want: { resources: [], compliant: "False/Held", message: ["cannot be judged"] },
+  },
+  Unsupported: {
+    reason: "A policy that cannot be evaluated here forbids what it matches, and says why.",
+    request: {
+      input: guardrails([imagePolicy("Deny")]),
+      desired: { a: bucket(), b: { apiVersion: "v1", kind: "ConfigMap" } },
+    },
+    want: { resources: ["b"], compliant: "False/Held", message: ["cannot be judged", "registry"] },
+  },
+  UnsupportedAudit: {
+    reason: "Unless it only reports: then its silence is reported.",
+    request: { input: guardrails([imagePolicy("Audit")]), desired: { a: bucket() } },
+    want: { resources: ["a"], compliant: "False/Reported", message: ["cannot be judged"] },
+  },
+  Classic: {
+    reason: "A ClusterPolicy runs as it is.",
+    request: {
+      input: guardrails([classic]),
+      desired: { a: bucket({ acl: "private" }), b: bucket({ acl: "public" }) },
+    },
+    want: { resources: ["a"], compliant: "False/Held", message: ["ClusterPolicy/classic"] },
+  },
+  Dependants: {
+    reason: "Whoever refers to a resource that waits is named.",
+    request: {
+      input: guardrails([noPublic]),
+      desired: {
+        a: bucket({ acl: "public" }, { name: "main" }),
+        b: bucket({ loggingRef: { name: "main" } }),
+        c: bucket({ rules: [{ targetRefs: [{ name: "main" }] }] }),
+        d: bucket({ otherRef: { name: "else" } }),
+      },
+    },
+    want: {
+      resources: ["b", "c", "d"],
+      message: ["a: public", "not created until this is resolved; referred to by b, c"],
+    },
   },
   OtherKinds: {
     reason: "A kind that no policy speaks about passes.",
@@ -381,6 +451,7 @@ describe("companions", () => {
     expect(stays.response.desired?.resources[name]?.resource?.["spec"]).toEqual(
       existing("True")["spec"],
     );
+    expect(stays.response.desired?.resources[name]?.ready).toBe(1);
     const goes = run({ input: guardrails([noPublic]), desired: { b: bucket() }, observed });
     expect(Object.keys(goes.response.desired?.resources ?? {})).toEqual(["b"]);
   });

@@ -180,7 +180,7 @@ function changesFor(
   set: ComposedSet,
 ): ReadonlyMap<string, ResourceChange | undefined> {
   const changes = new Map<string, ResourceChange | undefined>();
-  for (const [name, object] of set.kept) changes.set(name, { object, ready: undefined });
+  for (const [name, kept] of set.kept) changes.set(name, kept);
   const heldSubjects = new Set(
     verdicts
       .filter(({ step }) => step.kind === "wait" || step.kind === "hold")
