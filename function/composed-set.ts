@@ -6,6 +6,7 @@ import { companionsOf, lastApplied, readinessOf, subjectOf, type Companion } fro
 import { admitted, inject, type Composed } from "./composed.ts";
 import { withRenderedMetadata, type Composite } from "./composite.ts";
 import type { Pin } from "./input.ts";
+import type { Memo, MemoKey } from "./memo.ts";
 import type { CompiledGuard } from "./policies.ts";
 import { Refusal } from "./refusal.ts";
 import { WireError, type Slice } from "./wire/reader.ts";
@@ -19,6 +20,18 @@ export type ComposedSet = {
   readonly companions: readonly Composed[];
   /** Companions whose policy no longer adds them: they go only with their subject, so they stay as they are. */
   readonly kept: ReadonlyMap<string, KeptCompanion>;
+  /** Subjects that need no judgement: nothing stood against the same state before. */
+  readonly settled: ReadonlySet<Composed>;
+  /** Remembers a subject that nothing stands against and whose verdict depended on nothing else. */
+  readonly settle: (subject: Composed) => void;
+};
+
+/** How a subject came about: found in memory, or prepared now. */
+type Origin = {
+  readonly key: MemoKey;
+  readonly companions: readonly Companion[];
+  /** Whether its policies looked at nothing but the object so far. */
+  readonly isAlone: boolean;
 };
 
 export type KeptCompanion = { readonly object: JsonObject; readonly ready: number };
@@ -29,19 +42,51 @@ export type SetSpec = {
   readonly guard: CompiledGuard;
   readonly pins: readonly Pin[];
   readonly world: World;
+  readonly touches: () => number;
+  readonly memo: Memo;
 };
 
 export function buildSet(spec: SetSpec): ComposedSet {
   const subjects: Composed[] = [];
   const companions: Composed[] = [];
+  const settled = new Set<Composed>();
+  const origins = new Map<Composed, Origin>();
   for (const name of [...spec.request.desired.resources.keys()].sort()) {
-    const subject = subjectFrom(name, spec.request.desired.resources.get(name), spec);
-    if (subject === undefined) continue;
-    const made = companionsOf(subject, subject.injected, spec.world);
-    subjects.push({ ...subject, results: [...subject.results, ...made.results] });
+    const key = memoKey(name, spec);
+    const known = key && spec.memo.find(key);
+    const prepared = known === undefined ? prepareSubject(name, spec) : undefined;
+    const made = known ?? prepared;
+    if (made === undefined) continue;
+    const { composed } = made;
+    subjects.push(composed);
     companions.push(...made.companions.map((each) => companionFrom(each, name, spec)));
+    if (known !== undefined) settled.add(composed);
+    if (prepared !== undefined && key !== undefined) origins.set(composed, { ...prepared, key });
   }
-  return { subjects, companions, kept: keptCompanions(companions, spec) };
+  const settle = (subject: Composed): void => {
+    const origin = origins.get(subject);
+    if (origin?.isAlone !== true) return;
+    spec.memo.remember(origin.key, { composed: subject, companions: origin.companions });
+  };
+  return { subjects, companions, kept: keptCompanions(companions, spec), settled, settle };
+}
+
+type Prepared = Omit<Origin, "key"> & { readonly composed: Composed };
+
+function prepareSubject(name: string, spec: SetSpec): Prepared | undefined {
+  const before = spec.touches();
+  const subject = subjectFrom(name, spec.request.desired.resources.get(name), spec);
+  if (subject === undefined) return undefined;
+  const { companions, results } = companionsOf(subject, subject.injected, spec.world);
+  const composed = { ...subject, results: [...subject.results, ...results] };
+  return { composed, companions, isAlone: spec.touches() === before };
+}
+
+function memoKey(name: string, { request, composite, guard }: SetSpec): MemoKey | undefined {
+  const desired = request.desired.resources.get(name)?.struct;
+  if (desired === undefined || guard.isVolatile || guard.problems.length > 0) return undefined;
+  const observed = request.observed.resources.get(name)?.struct;
+  return { composite, guard, name, desired, observed };
 }
 
 /** undefined for a resource that nothing is to be done about: then its bytes go back unread. */

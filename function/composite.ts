@@ -17,6 +17,8 @@ export type Composite = {
   /** Labels that Crossplane adds to every composed resource. */
   readonly labels: Readonly<Record<string, string>>;
   readonly namePrefix: string;
+  /** All of the above but the object in one text: two composites of the same identity render resources alike. */
+  readonly identity: string;
 };
 
 const labelComposite = "crossplane.io/composite";
@@ -24,23 +26,24 @@ const claimLabels = ["crossplane.io/claim-name", "crossplane.io/claim-namespace"
 const annotationResourceName = "crossplane.io/composition-resource-name";
 
 export function readComposite(object: JsonObject): Composite {
-  const labels = field(field(object, "metadata"), "labels");
-  const prefix = textAt(labels, [labelComposite]) || textAt(object, ["metadata", "name"]);
-  const claim = claimLabels.map((label) => [label, textAt(labels, [label])] as const);
-  return {
-    object,
+  const own = field(field(object, "metadata"), "labels");
+  const namePrefix = textAt(own, [labelComposite]) || textAt(object, ["metadata", "name"]);
+  const claim = claimLabels.map((label) => [label, textAt(own, [label])] as const);
+  const labels = Object.fromEntries([
+    [labelComposite, namePrefix],
+    ...(claim.every(([, value]) => value !== "") ? claim : []),
+  ]);
+  const parts = {
     apiVersion: textAt(object, ["apiVersion"]),
     kind: textAt(object, ["kind"]),
     name: textAt(object, ["metadata", "name"]),
     namespace: textAt(object, ["metadata", "namespace"]),
     uid: textAt(object, ["metadata", "uid"]),
-    fieldManager: composedFieldManager(object),
-    labels: Object.fromEntries([
-      [labelComposite, prefix],
-      ...(claim.every(([, value]) => value !== "") ? claim : []),
-    ]),
-    namePrefix: prefix,
+    labels,
+    namePrefix,
   };
+  const fieldManager = composedFieldManager(object);
+  return { object, ...parts, fieldManager, identity: JSON.stringify(parts) };
 }
 
 /** Whether a claim stands behind the composite, so that its owner should see events and conditions too. */

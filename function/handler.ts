@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { traceOf, type Logger } from "./log.ts";
+import { makeMemo } from "./memo.ts";
 import { makePolicyCache } from "./policies.ts";
 import { Refusal } from "./refusal.ts";
 import { refuse, runFunction, type Engine } from "./run.ts";
@@ -23,9 +24,11 @@ export const answerBytesMax = 4 * 1024 * 1024;
 /** Bytes in, bytes out. Throws a WireError on bytes that are no request; every other failure becomes a Fatal result. */
 export function makeHandler(spec: HandlerSpec): Handler {
   const cache = makePolicyCache();
+  const memo = makeMemo();
   return (bytes) => {
     const request = decodeRequest(bytes);
-    const engine = { cache, nowMs: spec.now(), approvalNamespace: spec.approvalNamespace };
+    const { approvalNamespace } = spec;
+    const engine = { cache, memo, nowMs: spec.now(), approvalNamespace };
     const answer = encodeResponse(answerTo(request, engine, spec.log));
     if (answer.length <= answerBytesMax) return answer;
     const sentence = `the answer of ${answer.length} bytes is larger than the ${answerBytesMax} that Crossplane accepts`;

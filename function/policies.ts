@@ -32,6 +32,8 @@ export type CompiledGuard = {
   readonly problems: readonly Problem[];
   /** Whether a verdict may depend on the labels of namespaces; only then are they worth fetching. */
   readonly needsNamespaces: boolean;
+  /** Whether verdicts may depend on the time, on chance or on the composite: then none is remembered. */
+  readonly isVolatile: boolean;
   /** When exceptions end, in milliseconds since 1970: verdicts may change then. */
   readonly expiriesMs: readonly number[];
   /** Policies that may speak about a kind; empty for most kinds. */
@@ -174,6 +176,8 @@ function makeGuard(
   );
   const documents = [...guardrails.inline, ...read.documents];
   const compilation = compile(documents);
+  // Too wide a net costs only speed: a word in a message is enough.
+  const text = JSON.stringify(documents);
   const problems = [...read.problems, ...compilation.problems, ...wrongAnswers(compilation)];
   const annotations = new Map(
     compilation.set.policies.map((policy) => [refKey(policy.ref), policy.annotations]),
@@ -184,7 +188,8 @@ function makeGuard(
     compilation,
     problems,
     inlineProblems: problems.length === 0 ? [] : problemsOf(guardrails.inline),
-    needsNamespaces: /namespaceSelector|namespaceObject/.test(JSON.stringify(documents)),
+    needsNamespaces: /namespaceSelector|namespaceObject/.test(text),
+    isVolatile: /\bcomposite\b|expiresAt|\bnow\(|\btime\.|time_|random/.test(text),
     expiriesMs: documents.map(expiryOf).filter((time) => !Number.isNaN(time)),
     candidates: rememberCandidates(compilation),
     annotationOf,

@@ -578,6 +578,93 @@ describe("what is told", () => {
   });
 });
 
+describe("memory of earlier calls", () => {
+  // One caller for all calls of a test: what it remembers must never show.
+  const answer = (caller: ReturnType<typeof makeCaller>, request: TestRequest): string => {
+    const { response } = caller(request);
+    return `${response.conditions[0]?.reason} ${Object.keys(response.desired?.resources ?? {})
+      .sort()
+      .join(",")}`;
+  };
+  const base: TestRequest = {
+    input: guardrails([noPublic]),
+    desired: { a: bucket() },
+    observed: { a: live({}) },
+  };
+  const changes: Record<string, { reason: string; request: TestRequest; want: string }> = {
+    Same: { reason: "The same state has the same verdict.", request: base, want: "Compliant a" },
+    Desired: {
+      reason: "Another desired state of the same encoded length is another question.",
+      request: { ...base, desired: { a: bucket({ acl: "public" }) } },
+      want: "Held a",
+    },
+    Observed: {
+      reason: "So is another live object.",
+      request: { ...base, observed: { a: live({ acl: "public" }) } },
+      want: "Violated a",
+    },
+    Policy: {
+      reason: "So are other policies.",
+      request: { ...base, input: guardrails([validating("never", "false")]) },
+      want: "Violated a",
+    },
+    Gone: {
+      reason: "So is a resource that no longer exists.",
+      request: { ...base, observed: {} },
+      want: "Compliant a",
+    },
+    Composite: {
+      reason: "And another composite.",
+      request: { ...base, composite: composite([], { uid: "2", namespace: "team-b" }) },
+      want: "Compliant a",
+    },
+  };
+  test.each(Object.entries(changes))("%s", (_, { request, want }) => {
+    const caller = makeCaller();
+    for (let i = 0; i < 3; i++) expect(answer(caller, base)).toBe("Compliant a");
+    expect(answer(caller, request)).toBe(want);
+    expect(answer(caller, base)).toBe("Compliant a");
+  });
+
+  test("gives the same bytes as a fresh process, injections and companions included", () => {
+    const request = {
+      ...base,
+      input: guardrails([
+        mutating(
+          "tags",
+          "Object{spec: Object.spec{forProvider: Object.spec.forProvider{tags: {'a': 'b'}}}}",
+        ),
+        generating("block", [
+          {
+            expression: `generator.Apply("team-a", [{"apiVersion": dyn("v1"), "kind": dyn("ConfigMap"),
+              "data": dyn({"of": string(object.kind)})}])`,
+          },
+        ]),
+      ]),
+    };
+    const caller = makeCaller();
+    const [first, second, third] = [caller(request), caller(request), caller(request)];
+    expect(second?.bytes.equals(first?.bytes ?? Buffer.alloc(0))).toBe(true);
+    expect(third?.bytes.equals(makeCaller()(request).bytes)).toBe(true);
+  });
+
+  test("does not cover policies that look at other resources or at the composite", () => {
+    const byOthers = validating(
+      "by-others",
+      "resource.List('v9.example.org/v1', 'others', '').items.size() == 0",
+    );
+    const byComposite = validating("by-composite", "composite.spec.?open.orValue(true) == true");
+    const caller = makeCaller();
+    const request = { ...base, input: guardrails([byOthers, byComposite]) };
+    expect(answer(caller, request)).toBe("Compliant a");
+    const closed = { ...composite(), spec: { open: false } };
+    expect(answer(caller, { ...request, composite: closed })).toBe("Violated a");
+    const other = { apiVersion: "v9.example.org/v1", kind: "Other", metadata: { name: "o" } };
+    expect(answer(caller, { ...request, desired: { a: bucket(), o: other } })).toBe("Violated a,o");
+    expect(answer(caller, request)).toBe("Compliant a");
+  });
+});
+
 describe("limits", () => {
   test("an answer above 4 MiB becomes a Fatal result that says so", () => {
     const desired = Object.fromEntries(

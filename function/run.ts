@@ -14,9 +14,10 @@ import { toDesired, type Composed } from "./composed.ts";
 import { readComposite, type Composite } from "./composite.ts";
 import type { Guardrails } from "./input.ts";
 import { withPath } from "./json-edit.ts";
+import type { Memo } from "./memo.ts";
 import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.ts";
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
-import { verdictOn, type Judging, type PendingApproval, type Verdict } from "./verdict.ts";
+import { passed, verdictOn, type Judging, type PendingApproval, type Verdict } from "./verdict.ts";
 import type { Violation } from "./violation.ts";
 import { readyFalse, type Request } from "./wire/request.ts";
 import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
@@ -25,6 +26,7 @@ import { makeWorld, type CompositionWorld } from "./world.ts";
 
 export type Engine = {
   readonly cache: PolicyCache;
+  readonly memo: Memo;
   readonly nowMs: number;
   /** Where approvals of cluster-scoped composites live; '' for nowhere. */
   readonly approvalNamespace: string;
@@ -61,8 +63,9 @@ function judgeAll(
 ): Response {
   const composite = compositeOf(request);
   const lookups = makeLookups(request, engine, composite, guard);
-  const { world } = lookups;
-  const set = buildSet({ request, composite, guard, pins: guardrails.pin, world });
+  const { world, touches } = lookups;
+  const { memo } = engine;
+  const set = buildSet({ request, composite, guard, pins: guardrails.pin, world, touches, memo });
   const prepared = [...set.subjects, ...set.companions];
   lookups.show(prepared);
   const approvals = new Map<string, Selector>();
@@ -74,7 +77,15 @@ function judgeAll(
     approve: (resource, violations) =>
       askPeople({ request, engine, composite, guard, approvals }, resource, violations),
   };
-  const verdicts = prepared.map((resource) => verdictOn(resource, judging));
+  const verdicts = prepared.map((resource) => {
+    if (set.settled.has(resource)) return passed(resource);
+    const before = touches();
+    const verdict = verdictOn(resource, judging);
+    // An approval lets a violation through for a time: that is no verdict to remember.
+    const isClean = verdict.violations.length === 0 && verdict.approval === undefined;
+    if (isClean && touches() === before) set.settle(resource);
+    return verdict;
+  });
   const requirements = new Map([...sources, ...lookups.used, ...approvals]);
   const missing = [...approvals.keys()].some((name) => !request.required.has(name));
   if (missing || lookups.wanted.size > 0) return untouched(request, requirements);

@@ -38,6 +38,14 @@ export type Judging = {
   readonly approve: (resource: Composed, violations: readonly Violation[]) => PendingApproval;
 };
 
+/** The verdict on a resource that nothing stands against. */
+export const passed = (resource: Composed): Verdict => ({
+  resource,
+  step: { kind: "send" },
+  violations: [],
+  approval: undefined,
+});
+
 /** Judges one resource after injection. */
 export function verdictOn(resource: Composed, judging: Judging): Verdict {
   const all = violationsAgainst(resource, resource.injected, judging);

@@ -59,6 +59,8 @@ export type CompositionWorld = {
   readonly world: World;
   /** What policies asked for and the request does not hold: to be fetched before the verdict counts. */
   readonly wanted: ReadonlyMap<string, Selector>;
+  /** How often policies looked at anything beside the object and what every review has. */
+  readonly touches: () => number;
   /** All lookups, so that their requirements are stated in every answer. */
   readonly used: ReadonlyMap<string, Selector>;
 };
@@ -68,18 +70,12 @@ export type CompositionWorld = {
  * kinds that Crossplane fetches on demand. Of other kinds the composed set is all there is.
  */
 export function makeWorld(spec: WorldSpec): CompositionWorld {
-  const wanted = new Map<string, Selector>();
-  const used = new Map<string, Selector>();
-  const fetch = (requirement: string, selector: Selector): readonly JsonObject[] | undefined => {
-    if (!used.has(requirement) && used.size >= lookupsMax) return undefined;
-    used.set(requirement, selector);
-    const objects = spec.fetched(requirement);
-    if (objects === undefined) wanted.set(requirement, selector);
-    return objects;
-  };
+  const { fetch, wanted, used } = makeFetch(spec);
+  let touches = 0;
   const matching = (query: Omit<ObjectQuery, "name">): readonly JsonObject[] =>
     spec.composed().filter((object) => isOf(object, query));
   const get = (query: ObjectQuery): Answer => {
+    touches++;
     const composed = matching(query).find((object) => nameOf(object) === query.name);
     if (composed !== undefined) return { kind: "found", value: composed };
     const kind = fetchableKind(query);
@@ -98,6 +94,7 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     return found === undefined ? { kind: "absent" } : { kind: "found", value: found };
   };
   const list = (query: ListQuery): Answer => {
+    touches++;
     const composed = matching(query).filter((object) => hasLabels(object, query.labels));
     const kind = fetchableKind(query);
     if (kind === undefined) return unknownKind(query) ?? foundList(composed);
@@ -135,7 +132,21 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     call: ({ method, url }) => (method === "GET" ? callPath(url, get, list) : noNetwork),
     composite: spec.composite.object,
   };
-  return { world, wanted, used };
+  return { world, wanted, used, touches: () => touches };
+}
+
+/** Objects of a requirement; one that the request does not hold is noted, to be asked for. */
+function makeFetch(spec: WorldSpec) {
+  const wanted = new Map<string, Selector>();
+  const used = new Map<string, Selector>();
+  const fetch = (requirement: string, selector: Selector): readonly JsonObject[] | undefined => {
+    if (!used.has(requirement) && used.size >= lookupsMax) return undefined;
+    used.set(requirement, selector);
+    const objects = spec.fetched(requirement);
+    if (objects === undefined) wanted.set(requirement, selector);
+    return objects;
+  };
+  return { fetch, wanted, used };
 }
 
 const notFetched: Answer = { kind: "unavailable", reason: "the object has not been fetched" };
