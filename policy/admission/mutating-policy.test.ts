@@ -141,6 +141,32 @@ const rows: Readonly<Record<string, Row>> = {
       ],
     ],
   },
+  "part as a value": {
+    reason: "A literal of a part of the object may be a patch's value.",
+    spec: {
+      mutations: [
+        patch(
+          `[JSONPatch{op: "add", path: "/spec", value: Object.spec{hostNetwork: true, priority: 0}}]`,
+        ),
+      ],
+    },
+    changed: { spec: { hostNetwork: true, priority: 0 } },
+    results: [["pass", ""]],
+  },
+  "unknown field": {
+    reason: "The API server could not read the pod; it says only that and tries no other mutation.",
+    spec: {
+      failurePolicy: "Ignore",
+      mutations: [
+        label("b", "object.spec.nothing"),
+        patch(`[JSONPatch{op: "add", path: "/spec/zone", value: "x"}]`),
+        label("c", "'3'"),
+      ],
+    },
+    results: [
+      ["error", 'Internal error occurred: strict decoding error: unknown field "spec.zone"'],
+    ],
+  },
   "error in an expression": {
     reason: "It is named; the next mutation still runs.",
     spec: { mutations: [label("b", "object.spec.nothing"), label("c", "'3'")] },

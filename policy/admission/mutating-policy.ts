@@ -119,7 +119,7 @@ function compileParts(
     bindings: bindingsOf(document, context, problems),
     conditions: compileConditions(full, spec, "matchConditions"),
     variables,
-    mutators: compileMutations(full, spec, { replaceAtomics: false }),
+    mutators: compileMutations(full, spec, { replaceAtomics: false, strict: true }),
     ignoreErrors: textAt(spec, ["failurePolicy"]) === "Ignore",
   };
 }
@@ -199,7 +199,10 @@ function mutateBound(
         error === undefined
           ? patched.message
           : `expression '${mutator.program.source}' resulted in error: ${error.message}`;
-      results.push(makeError(parts, binding, message, error && unsupportedReason(error)));
+      const failed = makeError(parts, binding, message, error && unsupportedReason(error));
+      // The server reports such a failure instead of those before it.
+      if (patched.fatal === true) return { object, results: [{ ...failed, action: "Enforce" }] };
+      results.push(failed);
       continue;
     }
     const changed = patched.object !== object;

@@ -14,7 +14,8 @@ import type { CelValue } from "#policy/cel/values";
 import { at, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { applyConfiguration } from "#policy/kubernetes/apply-configuration";
-import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
+import { mutationPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
+import { decodingProblem } from "#policy/kubernetes/strict-decoding";
 import { kindOf } from "#policy/kubernetes/kinds";
 import { schemaOf } from "#policy/kubernetes/schemas";
 
@@ -27,11 +28,19 @@ export type Mutator = {
 export type Patched =
   /** `object` is the given one when nothing changed. */
   | { readonly ok: true; readonly object: JsonObject }
-  | { readonly ok: false; readonly message: string; readonly error: CelError | undefined };
+  | {
+      readonly ok: false;
+      readonly message: string;
+      readonly error: CelError | undefined;
+      /** The request fails whatever the policy's failurePolicy says, and no later mutation is tried. */
+      readonly fatal?: true;
+    };
 
 export type MutationOptions = {
   /** Kyverno's evaluation.useServerSideApply: apply configurations may replace atomic lists and maps. */
   readonly replaceAtomics: boolean;
+  /** The API server reads a patched object back as its kind, and refuses fields that the kind does not have. */
+  readonly strict: boolean;
 };
 
 /** Compiles `spec.mutations`; entries with problems are left out and named. */
@@ -59,7 +68,9 @@ function compileMutation(
     const source = at(entry, ["jsonPatch", "expression"]);
     const where = `${path}.jsonPatch.expression`;
     const program = compileAt(scope, source, where, [jsonPatchesType]);
-    return program === undefined ? undefined : { program, apply: applyPatch };
+    return program === undefined
+      ? undefined
+      : { program, apply: (value, object) => applyPatch(value, object, options) };
   }
   if (type === "ApplyConfiguration") {
     const source = at(entry, ["applyConfiguration", "expression"]);
@@ -86,19 +97,31 @@ export function mutateOnce(
   return { ok: true, object };
 }
 
-const applyPatch: Mutator["apply"] = (value, object) => {
+function applyPatch(value: CelValue, object: JsonObject, options: MutationOptions): Patched {
   const stated = toOperations(value);
   if (!stated.ok) return refused(stated.message);
-  const outcome = applyJsonPatch(object, stated.operations, admissionPatchOptions);
-  if (outcome.ok) {
-    return isObject(outcome.value)
-      ? { ok: true, object: outcome.value }
-      : refused("JSON Patch: the patched document is no object");
+  const outcome = applyJsonPatch(object, stated.operations, mutationPatchOptions);
+  if (!outcome.ok) {
+    // A failed test means: not this object, not now.
+    if (outcome.reason === "test") return { ok: true, object };
+    return refused(`JSON Patch: ${outcome.message}`);
   }
-  // A failed test means: not this object, not now.
-  if (outcome.reason === "test") return { ok: true, object };
-  return refused(`JSON Patch: ${outcome.message}`);
-};
+  const patched = outcome.value;
+  if (!isObject(patched)) return refused("JSON Patch: the patched document is no object");
+  const problem = options.strict ? newProblem(patched, object) : undefined;
+  return problem === undefined
+    ? { ok: true, object: patched }
+    : { ...refused(`Internal error occurred: ${problem}`), fatal: true };
+}
+
+/** What keeps the API server from reading a patched object, unless the object was as unreadable before. */
+function newProblem(patched: JsonObject, object: JsonObject): string | undefined {
+  const schema = schemaOf(kindOf(object));
+  const problem = decodingProblem(patched, schema);
+  return problem === undefined || decodingProblem(object, schema) !== undefined
+    ? undefined
+    : problem;
+}
 
 function merge(value: CelValue, object: JsonObject, options: MutationOptions): Patched {
   const stated = toConfiguration(value);
@@ -110,4 +133,4 @@ function merge(value: CelValue, object: JsonObject, options: MutationOptions): P
     : refused(`error applying patch: ${merged.message}`);
 }
 
-const refused = (message: string): Patched => ({ ok: false, message, error: undefined });
+const refused = (message: string) => ({ ok: false, message, error: undefined }) as const;

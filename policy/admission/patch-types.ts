@@ -156,7 +156,8 @@ function toOperation(patch: PatchObject): PatchOperation | string {
   const value = patch.fields.get("value");
   if (value === undefined) return base;
   if (value instanceof ConfigurationObject) {
-    const wrong = checkNames(value, "Object");
+    // The value is a part of an object: its own name is where it starts.
+    const wrong = checkNames(value, value.type.kind === "object" ? value.type.name : "");
     if (wrong.length > 0) return `type mismatch: ${wrong.join("\n")}`;
   }
   const json: Json | CelError = toJson(value);

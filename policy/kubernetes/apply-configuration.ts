@@ -2,7 +2,7 @@
 import { field, isArray, isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { goPrint, goSyntax, goTypeOf } from "#policy/kubernetes/go-print";
-import { anything } from "#policy/kubernetes/schemas";
+import { anything, fieldSchema } from "#policy/kubernetes/schemas";
 import { identify, nameOf } from "#policy/kubernetes/list-identity";
 import type { ListRelation, Scalar, Schema } from "#policy/kubernetes/schemas";
 
@@ -140,9 +140,6 @@ function isScalar(value: Json, type: Scalar): boolean {
   if (type === "any") return typeof value !== "object";
   return typeof value === type;
 }
-
-const fieldSchema = (schema: Extract<Schema, { is: "object" }>, key: string): Schema | undefined =>
-  schema.field(key) ?? schema.others?.();
 
 /** Paths of atomic parts that the configuration states. Keys that a map does not list are not looked into. */
 function findAtomics(value: Json, schema: Schema, path: string): readonly string[] {

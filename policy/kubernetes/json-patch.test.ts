@@ -6,6 +6,7 @@ import {
   admissionPatchOptions,
   applyJsonPatch,
   classicPatchOptions,
+  mutationPatchOptions,
   sameJson,
 } from "#policy/kubernetes/json-patch";
 import type { PatchOperation, PatchOptions } from "#policy/kubernetes/json-patch";
@@ -109,6 +110,67 @@ const rows = {
     patch: [{ op: "test", path: "/a", value: null }],
     want: { value: {} },
   },
+  "test for null that is stated": {
+    reason: "Admission policies do not take an absent key for a null that an expression gave.",
+    document: {},
+    patch: [{ op: "test", path: "/a", value: null }],
+    options: mutationPatchOptions,
+    want: "test",
+  },
+  "test for nothing": {
+    reason: "Without a value the test is for the absence of the key.",
+    document: {},
+    patch: [{ op: "test", path: "/a" }],
+    options: mutationPatchOptions,
+    want: { value: {} },
+  },
+  "copy of a missing key": {
+    reason: "Strict: from must exist.",
+    document: {},
+    patch: [{ op: "copy", from: "/a", path: "/b" }],
+    want: "invalid",
+  },
+  "copy of a missing key, admission": {
+    reason: "evanphx/json-patch v4 reads an absent key as null.",
+    document: {},
+    patch: [{ op: "copy", from: "/a", path: "/b" }],
+    options: admissionPatchOptions,
+    want: { value: { b: null } },
+  },
+  "a new list before an index, classic": {
+    reason: "EnsurePathExistsOnAdd fills a new list with nulls up to the index.",
+    document: {},
+    patch: [{ op: "add", path: "/a/2", value: 1 }],
+    options: classicPatchOptions,
+    want: { value: { a: [null, null, 1] } },
+  },
+  "copy creates no parents, classic": {
+    reason: "EnsurePathExistsOnAdd is for add alone.",
+    document: { a: 1 },
+    patch: [{ op: "copy", from: "/a", path: "/b/c" }],
+    options: classicPatchOptions,
+    want: "invalid",
+  },
+  "a pointer without its slash": {
+    reason: "evanphx takes what is before the first slash for nothing.",
+    document: { a: 1 },
+    patch: [{ op: "add", path: "x/b", value: 2 }],
+    options: admissionPatchOptions,
+    want: { value: { a: 1, b: 2 } },
+  },
+  "a pointer without its slash, strict": {
+    reason: "RFC 6901: a pointer is empty or starts with a slash.",
+    document: { a: 1 },
+    patch: [{ op: "add", path: "x/b", value: 2 }],
+    want: "invalid",
+  },
+  "adding the whole document, admission": {
+    reason: "v4 has no container for the root.",
+    document: { a: 1 },
+    patch: [{ op: "add", path: "", value: {} }],
+    options: admissionPatchOptions,
+    want: "invalid",
+  },
   "move into itself": {
     reason: "RFC 6902 4.4: from must not be a prefix of path.",
     document: { a: { b: 1 } },
@@ -151,6 +213,57 @@ describe("applyJsonPatch", () => {
       const outcome = applyJsonPatch(row.document, row.patch, row.options);
       expect(outcome.ok ? { value: outcome.value } : outcome.reason).toEqual(row.want);
       expect(row.document, "the document that was given is never changed").toEqual(before);
+    });
+  }
+
+  const refusing: Json = { a: { k: "v" }, l: [1] };
+  // As a real API server words them; users find them in answers to their requests.
+  const refusals: readonly (readonly [operation: PatchOperation, message: string])[] = [
+    [
+      { op: "add", path: "/x/y", value: 1 },
+      'add operation does not apply: doc is missing path: "/x/y": missing value',
+    ],
+    [
+      { op: "add", path: "/l/5", value: 1 },
+      "error in add for path: '/l/5': Unable to access invalid index: 5: invalid index referenced",
+    ],
+    [
+      { op: "add", path: "/l/y", value: 1 },
+      "error in add for path: '/l/y': value was not a proper array index: 'y': strconv.Atoi: parsing \"y\": invalid syntax",
+    ],
+    [
+      { op: "replace", path: "/l/1", value: 1 },
+      "replace operation does not apply: doc is missing key: /l/1: missing value",
+    ],
+    [
+      { op: "remove", path: "/a/x" },
+      "error in remove for path: '/a/x': Unable to remove nonexistent key: x: missing value",
+    ],
+    [
+      { op: "test", path: "/l/1", value: 1 },
+      "error in test for path: '/l/1': Unable to access invalid index: 1: invalid index referenced",
+    ],
+    [
+      { op: "test", path: "/x/y", value: 1 },
+      "test operation does not apply: is missing path: /x/y: missing value",
+    ],
+    [
+      { op: "copy", from: "/x/y", path: "/b" },
+      "copy operation does not apply: doc is missing from path: /x/y: missing value",
+    ],
+    [
+      { op: "move", from: "/a/x", path: "/b" },
+      "error in move for path: 'x': Unable to remove nonexistent key: x: missing value",
+    ],
+    [
+      { op: "move", from: "/a", path: "/a/b" },
+      "move operation does not apply: doc is missing destination path: /a/b: missing value",
+    ],
+  ];
+  for (const [operation, message] of refusals) {
+    test(`${operation.op} ${operation.path}: ${message}`, () => {
+      const outcome = applyJsonPatch(refusing, [operation], admissionPatchOptions);
+      expect(outcome).toEqual({ ok: false, reason: "invalid", message });
     });
   }
 

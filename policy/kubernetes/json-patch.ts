@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject } from "#policy/json";
-import type { Json, JsonObject } from "#policy/json";
-import {
-  canonicalIndex,
-  indexForWrite,
-  indexOf,
-  looseIndex,
-  parsePointer,
-  pointerOf,
-} from "#policy/kubernetes/json-pointer";
+import type { Json } from "#policy/json";
+import { ensureParents, openContainer, placeOf, setKey } from "#policy/kubernetes/json-place";
+import type { PatchedDocument, Place } from "#policy/kubernetes/json-place";
+import { indexForAdd, indexOf, looseIndex } from "#policy/kubernetes/json-pointer";
 
 export type PatchOperation = {
   readonly op: string;
@@ -18,43 +13,41 @@ export type PatchOperation = {
   readonly value?: Json;
 };
 
-/** What evanphx/json-patch allows beyond RFC 6902; all off unless stated. */
 export type PatchOptions = {
-  /** `-1` is the last element (for `add`: behind it); `+1` and `01` count as indices too. */
-  readonly looseIndices?: boolean;
-  /** Replacing an object's key that is not there adds it. */
-  readonly replaceAddsKey?: boolean;
-  /** Removing what is not there is no error. */
-  readonly allowMissingOnRemove?: boolean;
-  /** Adding creates the objects and lists on the way. */
-  readonly ensurePathOnAdd?: boolean;
+  /**
+   * Whose reading of RFC 6902; strict unless stated. Both versions of evanphx/json-patch take `-1` for the last element
+   * (for `add`: the place behind it), `+1` and `01`. In v4 an absent key reads as null, so that `replace` adds it and
+   * `copy` copies null. v5 stands for its use by Kyverno: removing what is not there is no error, and adding creates the
+   * objects and lists on the way.
+   */
+  readonly dialect?: "evanphx-v4" | "evanphx-v5";
+  /** Null as a value is not the same as none: a `test` for it fails, as no document of the API server holds nulls. */
+  readonly literalNulls?: boolean;
 };
 
-/** How the API server and MutatingPolicies apply patches: evanphx/json-patch v4, with its global defaults. */
-export const admissionPatchOptions: PatchOptions = { looseIndices: true, replaceAddsKey: true };
+/** How the API server applies patches that it is sent. */
+export const admissionPatchOptions: PatchOptions = { dialect: "evanphx-v4" };
 
-/** How classic Kyverno rules apply them: v5 with the options of pkg/engine/mutate/patch. */
-export const classicPatchOptions: PatchOptions = {
-  looseIndices: true,
-  allowMissingOnRemove: true,
-  ensurePathOnAdd: true,
-};
+/** How mutating admission policies apply the ones that their expressions make, which are never read from JSON. */
+export const mutationPatchOptions: PatchOptions = { dialect: "evanphx-v4", literalNulls: true };
+
+/** How classic Kyverno rules apply them: with the options of pkg/engine/mutate/patch. */
+export const classicPatchOptions: PatchOptions = { dialect: "evanphx-v5" };
 
 export type PatchOutcome =
   | { readonly ok: true; readonly value: Json }
   /** `test`: a test operation found another value, which admission takes for "do not apply this patch". */
   | { readonly ok: false; readonly reason: "test" | "invalid"; readonly message: string };
 
-/** Most operations in one patch, and the furthest that a patch may grow a list past its end (evanphx limits neither). */
+/** Most operations in one patch; evanphx has no limit. */
 export const patchOperationsMax = 10_000;
-const listGrowthMax = 10_000;
 
-type Container = { [key: string]: Json } | Json[];
 type Failure = { readonly reason: "test" | "invalid"; readonly message: string };
 
 /**
  * Applies a JSON patch (RFC 6902) in order and returns the new document; the given one is never changed, and what the
- * patch does not touch is shared with it. All or nothing: the first failing operation decides.
+ * patch does not touch is shared with it. All or nothing: the first failing operation decides. Messages are those of
+ * evanphx/json-patch.
  */
 export function applyJsonPatch(
   document: Json,
@@ -64,7 +57,7 @@ export function applyJsonPatch(
   if (operations.length > patchOperationsMax) {
     return { ok: false, reason: "invalid", message: `more than ${patchOperationsMax} operations` };
   }
-  const state: State = { root: document, options };
+  const state: State = { root: document, options, loose: options.dialect !== undefined };
   for (const operation of operations) {
     const failure = applyOperation(state, operation);
     if (failure !== undefined) return { ok: false, ...failure };
@@ -88,205 +81,162 @@ export function sameJson(a: Json | undefined, b: Json | undefined): boolean {
   );
 }
 
-type State = {
-  root: Json;
-  readonly options: PatchOptions;
-};
+type State = PatchedDocument & { readonly options: PatchOptions };
 
-const invalid = (message: string): Failure => ({ reason: "invalid", message });
+const invalid = (message: string): Failure => ({ reason: "invalid", message: message });
+const absent = (message: string): Failure => invalid(`${message}: missing value`);
 
 function applyOperation(state: State, operation: PatchOperation): Failure | undefined {
-  const path = parsePointer(operation.path);
-  if (path === undefined) return invalid(`path '${operation.path}' is no JSON pointer`);
+  const { path } = operation;
   switch (operation.op) {
     case "add":
-      return write(state, path, operation.value ?? null, "add");
+      return add(state, path, operation.value ?? null);
     case "replace":
-      return write(state, path, operation.value ?? null, "replace");
+      return replace(state, path, operation.value ?? null);
     case "remove":
       return remove(state, path);
     case "test":
-      return test(state, path, operation.value ?? null);
+      return test(state, path, operation.value);
     case "move":
     case "copy":
-      return transfer(state, path, operation);
+      return transfer(state, operation.op, operation.from ?? "", path);
     default:
-      return invalid(
-        `operation '${operation.op}' is none of add, remove, replace, move, copy, test`,
-      );
+      return invalid(`Unexpected kind: ${operation.op}`);
   }
+}
+
+function add(state: State, pointer: string, value: Json): Failure | undefined {
+  const { dialect } = state.options;
+  if (pointer === "" && dialect !== "evanphx-v4") {
+    state.root = value;
+    return undefined;
+  }
+  if (dialect === "evanphx-v5") ensureParents(state, pointer);
+  const place = placeOf(state, pointer);
+  if (place === undefined) {
+    return absent(`add operation does not apply: doc is missing path: "${pointer}"`);
+  }
+  const why = insert(state, place, value);
+  return why === undefined ? undefined : invalid(`error in add for path: '${pointer}': ${why}`);
+}
+
+function replace(state: State, pointer: string, value: Json): Failure | undefined {
+  const { dialect } = state.options;
+  if (pointer === "") {
+    if (state.loose && !isArray(value) && !isObject(value)) {
+      return invalid("replace operation value must be object or array");
+    }
+    state.root = value;
+    return undefined;
+  }
+  const place = placeOf(state, pointer);
+  const cannot = "replace operation does not apply: doc is missing";
+  if (place === undefined) return absent(`${cannot} path: ${pointer}`);
+  const { key, parent, path } = place;
+  const adds = dialect === "evanphx-v4" && isObject(parent);
+  if (place.found === undefined && !adds) return absent(`${cannot} key: ${pointer}`);
+  const container = openContainer(state, path.slice(0, -1));
+  if (Array.isArray(container)) container[indexOf(key, container.length, state.loose) ?? 0] = value;
+  else if (container !== undefined) setKey(container, key, value);
+  return undefined;
+}
+
+function remove(state: State, pointer: string): Failure | undefined {
+  const lenient = state.options.dialect === "evanphx-v5";
+  const place = placeOf(state, pointer);
+  if (place === undefined) {
+    if (lenient) return undefined;
+    return absent(`remove operation does not apply: doc is missing path: "${pointer}"`);
+  }
+  const why = cut(state, place);
+  if (why === undefined || (lenient && (isObject(place.parent) || looseIndex.test(place.key)))) {
+    return undefined;
+  }
+  return invalid(`error in remove for path: '${pointer}': ${why}`);
+}
+
+function test(state: State, pointer: string, want: Json | undefined): Failure | undefined {
+  const failed: Failure = { reason: "test", message: `testing value ${pointer} failed` };
+  if (pointer === "") return sameJson(state.root, want ?? null) ? undefined : failed;
+  const place = placeOf(state, pointer);
+  if (place === undefined) {
+    return absent(`test operation does not apply: is missing path: ${pointer}`);
+  }
+  const { found, key, parent } = place;
+  if (found === undefined && isArray(parent)) {
+    return invalid(`error in test for path: '${pointer}': ${noIndex(key)}`);
+  }
+  // An absent key and null are the same, in the document and in the operation.
+  const wanted = state.options.literalNulls === true ? want : (want ?? undefined);
+  return sameJson(found ?? undefined, wanted) ? undefined : failed;
 }
 
 function transfer(
   state: State,
-  path: readonly string[],
-  operation: PatchOperation,
+  op: "move" | "copy",
+  from: string,
+  to: string,
 ): Failure | undefined {
-  const from = parsePointer(operation.from ?? "");
-  if (from === undefined || operation.from === undefined) {
-    return invalid(`${operation.op} needs a 'from' that is a JSON pointer`);
+  const source = placeOf(state, from);
+  if (source === undefined) {
+    return absent(`${op} operation does not apply: doc is missing from path: ${from}`);
   }
-  const value = find(state.root, from, state.options);
-  if (value === undefined) return invalid(missing(operation.op, operation.from));
-  if (operation.op === "copy") return write(state, path, value, "add");
-  const inside = path.length > from.length && from.every((step, index) => step === path[index]);
-  if (inside) return invalid(`cannot move '${operation.from}' into itself`);
-  return remove(state, from) ?? write(state, path, value, "add");
+  const missing = op === "copy" ? noCopy(state, source) : cut(state, source);
+  if (missing !== undefined) {
+    const where = op === "copy" ? `from: '${from}'` : `path: '${source.key}'`;
+    return invalid(`error in ${op} for ${where}: ${missing}`);
+  }
+  const target = placeOf(state, to);
+  if (target === undefined) {
+    return absent(`${op} operation does not apply: doc is missing destination path: ${to}`);
+  }
+  const why = insert(state, target, source.found ?? null);
+  if (why === undefined) return undefined;
+  const what =
+    op === "copy" ? "error while adding value during copy" : `error in move for path: '${to}'`;
+  return invalid(`${what}: ${why}`);
 }
 
-function test(state: State, path: readonly string[], want: Json): Failure | undefined {
-  const parent = find(state.root, path.slice(0, -1), state.options);
-  const found = find(state.root, path, state.options);
-  if (found === undefined && !isObject(parent)) {
-    const where = pointerOf(path);
-    return invalid(`test operation does not apply: is missing path: ${where}: missing value`);
-  }
-  // evanphx takes a missing value as null: `test` with null passes on an absent key.
-  if (sameJson(found ?? null, want)) return undefined;
-  return { reason: "test", message: `testing path ${pointerOf(path)} failed` };
+/** Why a place cannot be copied from. */
+function noCopy(state: State, { found, key, parent }: Place): string | undefined {
+  if (found !== undefined) return undefined;
+  if (isArray(parent)) return noIndex(key);
+  if (state.options.dialect === "evanphx-v4") return undefined;
+  return `unable to get nonexistent key: ${key}: missing value`;
 }
 
-function remove(state: State, path: readonly string[]): Failure | undefined {
-  const last = path.at(-1);
-  if (last === undefined) return invalid("cannot remove the whole document");
-  if (find(state.root, path, state.options) === undefined) {
-    if (state.options.allowMissingOnRemove === true) return undefined;
-    return invalid(whyNot(state, path, "remove"));
+/** Takes what is at a place out of its container; a reason when there is nothing. */
+function cut(state: State, { found, key, parent, path }: Place): string | undefined {
+  if (found === undefined) {
+    if (isArray(parent)) return noIndex(key);
+    return `Unable to remove nonexistent key: ${key}: missing value`;
   }
-  const parent = open(state, path.slice(0, -1));
-  if (Array.isArray(parent)) parent.splice(indexOf(last, parent.length, state.options) ?? 0, 1);
-  else if (parent !== undefined) delete parent[last];
+  const container = openContainer(state, path.slice(0, -1));
+  if (Array.isArray(container)) {
+    container.splice(indexOf(key, container.length, state.loose) ?? 0, 1);
+  } else if (container !== undefined) {
+    delete container[key];
+  }
   return undefined;
 }
 
-function write(
-  state: State,
-  path: readonly string[],
-  value: Json,
-  op: "add" | "replace",
-): Failure | undefined {
-  const last = path.at(-1);
-  if (last === undefined) {
-    state.root = value;
+/** Puts a value at a place: between the items of a list, or over what an object has there. */
+function insert(state: State, { key, path }: Place, value: Json): string | undefined {
+  const container = openContainer(state, path.slice(0, -1));
+  if (!Array.isArray(container)) {
+    if (container !== undefined) setKey(container, key, value);
     return undefined;
   }
-  if (op === "replace" && find(state.root, path, state.options) === undefined) {
-    const parent = find(state.root, path.slice(0, -1), state.options);
-    const adds = state.options.replaceAddsKey === true && isObject(parent);
-    if (!adds) {
-      const what = isArray(parent) || isObject(parent) ? "key" : "path";
-      const where = pointerOf(path);
-      return invalid(
-        `replace operation does not apply: doc is missing ${what}: ${where}: missing value`,
-      );
-    }
-  }
-  if (op === "add" && state.options.ensurePathOnAdd === true) ensureParents(state, path);
-  const parent = open(state, path.slice(0, -1));
-  if (parent === undefined) return invalid(missing(op, pointerOf(path)));
-  if (!Array.isArray(parent)) {
-    setKey(parent, last, value);
+  const index = indexForAdd(key, container.length, state.loose);
+  if (index !== undefined) {
+    container.splice(index, 0, value);
     return undefined;
   }
-  const index = indexForWrite(last, parent.length, op, state.options);
-  if (index === undefined) return invalid(whyNot(state, path, "add"));
-  parent.splice(index, op === "replace" ? 1 : 0, value);
-  return undefined;
+  const why = noIndex(key);
+  return looseIndex.test(key) ? why : `value was not a proper array index: '${key}': ${why}`;
 }
 
-/** An own property even for `__proto__`, which assignment would take for the prototype. */
-function setKey(object: { [key: string]: Json }, key: string, value: Json): void {
-  Object.defineProperty(object, key, {
-    value,
-    writable: true,
-    enumerable: true,
-    configurable: true,
-  });
-}
-
-function find(root: Json, path: readonly string[], options: PatchOptions): Json | undefined {
-  let here: Json | undefined = root;
-  for (const step of path) {
-    if (isArray(here)) {
-      const index = indexOf(step, here.length, options);
-      here = index === undefined ? undefined : here[index];
-    } else {
-      here = isObject(here) && Object.hasOwn(here, step) ? here[step] : undefined;
-    }
-    if (here === undefined) return undefined;
-  }
-  return here;
-}
-
-/** The container at a path, copied with everything above it unless this patch made them; undefined when there is none. */
-function open(state: State, path: readonly string[]): Container | undefined {
-  const root = own(state.root);
-  if (root === undefined) return undefined;
-  state.root = root;
-  let here = root;
-  for (const step of path) {
-    const key = Array.isArray(here) ? indexOf(step, here.length, state.options) : step;
-    if (key === undefined) return undefined;
-    const child = Array.isArray(here) ? here[Number(key)] : ownChild(here, String(key));
-    const owned = own(child);
-    if (owned === undefined) return undefined;
-    if (Array.isArray(here)) here[Number(key)] = owned;
-    else setKey(here, String(key), owned);
-    here = owned;
-  }
-  return here;
-}
-
-const ownChild = (object: JsonObject, key: string): Json | undefined =>
-  Object.hasOwn(object, key) ? object[key] : undefined;
-
-function own(value: Json | undefined): Container | undefined {
-  if (!isArray(value) && !isObject(value)) return undefined;
-  // What this patch made is copied again as well: so values that a `copy` operation shares stay apart.
-  return isArray(value) ? [...value] : { ...value };
-}
-
-/** Creates what is missing on the way to `path`: a list where the next step is an index or `-`, else an object. */
-function ensureParents(state: State, path: readonly string[]): void {
-  for (let depth = 1; depth < path.length; depth += 1) {
-    const steps = path.slice(0, depth);
-    const step = steps.at(-1) ?? "";
-    if (find(state.root, steps, state.options) !== undefined) continue;
-    const parent = open(state, steps.slice(0, -1));
-    const next = path[depth] ?? "";
-    const made: Json = appends(next, state.options) || canonicalIndex.test(next) ? [] : {};
-    if (Array.isArray(parent)) growList(parent, appends(step, state.options) ? "-" : step, made);
-    else if (parent !== undefined) setKey(parent, step, made);
-  }
-}
-
-/** `-`, and with loose indices `-1`, which is the place behind the last item too. */
-const appends = (step: string, options: PatchOptions): boolean =>
-  step === "-" || (step === "-1" && options.looseIndices === true);
-
-function growList(list: Json[], step: string, made: Json): void {
-  if (step === "-") list.push(made);
-  if (!canonicalIndex.test(step) || Number(step) > list.length + listGrowthMax) return;
-  while (list.length < Number(step)) list.push(null);
-  list[Number(step)] = made;
-}
-
-/** Why nothing can be removed from or added at a path, in the words of evanphx/json-patch v4. */
-function whyNot(state: State, path: readonly string[], op: "add" | "remove"): string {
-  const where = pointerOf(path);
-  const last = path.at(-1) ?? "";
-  const parent = find(state.root, path.slice(0, -1), state.options);
-  if (isObject(parent)) {
-    return `error in ${op} for path: '${where}': Unable to remove nonexistent key: ${last}: missing value`;
-  }
-  if (!isArray(parent)) return missing(op, where);
-  if (looseIndex.test(last)) {
-    return `error in ${op} for path: '${where}': Unable to access invalid index: ${Number(last)}: invalid index referenced`;
-  }
-  const why = `strconv.Atoi: parsing "${last}": invalid syntax`;
-  const what = op === "add" ? `value was not a proper array index: '${last}': ${why}` : why;
-  return `error in ${op} for path: '${where}': ${what}`;
-}
-
-const missing = (op: string, path: string): string =>
-  `${op} operation does not apply: doc is missing path: "${path}": missing value`;
+const noIndex = (key: string): string =>
+  looseIndex.test(key)
+    ? `Unable to access invalid index: ${Number(key)}: invalid index referenced`
+    : `strconv.Atoi: parsing ${JSON.stringify(key)}: invalid syntax`;

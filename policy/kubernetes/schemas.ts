@@ -51,6 +51,12 @@ export type ListRelation =
 /** The schema of what has none, e.g. a custom resource: maps merge, lists are atomic. */
 export const anything: Schema = { is: "anything" };
 
+/** Of a field of an object; undefined where there may be none. */
+export const fieldSchema = (
+  schema: Extract<Schema, { is: "object" }>,
+  key: string,
+): Schema | undefined => schema.field(key) ?? schema.others?.();
+
 /** Of every kind that Kubernetes 1.36 serves; {@link anything} for other kinds. */
 export function schemaOf(kind: GroupVersionKind): Schema {
   return kubernetes(kind) ?? anything;

@@ -144,7 +144,7 @@ function compileSpec(
     constraints: constraints.constraints,
     conditions,
     variables,
-    mutators: compileMutations(full, spec, { replaceAtomics }),
+    mutators: compileMutations(full, spec, { replaceAtomics, strict: false }),
     annotations,
     exceptions: exceptionsFor(document, context.exceptions, environment, problems),
     ignoreErrors: textAt(spec, ["failurePolicy"]) === "Ignore",
