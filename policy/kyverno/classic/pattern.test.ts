@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Json } from "#policy/json";
 import { compilePattern } from "#policy/kyverno/classic/pattern";
+import { makeJson, makeRandom } from "#policy/kyverno/classic/testing";
 
 const run = (pattern: Json, resource: Json | undefined): string => {
   const outcome = compilePattern(pattern)(resource);
@@ -334,49 +335,3 @@ const patternKeys = [
   "=(labels)",
   "(metadata)",
 ];
-const scalars: readonly Json[] = [
-  null,
-  true,
-  false,
-  0,
-  1,
-  -1.5,
-  1e300,
-  "",
-  "x",
-  "*",
-  "?*",
-  ">1",
-  "1-2",
-  "!x",
-  "a|b&c",
-  "1Gi",
-];
-
-function makeJson(random: () => number, depth: number, names: readonly string[]): Json {
-  const kind = depth === 0 ? 0 : Math.floor(random() * 4);
-  const size = Math.floor(random() * 3);
-  if (kind === 1) return Array.from({ length: size }, () => makeJson(random, depth - 1, names));
-  if (kind >= 2) {
-    const made: Record<string, Json> = {};
-    for (let index = 0; index <= size; index += 1) {
-      const name = names[Math.floor(random() * names.length)] ?? "a";
-      Object.defineProperty(made, name, {
-        value: makeJson(random, depth - 1, names),
-        enumerable: true,
-        configurable: true,
-        writable: true,
-      });
-    }
-    return made;
-  }
-  return scalars[Math.floor(random() * scalars.length)] ?? null;
-}
-
-function makeRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return state / 2_147_483_648;
-  };
-}
