@@ -82,7 +82,8 @@ function run(args: Arguments, io: Io): number {
   printProblems("check", session, io);
   const responses = judge(session, io);
   const verdicts = responses.flatMap((one) => verdictsOf(one.resource, one.responses));
-  io.out(args.flag("explain") ? explain(responses, session) : format(verdicts, args, io));
+  if (args.flag("explain")) io.out(explain(responses, session));
+  else for (const part of format(verdicts, args, io)) io.out(part);
   if (session.errors.length > 0) return exitCodes.usage;
   const failOn = failOnChoices.find((one) => one === args.one("fail-on")) ?? "enforced";
   return verdicts.some((verdict) => isFailure(verdict, failOn)) ? exitCodes.failed : exitCodes.good;
@@ -122,7 +123,7 @@ function explain(judged: readonly Judged[], session: Session): string {
   return texts.length === 0 ? "no policy speaks about any of the resources\n" : texts.join("\n");
 }
 
-function format(verdicts: readonly Verdict[], args: Arguments, io: Io): string {
+function format(verdicts: readonly Verdict[], args: Arguments, io: Io): Iterable<string> {
   const lineOf = makeLineOf((file) => {
     const read = file === "-" ? undefined : readText(file, io);
     return read?.ok === true ? read.text : undefined;
@@ -132,13 +133,13 @@ function format(verdicts: readonly Verdict[], args: Arguments, io: Io): string {
       return formatJson(verdicts);
     case "report": {
       const isOpen = args.one("report-group") === "openreports.io";
-      return formatReport(verdicts, isOpen ? "openreports.io" : "wgpolicyk8s.io", io.nowMs());
+      return [formatReport(verdicts, isOpen ? "openreports.io" : "wgpolicyk8s.io", io.nowMs())];
     }
     case "sarif":
-      return formatSarif(verdicts, lineOf, version());
+      return [formatSarif(verdicts, lineOf, version())];
     case "github":
-      return formatGithub(verdicts, lineOf);
+      return [formatGithub(verdicts, lineOf)];
     default:
-      return formatVerdictTable(verdicts, args.flag("all"));
+      return [formatVerdictTable(verdicts, args.flag("all"))];
   }
 }

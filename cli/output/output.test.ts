@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { parseJson } from "#policy/json";
+import { at, parseJson } from "#policy/json";
 import type { RuleResult } from "#policy/report/result";
 import type { Verdict } from "../verdict.ts";
 import { isFailure } from "../verdict.ts";
@@ -43,7 +43,7 @@ const verdicts = [
 ];
 
 test("JSON has a summary and one entry per verdict", () => {
-  expect(parseJson(formatJson(verdicts.slice(0, 2)))).toEqual({
+  expect(parseJson([...formatJson(verdicts.slice(0, 2))].join(""))).toEqual({
     summary: { pass: 1, fail: 1, warn: 0, error: 0, skip: 0, unsupported: 0 },
     results: [
       {
@@ -68,6 +68,15 @@ test("JSON has a summary and one entry per verdict", () => {
       },
     ],
   });
+});
+
+test("JSON in parts reads as one, however many verdicts there are", () => {
+  for (const count of [0, 1, 1_000, 1_001, 2_500]) {
+    const many = Array.from({ length: count }, () => verdict({}));
+    const json = parseJson([...formatJson(many)].join(""));
+    expect(at(json, ["results"])).toHaveLength(count);
+    expect(JSON.stringify(json, null, 2)).toBe([...formatJson(many)].join("").trimEnd());
+  }
 });
 
 test("the table shows what is not good, and the counts of all", () => {

@@ -1,28 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Json, JsonObject } from "#policy/json";
 import { formatKey } from "../input/resources.ts";
 import { countVerdicts, policyName } from "../verdict.ts";
 import type { Verdict } from "../verdict.ts";
 import { formatTable } from "./table.ts";
 
-/** The machine-readable form of a check: a summary, and one entry per verdict. */
-export function formatJson(verdicts: readonly Verdict[]): string {
-  const results = verdicts.map(({ result, resource }) => ({
-    policy: policyName(result),
-    rule: result.rule,
-    resource: {
-      apiVersion: resource.apiVersion,
-      kind: resource.kind,
-      namespace: resource.namespace,
-      name: resource.name,
-    },
-    result: result.result,
-    message: result.message,
-    severity: result.severity ?? null,
-    category: result.category ?? null,
-    action: result.action,
-  }));
-  return `${JSON.stringify({ summary: countVerdicts(verdicts), results }, null, 2)}\n`;
+/** Verdicts written at a time: the whole of a large run is longer than a string may be. */
+const verdictsPerChunk = 1_000;
+
+/** The machine-readable form of a check: a summary, and one entry per verdict; in parts to be written one by one. */
+export function* formatJson(verdicts: readonly Verdict[]): Generator<string> {
+  yield `{\n  "summary": ${indent(countVerdicts(verdicts), "  ")},\n  "results": [`;
+  for (let start = 0; start < verdicts.length; start += verdictsPerChunk) {
+    const chunk = verdicts.slice(start, start + verdictsPerChunk);
+    const texts = chunk.map((verdict) => `\n    ${indent(entryOf(verdict), "    ")}`);
+    yield `${start === 0 ? "" : ","}${texts.join(",")}`;
+  }
+  yield `${verdicts.length === 0 ? "" : "\n  "}]\n}\n`;
 }
+
+const indent = (value: Json, margin: string): string =>
+  JSON.stringify(value, null, 2).replaceAll("\n", `\n${margin}`);
+
+const entryOf = ({ result, resource }: Verdict): JsonObject => ({
+  policy: policyName(result),
+  rule: result.rule,
+  resource: {
+    apiVersion: resource.apiVersion,
+    kind: resource.kind,
+    namespace: resource.namespace,
+    name: resource.name,
+  },
+  result: result.result,
+  message: result.message,
+  severity: result.severity ?? null,
+  category: result.category ?? null,
+  action: result.action,
+});
 
 /** For people: what is not good, each with what to look at, and the counts. `all` shows passes and skips too. */
 export function formatVerdictTable(verdicts: readonly Verdict[], all: boolean): string {
