@@ -119,9 +119,11 @@ export function add(a: CelValue, b: CelValue): CelResult {
   }
   if (a instanceof Duration) {
     if (b instanceof Duration) return makeDuration(a.nanos + b.nanos);
-    if (b instanceof Timestamp) return makeTimestamp(a.nanos + b.nanos);
+    if (b instanceof Timestamp) return makeTimestamp(a.nanos + b.nanos, b.offset);
   }
-  if (a instanceof Timestamp && b instanceof Duration) return makeTimestamp(a.nanos + b.nanos);
+  if (a instanceof Timestamp && b instanceof Duration) {
+    return makeTimestamp(a.nanos + b.nanos, a.offset);
+  }
   return noOperation(addition, a);
 }
 
@@ -134,7 +136,7 @@ export function subtract(a: CelValue, b: CelValue): CelResult {
   if (difference !== undefined) return difference;
   if (b instanceof Duration) {
     if (a instanceof Duration) return makeDuration(a.nanos - b.nanos);
-    if (a instanceof Timestamp) return makeTimestamp(a.nanos - b.nanos);
+    if (a instanceof Timestamp) return makeTimestamp(a.nanos - b.nanos, a.offset);
   }
   if (a instanceof Timestamp && b instanceof Timestamp) return makeDuration(a.nanos - b.nanos);
   return noOperation(subtraction, a);

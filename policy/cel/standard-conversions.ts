@@ -6,6 +6,7 @@ import {
   durationText,
   makeDuration,
   makeTimestamp,
+  offsetOf,
   parseDuration,
   parseTimestamp,
   splitNanos,
@@ -132,7 +133,7 @@ function toText(value: CelValue): CelResult {
   if (typeof value === "string") return value;
   if (typeof value === "boolean" || isInt(value)) return String(intOrBool(value));
   if (value instanceof Uint) return String(value.value);
-  if (value instanceof Timestamp) return timestampText(value.nanos);
+  if (value instanceof Timestamp) return timestampText(value.nanos, value.offset);
   if (value instanceof Duration) return durationText(value.nanos);
   const double = doubleOf(value);
   if (double !== undefined) return goDouble(double);
@@ -178,8 +179,9 @@ function toBytes(value: CelValue): CelResult {
 function toTimestamp(value: CelValue): CelResult {
   if (value instanceof Timestamp) return value;
   if (isInt(value)) return makeTimestamp(BigInt(value) * 1_000_000_000n);
-  const nanos = typeof value === "string" ? parseTimestamp(value) : undefined;
-  return nanos === undefined ? failed(value, timestampType) : makeTimestamp(nanos);
+  if (typeof value !== "string") return failed(value, timestampType);
+  const nanos = parseTimestamp(value);
+  return nanos === undefined ? failed(value, timestampType) : makeTimestamp(nanos, offsetOf(value));
 }
 
 function toDuration(value: CelValue): CelResult {

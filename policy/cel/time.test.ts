@@ -5,6 +5,7 @@ import {
   durationText,
   makeDuration,
   makeTimestamp,
+  offsetOf,
   parseDuration,
   parseTimestamp,
   timestampText,
@@ -110,4 +111,19 @@ const zones: readonly (readonly [zone: string, local: string | undefined, reason
 test.for(zones)("inTimeZone %s", ([zone, local]) => {
   const seconds = Date.UTC(2024, 6, 1, 12, 30, 15) / 1000;
   expect(inTimeZone(seconds, zone)?.toISOString()).toBe(local);
+});
+
+test.for([
+  ["2024-01-01T00:00:00.5-07:00", "2024-01-01T00:00:00.5-07:00", "west"],
+  ["2024-01-01T00:00:00+05:30", "2024-01-01T00:00:00+05:30", "half an hour"],
+  ["2024-01-01T00:00:00-00:00", "2024-01-01T00:00:00Z", "no offset is UTC"],
+  ["2024-01-01T00:00:00+05:60", "2024-01-01T00:00:00+06:00", "Go reads sixty minutes"],
+  ["0001-01-01T00:07:59-23:59", "0001-01-01T00:07:59-23:59", "the first year"],
+] as const)("timestampText keeps the offset of %s", ([text, back]) => {
+  expect(timestampText(parseTimestamp(text) ?? 0n, offsetOf(text))).toBe(back);
+});
+
+test("timestampText in a year after 9999, which an offset can reach", () => {
+  const last = parseTimestamp("9999-12-31T23:59:59Z") ?? 0n;
+  expect(timestampText(last, 60)).toBe("10000-01-01T00:59:59+01:00");
 });

@@ -9,10 +9,10 @@ const timestampMax = 253402300800n * nanosPerSecond - 1n;
 const durationMax = 2n ** 63n - 1n;
 const durationMin = -(2n ** 63n);
 
-export const makeTimestamp = (nanos: bigint): Timestamp | CelError =>
+export const makeTimestamp = (nanos: bigint, offset = 0): Timestamp | CelError =>
   nanos < timestampMin || nanos > timestampMax
     ? new CelError("timestamp overflow")
-    : new Timestamp(nanos);
+    : new Timestamp(nanos, offset);
 
 /** The text is that of cel-go, which adds durations as integers. */
 export const makeDuration = (nanos: bigint): Duration | CelError =>
@@ -26,11 +26,27 @@ export function splitNanos(nanos: bigint): { readonly seconds: number; readonly 
   return { seconds: Number((nanos - nano) / nanosPerSecond), nano: Number(nano) };
 }
 
-/** RFC 3339 in UTC with as many digits of a second as are not zero: Go's time.RFC3339Nano. */
-export function timestampText(nanos: bigint): string {
+/** RFC 3339 with as many digits of a second as are not zero: Go's time.RFC3339Nano, at an offset of minutes from UTC. */
+export function timestampText(nanos: bigint, offset = 0): string {
   const { seconds, nano } = splitNanos(nanos);
-  const date = new Date(seconds * 1000).toISOString().slice(0, 19);
-  return `${date}${fraction(nano)}Z`;
+  const date = new Date((seconds + offset * 60) * 1000).toISOString().replace(/^\+0/, "");
+  return `${date.slice(0, -".000Z".length)}${fraction(nano)}${offset === 0 ? "Z" : offsetText(offset)}`;
+}
+
+function offsetText(offset: number): string {
+  const minutes = Math.abs(offset);
+  const [hour, minute] = [Math.floor(minutes / 60), minutes % 60].map((part) =>
+    String(part).padStart(2, "0"),
+  );
+  return `${offset < 0 ? "-" : "+"}${hour}:${minute}`;
+}
+
+/** The minutes east of UTC that an RFC 3339 time ends in. */
+export function offsetOf(text: string): number {
+  const [, sign, hours, minutes] = /([+-])(\d{2}):(\d{2})$/.exec(text) ?? [];
+  if (hours === undefined || minutes === undefined) return 0;
+  const offset = Number(hours) * 60 + Number(minutes);
+  return sign === "-" && offset > 0 ? -offset : offset;
 }
 
 /** Seconds and `s`, as `string(duration)` and JSON have it; through a double, so that long ones lose nanoseconds as in cel-go. */

@@ -73,9 +73,12 @@ export class Uint extends Boxed {
 /** Nanoseconds since 1970, UTC; year 1 to 9999. Make with `makeTimestamp` where the range is not certain. */
 export class Timestamp extends Boxed {
   readonly nanos: bigint;
-  constructor(nanos: bigint) {
+  /** Minutes east of UTC with which the text that it was read from was written. Only `string()` and `format` show them. */
+  readonly offset: number;
+  constructor(nanos: bigint, offset = 0) {
     super();
     this.nanos = nanos;
+    this.offset = offset;
   }
 }
 

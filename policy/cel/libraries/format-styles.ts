@@ -141,8 +141,10 @@ function literalText(value: CelValue, inside: boolean, depth: number): string | 
   if (number !== undefined) return inside ? literalNumber(number) : goDouble(number);
   if (inside && typeof value === "string") return quoted(value);
   if (inside && value instanceof Uint8Array) return `b${quoted(bytesText(value))}`;
-  if (inside && value instanceof Timestamp)
-    return `timestamp(${quoted(timestampText(value.nanos))})`;
+  if (value instanceof Timestamp) {
+    const text = timestampText(value.nanos, value.offset);
+    return inside ? `timestamp(${quoted(text)})` : text;
+  }
   if (inside && value instanceof Duration) return `duration(${quoted(durationText(value.nanos))})`;
   const scalar = scalarText(value);
   if (scalar !== undefined) return scalar;

@@ -30,7 +30,7 @@ function toCron(time: Timestamp): string {
 /** Rounds down to a multiple of the duration since year 1; a duration that is not positive changes nothing. */
 function truncate(time: Timestamp, unit: Duration): CelResult {
   if (unit.nanos <= 0n) return time;
-  return makeTimestamp(time.nanos - ((time.nanos - zeroTime) % unit.nanos));
+  return makeTimestamp(time.nanos - ((time.nanos - zeroTime) % unit.nanos), time.offset);
 }
 
 /** Kyverno's time library; `time.now()` is the World's time. */
