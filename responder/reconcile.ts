@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { type Approval, viewApprovals } from "#responder/approval";
+import type { Approval } from "#responder/approval";
 import type { AuditEntry } from "#responder/audit";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
-import { fromKey, keyOf, retryable, types, uidOf } from "#responder/cluster";
+import { fromKey, keyOf, retryable, types } from "#responder/cluster";
 import { decide, type Facts } from "#responder/decide";
+import { gather, readTarget } from "#responder/facts";
 import { act, check, undo, type Worked } from "#responder/perform";
-import type { Target } from "#responder/plan";
 import {
   advance,
   countAlerts,
@@ -31,6 +31,8 @@ export type ReconcilePorts = {
   readonly cluster: Cluster;
   /** The newest versions known without asking: what a watch brought or this process wrote. */
   readonly known: Known;
+  /** A pod as it was within the last second, for whatever is not about to act. */
+  readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
   /** All Approvals of a namespace, as known from a watch. */
   readonly approvals: (namespace: string) => readonly Approval[];
   readonly counts: Counts;
@@ -84,7 +86,7 @@ export const makeReconcile =
     const read = readRemediation(live.value);
     if (typeof read === "string") throw new Error(`${key} cannot be read: ${read}`);
     const session = makeSession(ports, live.value, read);
-    const target = await readTarget(ports.cluster, read.target);
+    const target = await readTarget(ports, read);
     const again = await run(ports, session, target);
     return (await session.writeCounts()) ? again : startAgain;
   };
@@ -167,7 +169,9 @@ async function run(
           decision.event.kind === "approved" && facts.approval.kind === "approved"
             ? { approval: { name: facts.approval.name, by: facts.approval.by } }
             : {};
-        if (!(await session.move(decision.event, approval))) return startAgain;
+        const isWritten = await session.move(decision.event, approval);
+        // From here on it is about to act: all facts are read anew.
+        if (!isWritten || decision.event.kind === "approved") return startAgain;
         break;
       }
       case "act": {
@@ -202,50 +206,6 @@ function wake(ports: ReconcilePorts, atMs: number | undefined, facts: Facts): Ag
   return atMs === undefined ? undefined : { inMs: Math.max(1, atMs - ports.now()) };
 }
 
-async function gather(
-  ports: ReconcilePorts,
-  remediation: Remediation,
-  target: Facts["target"],
-): Promise<Facts> {
-  const approval = viewApprovals(ports.approvals(remediation.name.namespace), {
-    namespace: remediation.name.namespace,
-    remediation: remediation.name.name,
-    planDigest: remediation.plan?.digest ?? "",
-    nowMs: ports.now(),
-    actedOn: remediation.status.approval?.name,
-    actor: remediation.cause.actor,
-  });
-  return {
-    nowMs: ports.now(),
-    stopped: ports.stopped(),
-    approval: await confirmed(ports, remediation, approval),
-    target,
-    settleMs: ports.settings.settleMs,
-  };
-}
-
-/** Just before acting on an Approval it is read again: the watch may be behind its deletion. */
-async function confirmed(
-  ports: ReconcilePorts,
-  remediation: Remediation,
-  view: Facts["approval"],
-): Promise<Facts["approval"]> {
-  if (remediation.status.state !== "Approved" || view.kind !== "approved") return view;
-  const { namespace } = remediation.name;
-  const live = await ports.cluster.get(types.approval, { namespace, name: view.name });
-  return live.ok || live.code !== "NotFound" ? view : { kind: "none", withdrawn: true };
-}
-
-async function readTarget(cluster: Cluster, target: Target): Promise<Facts["target"]> {
-  // Nothing was found to act on: the record is for review only.
-  if (target.kind === "") return "present";
-  const type = await cluster.typeOf(target.apiVersion, target.kind);
-  if (!type.ok) return "unknown";
-  const live = await cluster.get(type.value, target);
-  if (live.ok) return uidOf(live.value) === target.uid ? "present" : "gone";
-  return live.code === "NotFound" ? "gone" : "unknown";
-}
-
 type Perform = (ports: ReconcilePorts, remediation: Remediation) => Promise<Reply<Worked>>;
 
 /** Runs one of act, check and undo, and writes what came of it. */
@@ -264,6 +224,11 @@ async function perform(ports: ReconcilePorts, session: Session, work: Perform): 
 async function setback(ports: ReconcilePorts, session: Session, reply: Failure): Promise<Again> {
   const { status } = session.current();
   if (reply.code === "Busy") return { inMs: busyMs };
+  if (reply.code === "NotFound" && (await readTarget(ports, session.current())) === "gone") {
+    const undoing = { atMs: ports.now(), by: "parapet", reason: "TargetGone" };
+    await session.write({ ...status, undo: undoing });
+    return startAgain;
+  }
   const attempts = status.attempts + 1;
   const lastError = `${reply.code}: ${reply.message}`;
   const isFinal =

@@ -6,8 +6,8 @@ import { readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
-import type { Cluster, Failure, ObjectList, Reply } from "#responder/cluster";
-import { keyOf, types } from "#responder/cluster";
+import type { Failure, ObjectList, Reply } from "#responder/cluster";
+import { keyOf } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
 import type { Plan } from "#responder/plan";
@@ -20,10 +20,10 @@ import { preselects, whenHolds } from "#responder/response-policy";
 import { resolveTarget, type Resolved, workloadOf } from "#responder/target";
 
 export type RespondPorts = RecordPorts & {
-  readonly cluster: Cluster;
   readonly policies: () => readonly ResponsePolicy[];
   /** By `namespace/name`. */
   readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
+  readonly getNamespace: (name: string) => Promise<Reply<JsonObject>>;
   /** All NetworkPolicies of a namespace. */
   readonly networkPolicies: (namespace: string) => Promise<Reply<ObjectList>>;
   /** Adds an alert to the count of a remediation; resolves when it is written. */
@@ -91,10 +91,10 @@ async function readNamespace(
   policies: readonly ResponsePolicy[],
   resolved: Resolved,
 ): Promise<JsonObject | null> {
-  const isNeeded = policies.some((policy) => policy.spec.when?.includes("namespace") === true);
+  // `alert.pod.namespace` is a field, not the object.
+  const isNeeded = policies.some((policy) => /(?<![.\w])namespace\b/.test(policy.spec.when ?? ""));
   if (!isNeeded || resolved.target.namespace === "") return null;
-  const name = { namespace: "", name: resolved.target.namespace };
-  const live = await ports.cluster.get(types.namespace, name);
+  const live = await ports.getNamespace(resolved.target.namespace);
   if (!live.ok && live.code !== "NotFound") throw new NotNow(live);
   return live.ok ? live.value : null;
 }

@@ -63,7 +63,9 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const approvals = makeApprovalCache();
   const policies = makePolicies(cluster, log, now);
   const known = makeKnown();
-  const { work, counter } = makeEngine(config, ports, quiet, { approvals, known, stop });
+  const reads = makeReads(cluster, now);
+  const getPod = reads.getPod;
+  const { work, counter } = makeEngine(config, ports, quiet, { approvals, known, stop, getPod });
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
     approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
@@ -80,7 +82,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const recordPorts = makeRecordPorts(ports, remediations, policies, stop, work);
   const handle = makeHandler(ports, quiet, {
     ...recordPorts,
-    ...makeReads(cluster, now),
+    ...reads,
     count: counter.count,
     settings: { ...config, alertAgeMsMax: config.alertAgeMax },
   });
@@ -123,6 +125,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
 
 const makeReads = (cluster: Cluster, now: () => number) => ({
   getPod: makeShared((key) => cluster.get(types.pod, fromKey(key)), now),
+  getNamespace: makeShared((name) => cluster.get(types.namespace, { namespace: "", name }), now),
   networkPolicies: makeShared((namespace) => cluster.list(types.networkPolicy, { namespace }), now),
 });
 
@@ -158,6 +161,7 @@ function makeEngine(
   on: {
     readonly approvals: ApprovalCache;
     readonly known: KnownVersions;
+    readonly getPod: ReturnType<typeof makeReads>["getPod"];
     readonly stop: { readonly on: boolean };
   },
 ): { readonly work: WorkQueue; readonly counter: Counter } {
@@ -171,6 +175,7 @@ function makeEngine(
   const reconcile = makeReconcile({
     cluster: ports.cluster,
     known: on.known,
+    getPod: on.getPod,
     approvals: on.approvals.inNamespace,
     counts: counter,
     audit: ports.audit.append,

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import { viewApprovals } from "#responder/approval";
+import { keyOf, types, uidOf } from "#responder/cluster";
+import type { Facts } from "#responder/decide";
+import type { ReconcilePorts } from "#responder/reconcile";
+import type { Remediation } from "#responder/remediation";
+
+/** What is true now, for one decision. */
+export async function gather(
+  ports: ReconcilePorts,
+  remediation: Remediation,
+  target: Facts["target"],
+): Promise<Facts> {
+  const approval = viewApprovals(ports.approvals(remediation.name.namespace), {
+    namespace: remediation.name.namespace,
+    remediation: remediation.name.name,
+    planDigest: remediation.plan?.digest ?? "",
+    nowMs: ports.now(),
+    actedOn: remediation.status.approval?.name,
+    actor: remediation.cause.actor,
+  });
+  return {
+    nowMs: ports.now(),
+    stopped: ports.stopped(),
+    approval: await confirmed(ports, remediation, approval),
+    target,
+    settleMs: ports.settings.settleMs,
+  };
+}
+
+/** Just before acting on an Approval it is read again: the watch may be behind its deletion. */
+async function confirmed(
+  ports: ReconcilePorts,
+  remediation: Remediation,
+  view: Facts["approval"],
+): Promise<Facts["approval"]> {
+  if (remediation.status.state !== "Approved" || view.kind !== "approved") return view;
+  const { namespace } = remediation.name;
+  const live = await ports.cluster.get(types.approval, { namespace, name: view.name });
+  return live.ok || live.code !== "NotFound" ? view : { kind: "none", withdrawn: true };
+}
+
+/** Whether the target is still there under its uid; `unknown` when that cannot be read. */
+export async function readTarget(
+  ports: ReconcilePorts,
+  remediation: Remediation,
+): Promise<Facts["target"]> {
+  const { target } = remediation;
+  // Nothing was found to act on: the record is for review only.
+  if (target.kind === "") return "present";
+  const type = await ports.cluster.typeOf(target.apiVersion, target.kind);
+  if (!type.ok) return "unknown";
+  const { state } = remediation.status;
+  const isActing = state === "Approved" || state === "Applying";
+  // Whoever acts reads anew, again by uid; for all else an answer of the last second will do.
+  const live =
+    target.kind === "Pod" && !isActing
+      ? await ports.getPod(keyOf(target))
+      : await ports.cluster.get(type.value, target);
+  if (live.ok) return uidOf(live.value) === target.uid ? "present" : "gone";
+  return live.code === "NotFound" ? "gone" : "unknown";
+}
