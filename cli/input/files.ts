@@ -43,7 +43,7 @@ const manifestFile = /\.(ya?ml|json)$/i;
  * start with a dot are left out), a glob into what it matches, `-` into standard input.
  */
 export function findFiles(paths: readonly string[], disk: Disk): FoundFiles {
-  const files: string[] = [];
+  const files = new Set<string>();
   const named = new Set<string>();
   const errors: InputError[] = [];
   for (const given of paths) {
@@ -52,10 +52,10 @@ export function findFiles(paths: readonly string[], disk: Disk): FoundFiles {
       errors.push({ file: given, message: found });
       continue;
     }
-    files.push(...found);
+    for (const file of found) files.add(file);
     if (found.length === 1 && found[0] === given) named.add(given);
   }
-  return { files: [...new Set(files)], named, errors };
+  return { files: [...files], named, errors };
 }
 
 export type FoundFiles = {

@@ -58,10 +58,10 @@ export function formatSarif(
       },
     })),
   };
-  const ids = [...rules.keys()];
+  const places = new Map([...rules.keys()].map((id, index) => [id, index]));
   const results = noted.map((verdict) => ({
     ruleId: titleOf(verdict),
-    ruleIndex: ids.indexOf(titleOf(verdict)),
+    ruleIndex: places.get(titleOf(verdict)) ?? 0,
     level: levelOf(verdict),
     message: { text: verdict.result.message || verdict.result.result },
     locations: [

@@ -4,7 +4,7 @@
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const clean = [head, ...rows].map((row) => row.map(showControls));
   const widths = head.map((_, column) =>
-    Math.max(...clean.map((row) => (row[column] ?? "").length)),
+    clean.reduce((widest, row) => Math.max(widest, (row[column] ?? "").length), 0),
   );
   const last = head.length - 1;
   return clean
