@@ -13,7 +13,16 @@ import {
   stringType,
   type CelType,
 } from "./types.ts";
-import { CelError, CelMap, isList, isPlainMap, type CelResult, type CelValue } from "./values.ts";
+import {
+  CelError,
+  CelMap,
+  Duration,
+  isList,
+  isPlainMap,
+  Timestamp,
+  type CelResult,
+  type CelValue,
+} from "./values.ts";
 
 const sized: readonly CelType[] = [
   bytesType,
@@ -22,11 +31,17 @@ const sized: readonly CelType[] = [
   stringType,
 ];
 
+/** Times and durations have methods: cel-go asks them, and they do not name what they lack. */
+const noMethod = (name: string, value: CelValue): CelError =>
+  value instanceof Timestamp || value instanceof Duration
+    ? noSuchOverload
+    : new CelError(`no such overload: ${name}`);
+
 function sizeOf(value: CelValue): CelResult {
   if (typeof value === "string") return codePointLength(value);
   if (isList(value) || value instanceof Uint8Array) return value.length;
   if (value instanceof CelMap) return value.size;
-  return isPlainMap(value) ? Object.keys(value).length : new CelError("no such overload: size");
+  return isPlainMap(value) ? Object.keys(value).length : noMethod("size", value);
 }
 
 const sizeOverload = (type: CelType, member: boolean): Overload => ({
@@ -57,7 +72,7 @@ const textTest = (
 });
 
 function matches(text: CelValue, pattern: CelValue): CelResult {
-  if (typeof text !== "string") return new CelError("no such overload: matches");
+  if (typeof text !== "string") return noMethod("matches", text);
   if (typeof pattern !== "string") return noSuchOverload;
   const regex = compilePattern(pattern);
   return regex.ok ? regex.value.test(text) : new CelError(regex.message);
