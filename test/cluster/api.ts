@@ -132,7 +132,12 @@ export async function installCrds(api: Api, crds: readonly JsonObject[]): Promis
   );
   await Promise.all(
     crds.map((crd) =>
-      eventually(`CRD ${textAt(crd, ["metadata", "name"])}`, () => writable(api, crd)),
+      eventually(
+        `CRD ${textAt(crd, ["metadata", "name"])}`,
+        () => writable(api, crd),
+        120_000,
+        200,
+      ),
     ),
   );
 }
