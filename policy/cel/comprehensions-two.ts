@@ -11,7 +11,7 @@ import {
   variableName,
   type Variables,
 } from "./macros.ts";
-import { entriesOf, makeStrictMap } from "./maps.ts";
+import { entriesOf, makeUniqueMap } from "./maps.ts";
 import { noSuchOverload } from "./operators.ts";
 import { mapOf, parameter } from "./types.ts";
 import { type CelResult, type CelValue } from "./values.ts";
@@ -97,7 +97,7 @@ function insertAll(
 ): CelResult {
   const entries = entriesOf(map);
   if (entries === undefined || added === undefined) return noSuchOverload;
-  return makeStrictMap([...entries, ...added], "insert failed: key already exists");
+  return makeUniqueMap([...entries, ...added], "insert failed: key already exists");
 }
 
 /** Macros over keys and values, or indices and values: cel-go's ext.TwoVarComprehensions. */

@@ -45,10 +45,18 @@ const unsupportedKey = (key: CelValue): CelError =>
   new CelError(`unsupported key type: ${typeNameOf(key)}`);
 
 /** The same, but repeated keys and keys of other types than bool, int, uint and string are errors. */
-export function makeStrictMap(entries: Entries, words = "Failed with repeated key"): CelResult {
+export function makeStrictMap(entries: Entries): CelResult {
+  const bad = entries.find(([key]) => !isStrictKey(key));
+  return bad === undefined
+    ? makeUniqueMap(entries, "Failed with repeated key")
+    : unsupportedKey(bad[0]);
+}
+
+/** The same, but repeated keys are an error with the words given. */
+export function makeUniqueMap(entries: Entries, words: string): CelResult {
   const seen = new Set<string>();
   for (const [key] of entries) {
-    const name = isStrictKey(key) ? mapKeyName(key) : undefined;
+    const name = mapKeyName(key);
     if (name === undefined) return unsupportedKey(key);
     if (seen.has(name)) return new CelError(`${words}: ${keyText(key)}`);
     seen.add(name);

@@ -3,7 +3,7 @@ import type { Comprehension, ComprehensionShape } from "./ast.ts";
 import { budgetExceeded } from "./budget.ts";
 import { typeNameOf } from "./compare.ts";
 import { startTurn, type Items, type Loop, type LoopSlots } from "./loop.ts";
-import { entriesOf, makeStrictMap } from "./maps.ts";
+import { entriesOf, makeUniqueMap } from "./maps.ts";
 import { noSuchOverload } from "./operators.ts";
 import type { Evaluate, Frame, PlanState } from "./plan-state.ts";
 import { CelError, type CelResult, type CelValue } from "./values.ts";
@@ -110,7 +110,7 @@ function mapCollection(merge: boolean): Collection {
       for (const entry of entries) found.push(entry);
       return undefined;
     },
-    finish: () => makeStrictMap(found, "insert failed: key already exists"),
+    finish: () => makeUniqueMap(found, "insert failed: key already exists"),
   };
 }
 
