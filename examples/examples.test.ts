@@ -85,7 +85,9 @@ describe.skipIf(binaries === undefined)("render", () => {
     const [composite] = documents(folder, "xr.yaml");
     const [composition] = documents(folder, "composition.yaml");
     if (composite === undefined || composition === undefined) throw new Error("incomplete");
+    const [definition] = documents(folder, "definition.yaml");
     const output = await render(binaries, {
+      ...(definition === undefined ? {} : { definition }),
       composite,
       composition,
       functions: [
@@ -99,6 +101,7 @@ describe.skipIf(binaries === undefined)("render", () => {
     const conditions = at(output.composite, ["status", "conditions"]);
     const golden = {
       conditions: conditions ?? [],
+      status: at(output.composite, ["status", "parapet"]) ?? {},
       composed: output.composed.toSorted((a, b) => (resourceName(a) < resourceName(b) ? -1 : 1)),
       deleted: output.deleted,
       events: output.events.filter(({ reason }) => reason !== "SelectComposition"),
