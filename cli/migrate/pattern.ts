@@ -10,6 +10,8 @@ import type { Assumptions } from "./refusal.ts";
 type Scope = {
   readonly taken: ReadonlySet<string>;
   readonly assumptions: Assumptions;
+  /** No map on the way here has another key: nothing else can be skipped, or fail first. */
+  readonly alone: boolean;
 };
 
 /**
@@ -20,7 +22,8 @@ type Scope = {
 export function rewritePattern(pattern: Json, assumptions: Assumptions): string {
   if (!isObject(pattern)) throw new Refusal("pattern", "is no map");
   assumptions.add("values have the types of the kind's schema, and no field is null");
-  return rewriteMap("object", pattern, "pattern", { taken: new Set(["object"]), assumptions });
+  const scope = { taken: new Set(["object"]), assumptions, alone: true };
+  return rewriteMap("object", pattern, "pattern", scope);
 }
 
 /** One of several patterns has to hold. */
@@ -31,9 +34,21 @@ export function rewriteAnyPattern(patterns: readonly Json[], assumptions: Assump
 function rewriteMap(cel: string, pattern: JsonObject, path: string, scope: Scope): string {
   const keys = Object.keys(pattern);
   if (keys.length === 0) throw new Refusal(path, "an empty map in a pattern");
-  return allOf(
-    keys.map((key) => rewriteKey(cel, key, pattern[key] ?? null, `${path}.${key}`, scope)),
+  const isCondition = (key: string): boolean => key.startsWith("(");
+  const below = { ...scope, alone: scope.alone && keys.length === 1 };
+  const rewrite = (key: string): string =>
+    rewriteKey(cel, key, pattern[key] ?? null, `${path}.${key}`, below);
+  const conditions = keys.filter(isCondition);
+  if (conditions.length === 0) return allOf(keys.map(rewrite));
+  const rest = keys.filter((key) => !isCondition(key));
+  if (!scope.alone || rest.some((key) => anchored.test(key))) {
+    throw new Refusal(`${path}.${conditions[0]}`, `the anchor (...): ${anchorReasons[""]}`);
+  }
+  // Alone on its way, a condition that is not met lets the object, or this item of a list, through.
+  const met = conditions.map((key) =>
+    rewritePlain(cel, key.slice(1, -1), pattern[key] ?? null, `${path}.${key}`, below),
   );
+  return anyOf([not(allOf(met)), allOf(rest.map(rewrite))]);
 }
 
 const anchored = /^([+<=X^]?)\((.+)\)$/;
@@ -63,7 +78,7 @@ function rewriteKey(cel: string, raw: string, value: Json, path: string, scope: 
 }
 
 const anchorReasons: Readonly<Record<string, string>> = {
-  "": "a condition that is not met turns the verdict into a skip, depending on the order of evaluation",
+  "": "a condition that is not met turns the verdict into a skip, depending on what else the pattern asks and in which order",
   "<": "a global condition skips the whole rule from anywhere inside the pattern",
   "^": "each pattern element has to match at least one item, and mismatches become errors",
   "+": "only means something in mutations",

@@ -80,6 +80,16 @@ const patterns: readonly (readonly [reason: string, spec: Json, want: string])[]
   ],
   ["a negation anchor asks for absence", { "X(a)": "null" }, "!has(object.spec.a)"],
   [
+    "a condition that stands alone lets through what does not meet it",
+    { "(type)": "ExternalName", a: "!localhost" },
+    '!(has(object.spec.type) && object.spec.type == "ExternalName") || (has(object.spec.a) && !(object.spec.a == "localhost"))',
+  ],
+  [
+    "and so in the items of a list",
+    { ports: [{ "(name)": "web", port: 80 }] },
+    'has(object.spec.ports) && object.spec.ports.all(port, !(has(port.name) && port.name == "web") || (has(port.port) && (port.port == 80 || port.port == "80")))',
+  ],
+  [
     "a list is asked item by item",
     { ports: [{ name: "web" }] },
     'has(object.spec.ports) && object.spec.ports.all(port, has(port.name) && port.name == "web")',
@@ -103,7 +113,7 @@ describe("patterns", () => {
 const refused: readonly (readonly [reason: string, rule: JsonObject, want: RegExp])[] = [
   [
     "a conditional anchor depends on order",
-    { validate: { pattern: { spec: { "(a)": "x" } } } },
+    { validate: { pattern: { spec: { "(a)": "x", b: "y" }, status: { c: "z" } } } },
     /pattern\.spec\.\(a\): the anchor/,
   ],
   [

@@ -288,9 +288,12 @@ function changeAt(
   if (step === undefined) return value;
   if (step === "[]") {
     const items = isArray(here) && here.length > 0 ? here : [{ name: "added" }];
-    const changed = (item: Json): Json => changeAt(item, rest, value, where) ?? {};
-    if (where === "all") return items.map(changed);
-    return [...items, changed(items.at(-1) ?? {})];
+    const changed = (item: Json): readonly Json[] => {
+      const below = changeAt(item, rest, value, where);
+      return below === undefined ? [] : [below];
+    };
+    if (where === "all") return items.flatMap(changed);
+    return [...items, ...changed(items.at(-1) ?? {})];
   }
   const own = isObject(here) ? here : {};
   const below = changeAt(field(own, step), rest, value, where);
