@@ -4,7 +4,7 @@ import type { Json, JsonObject } from "#policy/json";
 import { parseKindSelector } from "#policy/kyverno/classic/kind-selector";
 import { compileLeaf } from "#policy/kyverno/classic/pattern-leaf";
 import { coreGroups } from "./match.ts";
-import { scalarLists } from "./pattern.ts";
+import { typedValues, valuesFor } from "./sample-values.ts";
 
 /** Most variations of one rule: beyond it they stop telling anything new. */
 export const variationsMax = 3_000;
@@ -167,34 +167,6 @@ function merge(left: Json, right: Json): Json {
   return Object.fromEntries(merged);
 }
 
-/** Values around a scalar of a pattern, of the type that the pattern is about. */
-function valuesFor(pattern: Json): readonly Json[] {
-  if (typeof pattern === "boolean") return [true, false];
-  if (typeof pattern === "number") return around(pattern);
-  if (typeof pattern !== "string") return ["x", { name: "x" }];
-  if (/^(true|false)$/.test(pattern)) return [true, false];
-  const numbers = pattern.match(/\d+(\.\d+)?/g) ?? [];
-  if (/^[\s!<>=|&\d.-]*$/.test(pattern) && numbers.length > 0)
-    return numbers.flatMap((text) => around(Number(text)));
-  const words = pattern.split(/[|&]/).map((word) => word.trim().replace(/^!/, ""));
-  const texts = words.flatMap((word) => [
-    word.replaceAll("*", "").replaceAll("?", "x"),
-    word.replaceAll("*", "a-b.c").replaceAll("?", "x"),
-    `x${word.replaceAll(/[*?]/g, "")}`,
-    `${word.replaceAll(/[*?]/g, "")}x`,
-  ]);
-  return [...new Set([...texts, "other", "", "a:b", "a=b+c"])];
-}
-
-const around = (number: number): readonly number[] => [
-  number - 1,
-  number,
-  number + 1,
-  0,
-  1,
-  1_000_000,
-];
-
 /** Every place that the rule's patterns, conditions, patches and expressions name. */
 function placesOf(rule: JsonObject): readonly Place[] {
   const places: Place[] = [];
@@ -257,14 +229,6 @@ function collect(pattern: Json, path: readonly string[], places: Place[]): void 
     if (key.startsWith("X(")) places.push({ path: [...path, name], values: ["x", { name: "x" }] });
     else collect(below, [...path, name], places);
   }
-}
-
-/** Labels and annotations are texts, and some fields are lists of scalars. */
-function typedValues(path: readonly string[], values: readonly Json[]): readonly Json[] {
-  const isText = path.some((step) => step === "labels" || step === "annotations");
-  if (isText) return [...new Set(values.filter((value) => !isObject(value)).map(String))];
-  const isList = scalarLists.has(path.at(-1) ?? "");
-  return isList ? [[], ...values.map((value) => [value]), values.slice(0, 2)] : values;
 }
 
 /** The object without the place, and with each of its values there: in all items of a list, and in the last alone. */
