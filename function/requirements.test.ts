@@ -262,6 +262,76 @@ describe("lookups", () => {
     expect(run({ ...request, required: { [asked]: [] } }).reason).toBe("Held");
   });
 
+  const classic = (urlPath: string, condition: JsonObject): JsonObject => ({
+    apiVersion: "kyverno.io/v1",
+    kind: "ClusterPolicy",
+    metadata: { name: "classic" },
+    spec: {
+      validationFailureAction: "Enforce",
+      rules: [
+        {
+          name: "limits",
+          match: { any: [{ resources: { kinds: ["Bucket"] } }] },
+          context: [{ name: "found", apiCall: { urlPath } }],
+          validate: { message: "not allowed", deny: { conditions: { any: [condition] } } },
+        },
+      ],
+    },
+  });
+  const limits = (data: JsonObject, labelled_: JsonObject = {}): JsonObject => ({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "limits", namespace: "team-a", labels: labelled_ },
+    data,
+  });
+
+  test("by apiCall of classic rules are lookups too: one object", () => {
+    const policy = classic("/api/v1/namespaces/team-a/configmaps/limits", {
+      key: "{{ found.data.allowed }}",
+      operator: "NotEquals",
+      value: "yes",
+    });
+    const request = { input: guardrails([policy]), desired: { a: bucket() } };
+    const [asked = ""] = run(request).asked;
+    expect(asked).toBe("get/v1/configmaps/team-a/limits");
+    const answer = (allowed: string) =>
+      run({ ...request, required: { [asked]: [limits({ allowed })] } });
+    expect([answer("yes").reason, answer("no").reason]).toEqual(["Compliant", "Held"]);
+  });
+
+  test("by apiCall of classic rules are lookups too: a list by labels", () => {
+    const policy = classic("/api/v1/namespaces/team-a/configmaps?labelSelector=a%3Db", {
+      key: "{{ found.items | length(@) }}",
+      operator: "Equals",
+      value: 0,
+    });
+    const request = { input: guardrails([policy]), desired: { a: bucket() } };
+    const [asked = ""] = run(request).asked;
+    expect(asked).toBe("list/v1/configmaps/team-a/a=b");
+    const some = run({ ...request, required: { [asked]: [limits({}, { a: "b" })] } });
+    expect([some.reason, run({ ...request, required: { [asked]: [] } }).reason]).toEqual([
+      "Compliant",
+      "Held",
+    ]);
+  });
+
+  test("of anything else by apiCall is an error that forbids", () => {
+    for (const urlPath of [
+      "https://example.org/x",
+      "/apis/apps/v1/controllerrevisions",
+      "/api/v1/%zz",
+      "/version",
+    ]) {
+      const { asked, reason } = run({
+        input: guardrails([
+          classic(urlPath, { key: "{{ found }}", operator: "Equals", value: "x" }),
+        ]),
+        desired: { a: bucket() },
+      });
+      expect([urlPath, asked, reason]).toEqual([urlPath, [], "Held"]);
+    }
+  });
+
   test("of Secrets never happen", () => {
     const expression = "resource.Get('v1', 'secrets', 'team-a', 's').data.key == 'x'";
     const { asked, reason, message } = run({
