@@ -96,11 +96,13 @@ function tarOf(name: string, content: Buffer): Buffer {
   return Buffer.concat([header, content, padding, Buffer.alloc(1024)]);
 }
 
-const digestOf = (bytes: Buffer): string =>
-  `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+function digestOf(bytes: Buffer): string {
+  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+}
 
-const blobPath = (folder: string, digest: string): string =>
-  join(folder, "blobs", ...digest.split(":"));
+function blobPath(folder: string, digest: string): string {
+  return join(folder, "blobs", ...digest.split(":"));
+}
 
 function writeBlob(folder: string, bytes: Buffer): string {
   const digest = digestOf(bytes);
