@@ -251,13 +251,14 @@ function changeAt(
   const [step, ...rest] = path;
   if (step === undefined) return value;
   if (step === "[]") {
-    const items = isArray(here) && here.length > 0 ? here : [{ name: "added" }];
+    const added = rest.length > 0 ? [{ name: "added" }] : value === undefined ? [] : [value];
+    const items = isArray(here) && here.length > 0 ? here : added;
     const changed = (item: Json): readonly Json[] => {
       const below = changeAt(item, rest, value, where);
       return below === undefined ? [] : [below];
     };
     if (where === "all") return items.flatMap(changed);
-    return [...items, ...changed(items.at(-1) ?? {})];
+    return [...items, ...items.slice(-1).flatMap(changed)];
   }
   const own = isObject(here) ? here : {};
   const below = changeAt(field(own, step), rest, value, where);
