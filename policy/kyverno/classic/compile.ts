@@ -6,6 +6,8 @@ import { withAutogenRules } from "#policy/kyverno/classic/autogen";
 import { makePolicy } from "#policy/kyverno/classic/policy";
 import { compileRule } from "#policy/kyverno/classic/rule";
 import type { Rule } from "#policy/kyverno/classic/rule";
+import { findShapeProblems } from "#policy/kyverno/classic/rule-check";
+import { below } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem } from "#policy/kyverno/classic/rule-state";
 import { findVariableProblems } from "#policy/kyverno/classic/variable-check";
 import { nothingCompiled } from "#policy/kyverno/kind-compilation";
@@ -75,9 +77,8 @@ function findProblems(rules: readonly unknown[]): readonly RuleProblem[] {
       problems.push({ path: `${path}.name`, message: `"${name}" names two rules` });
     }
     names.add(name);
-    for (const found of findVariableProblems(rule)) {
-      problems.push({ path: `${path}.${found.path}`, message: found.message });
-    }
+    problems.push(...below(path, findShapeProblems(rule, name)));
+    problems.push(...below(path, findVariableProblems(rule)));
   }
   return problems;
 }

@@ -176,7 +176,7 @@ describe("patchesJson6902", () => {
     expect(said(patch("- {op: replace, path: /spec/a, value: 1}"), pod())).toContain(
       "error: failed to patch resource: ",
     );
-    expect(said(patch("a: b"), pod())).toBe(
+    expect(said(patch("a: {{request.object.kind}}"), pod())).toBe(
       "error: failed to patch resource: failed to decode patch: must be a list of operations",
     );
   });

@@ -36,7 +36,7 @@ export function compileMutation(rule: JsonObject, problems: RuleProblem[]): Muta
       return mutateLoops(loops, { ...state, scope: state.scope, cost }, object);
     };
   }
-  const patcher = compilePatcher(block, "/mutate", rule);
+  const patcher = compilePatcher(block, "/mutate", rule, problems);
   if (patcher === undefined) return undefined;
   return (state, object) => outcomeOf(patcher(object, state.scope), object);
 }
@@ -111,13 +111,16 @@ function compileLoops(
     const order = textAt(entry, ["order"]);
     const merges = isObject(field(entry, "patchStrategicMerge"));
     const foreach = field(entry, "foreach");
+    const inner: RuleProblem[] = [];
+    const patcher = compilePatcher(entry, "", entry, inner);
+    problems.push(...below(at, inner));
     return {
       list: compileList(entry, at, problems),
       context,
       preconditions,
       reversed: order === "" ? merges : order === "Descending",
       inner: isArray(foreach) ? compileLoops(foreach, `${at}.foreach`, problems) : undefined,
-      patcher: compilePatcher(entry, "", entry),
+      patcher,
     };
   });
 }

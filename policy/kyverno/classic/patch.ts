@@ -7,7 +7,7 @@ import { strategicMerge } from "#policy/kubernetes/strategic-merge";
 import { parseYaml } from "#policy/jmespath/go-yaml";
 import { preparePatch } from "#policy/kyverno/classic/mutate-conditions";
 import { errored, failedQuery } from "#policy/kyverno/classic/rule-state";
-import type { Verdict } from "#policy/kyverno/classic/rule-state";
+import type { RuleProblem, Verdict } from "#policy/kyverno/classic/rule-state";
 import type { Scope } from "#policy/kyverno/classic/scope";
 import { compileTemplate } from "#policy/kyverno/classic/variables";
 
@@ -23,14 +23,21 @@ export type Patcher = (object: JsonObject, scope: Scope) => Patched;
  * Plans patchStrategicMerge, else patchesJson6902, of a mutate block or a foreach entry; undefined when it has neither.
  * `path` and `whole` say where the block is in what the reference substitutes at once.
  */
-export function compilePatcher(block: JsonObject, path: string, whole: Json): Patcher | undefined {
+export function compilePatcher(
+  block: JsonObject,
+  path: string,
+  whole: Json,
+  problems: RuleProblem[],
+): Patcher | undefined {
   const merge = field(block, "patchStrategicMerge");
   if (merge !== undefined && merge !== null) {
     return makePatcher(merge, `${path}/patchStrategicMerge`, whole, mergePatch);
   }
   const operations = textAt(block, ["patchesJson6902"]);
   if (operations === "") return undefined;
-  return makePatcher(operations, `${path}/patchesJson6902`, whole, jsonPatch);
+  const problem = findPatchProblem(operations);
+  if (problem !== undefined) problems.push({ path: "patchesJson6902", message: problem });
+  return makePatcher(operations, `${path}/patchesJson6902`, whole, makeJsonPatch());
 }
 
 type Applied =
@@ -78,12 +85,37 @@ function mergePatch(patch: Json, object: JsonObject): Applied {
   }
 }
 
-function jsonPatch(patch: Json, object: JsonObject): Applied {
-  const parsed = typeof patch === "string" ? parseYaml(patch) : { ok: true as const, value: patch };
-  if (!parsed.ok) return { ok: false, message: `failed to decode patch: ${parsed.message}` };
-  const operations = readOperations(parsed.value);
-  if (typeof operations === "string") return { ok: false, message: operations };
-  return applyJsonPatch(object, operations, classicPatchOptions);
+const patchOperations = ["add", "remove", "replace", "move", "copy", "test"];
+
+/** What is wrong with a JSON patch that has no variables; what variables make of one shows when it is applied. */
+function findPatchProblem(text: string): string | undefined {
+  if (/\{\{|\$\(/.test(text)) return undefined;
+  const operations = decodePatch(text);
+  if (typeof operations === "string") return operations;
+  for (const { op, path } of operations) {
+    if (!patchOperations.includes(op)) return `unknown operation "${op}"`;
+    if (!path.startsWith("/")) return `path "${path}" must begin with a slash`;
+  }
+  return undefined;
+}
+
+type Decoded = readonly PatchOperation[] | string;
+
+function decodePatch(text: string): Decoded {
+  const parsed = parseYaml(text);
+  return parsed.ok ? readOperations(parsed.value) : `failed to decode patch: ${parsed.message}`;
+}
+
+/** Applies the text of a JSON patch; without variables in it, it is the same for every resource and read once. */
+function makeJsonPatch(): (patch: Json, object: JsonObject) => Applied {
+  let last: { readonly text: string; readonly decoded: Decoded } | undefined;
+  return (patch, object) => {
+    const text = typeof patch === "string" ? patch : JSON.stringify(patch);
+    if (last?.text !== text) last = { text, decoded: decodePatch(text) };
+    const { decoded } = last;
+    if (typeof decoded === "string") return { ok: false, message: decoded };
+    return applyJsonPatch(object, decoded, classicPatchOptions);
+  };
 }
 
 function readOperations(value: Json): readonly PatchOperation[] | string {

@@ -333,6 +333,60 @@ describe("policies that do not compile", () => {
       path: "spec.rules[0].validate.podSecurity.version",
       message: "latest",
     },
+    {
+      reason: "a field that nobody knows, probably misspelt",
+      rules: [validateRule({ patern: {}, pattern: {} })],
+      path: "spec.rules[0].validate.patern",
+      message: "unknown field",
+    },
+    {
+      reason: "two actions: only one would run",
+      rules: [{ ...validateRule(passing), generate: {} }],
+      path: "spec.rules[0]",
+      message: "has validate, generate",
+    },
+    {
+      reason: "two checks: only one would run",
+      rules: [validateRule({ ...passing, deny: {} })],
+      path: "spec.rules[0].validate",
+      message: "has pattern, deny",
+    },
+    {
+      reason: "two patches: only one would run",
+      rules: [{ name: "r", mutate: { patchStrategicMerge: {}, patchesJson6902: "[]" } }],
+      path: "spec.rules[0].mutate",
+      message: "has patchStrategicMerge, patchesJson6902",
+    },
+    {
+      reason: "an anchor that only patches have",
+      rules: [validateRule({ pattern: { spec: [{ "+(a)": 1 }] } })],
+      path: "spec.rules[0].validate.pattern.spec[0].+(a)",
+      message: "mutate",
+    },
+    {
+      reason: "an existence anchor on what is no list",
+      rules: [validateRule({ foreach: [{ list: "a", anyPattern: [{ "^(a)": {} }] }] })],
+      path: "spec.rules[0].validate.foreach[0].anyPattern[0].^(a)",
+      message: "list",
+    },
+    {
+      reason: "a name that is too long",
+      rules: [{ ...validateRule(passing), name: "n".repeat(64) }],
+      path: "spec.rules[0].name",
+      message: "63",
+    },
+    {
+      reason: "a JSON patch that is none",
+      rules: [{ name: "r", mutate: { patchesJson6902: "- {op: put, path: /a}" } }],
+      path: "spec.rules[0].mutate.patchesJson6902",
+      message: "put",
+    },
+    {
+      reason: "a JSON patch with a path that is none",
+      rules: [{ name: "r", mutate: { patchesJson6902: "- {op: remove, path: a}" } }],
+      path: "spec.rules[0].mutate.patchesJson6902",
+      message: "slash",
+    },
   ];
   test.each(rows)("$reason", ({ rules, path, message }) => {
     const { policies, problems } = compileClassicPolicy(policyOf(rules), []);

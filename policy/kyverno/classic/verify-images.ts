@@ -28,6 +28,7 @@ const registryFields = [
   "subject",
   "roots",
   "cosignOCI11",
+  "validate",
 ] as const;
 
 /**
