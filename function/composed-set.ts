@@ -6,11 +6,11 @@ import { companionsOf, lastApplied, readinessOf, subjectOf, type Companion } fro
 import { admitted, inject, type Composed } from "./composed.ts";
 import { withRenderedMetadata, type Composite } from "./composite.ts";
 import type { Pin } from "./input.ts";
-import type { Memo, MemoKey } from "./memo.ts";
+import type { Memo, MemoKey, Parts } from "./memo.ts";
 import type { CompiledGuard } from "./policies.ts";
 import { Refusal } from "./refusal.ts";
 import { WireError, type Slice } from "./wire/reader.ts";
-import type { Request, ResourceBytes } from "./wire/request.ts";
+import type { Request } from "./wire/request.ts";
 import { decodeKey, decodeStruct } from "./wire/struct.ts";
 
 /** All composed resources of a request that policies speak about, prepared for judgement. */
@@ -54,7 +54,8 @@ export function buildSet(spec: SetSpec): ComposedSet {
   for (const name of [...spec.request.desired.resources.keys()].sort()) {
     const key = memoKey(name, spec);
     const known = key && spec.memo.find(key);
-    const prepared = known === undefined ? prepareSubject(name, spec) : undefined;
+    const parts = known === undefined && key !== undefined ? spec.memo.parts(key) : noParts;
+    const prepared = known === undefined ? prepareSubject(name, spec, parts) : undefined;
     const made = known ?? prepared;
     if (made === undefined) continue;
     const { composed } = made;
@@ -73,9 +74,11 @@ export function buildSet(spec: SetSpec): ComposedSet {
 
 type Prepared = Omit<Origin, "key"> & { readonly composed: Composed };
 
-function prepareSubject(name: string, spec: SetSpec): Prepared | undefined {
+const noParts: Parts = { given: undefined, live: undefined };
+
+function prepareSubject(name: string, spec: SetSpec, parts: Parts): Prepared | undefined {
   const before = spec.touches();
-  const subject = subjectFrom(name, spec.request.desired.resources.get(name), spec);
+  const subject = subjectFrom(name, spec, parts);
   if (subject === undefined) return undefined;
   const { companions, results } = companionsOf(subject, subject.injected, spec.world);
   const composed = { ...subject, results: [...subject.results, ...results] };
@@ -90,18 +93,15 @@ function memoKey(name: string, { request, composite, guard }: SetSpec): MemoKey 
 }
 
 /** undefined for a resource that nothing is to be done about: then its bytes go back unread. */
-function subjectFrom(
-  name: string,
-  bytes: ResourceBytes | undefined,
-  spec: SetSpec,
-): Composed | undefined {
-  if (bytes?.struct === undefined) return undefined;
-  const kind = kindIn(bytes.struct, name);
+function subjectFrom(name: string, spec: SetSpec, parts: Parts): Composed | undefined {
+  const struct = spec.request.desired.resources.get(name)?.struct;
+  if (struct === undefined) return undefined;
+  const kind = kindIn(struct, name);
   const policies = spec.guard.candidates(kind.apiVersion, kind.kind);
   if (policies.length === 0 && spec.pins.length === 0 && spec.guard.problems.length === 0) {
     return undefined;
   }
-  return prepare(name, objectOf(bytes.struct, name), policies, spec);
+  return prepare(name, parts.given ?? objectOf(struct, name), parts.live, policies, spec);
 }
 
 function companionFrom({ name, object }: Companion, subject: string, spec: SetSpec): Composed {
@@ -110,17 +110,18 @@ function companionFrom({ name, object }: Companion, subject: string, spec: SetSp
   }
   const apiVersion = textOf(object["apiVersion"]);
   const policies = spec.guard.candidates(apiVersion, textOf(object["kind"]));
-  return { ...prepare(name, object, policies, spec), subject };
+  return { ...prepare(name, object, undefined, policies, spec), subject };
 }
 
 function prepare(
   name: string,
   given: JsonObject,
+  knownLive: JsonObject | undefined,
   policies: readonly CompiledPolicy[],
   spec: SetSpec,
 ): Composed {
   const observed = spec.request.observed.resources.get(name)?.struct;
-  const live = observed === undefined ? undefined : objectOf(observed, name);
+  const live = observed === undefined ? undefined : (knownLive ?? objectOf(observed, name));
   const { composite, pins, world } = spec;
   return inject(name, given, live, { composite, policies, pins, world, subject: "" });
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
 import type { Companion } from "./companions.ts";
 import type { Composed } from "./composed.ts";
 import type { Composite } from "./composite.ts";
@@ -28,7 +29,14 @@ export type MemoKey = {
  */
 export type Memo = {
   readonly find: (key: MemoKey) => Settled | undefined;
+  /** Those of a resource's two objects that are the same as last time, decoded; the rest may differ. */
+  readonly parts: (key: MemoKey) => Parts;
   readonly remember: (key: MemoKey, settled: Settled) => void;
+};
+
+export type Parts = {
+  readonly given: JsonObject | undefined;
+  readonly live: JsonObject | undefined;
 };
 
 /** Most bytes of encoded objects that are remembered in decoded form, and most entries. */
@@ -56,6 +64,15 @@ export function makeMemo(): Memo {
       const entry = entries.get(idOf(key));
       return entry !== undefined && isSame(entry, key) ? entry : undefined;
     },
+    parts: (key) => {
+      const entry = entries.get(idOf(key));
+      if (entry === undefined) return { given: undefined, live: undefined };
+      const { given, live } = entry.composed;
+      return {
+        given: isSameObject(given, entry.desiredLength, key.desired) ? given : undefined,
+        live: isSameObject(live, entry.observedLength, key.observed) ? live : undefined,
+      };
+    },
     remember: (key, { composed, companions }) => {
       const id = idOf(key);
       forget(id);
@@ -82,14 +99,22 @@ const idOf = ({ composite, name }: MemoKey): string => `${composite.uid}/${compo
 const lengthOf = (slice: Slice | undefined): number =>
   slice === undefined ? -1 : slice.end - slice.start;
 
-/** The encoded length does not depend on the order of keys, so it tells most changes without a look at the bytes. */
 function isSame(entry: Entry, key: MemoKey): boolean {
   if (entry.guard !== key.guard || entry.composite !== key.composite.identity) return false;
-  if (entry.desiredLength !== lengthOf(key.desired)) return false;
-  if (entry.observedLength !== lengthOf(key.observed)) return false;
   const { given, live } = entry.composed;
-  if (key.observed !== undefined && (live === undefined || !sameStruct(live, key.observed))) {
-    return false;
-  }
-  return sameStruct(given, key.desired);
+  return (
+    isSameObject(live, entry.observedLength, key.observed) &&
+    isSameObject(given, entry.desiredLength, key.desired)
+  );
+}
+
+/** The encoded length does not depend on the order of keys, so it tells most changes without a look at the bytes. */
+function isSameObject(
+  object: JsonObject | undefined,
+  length: number,
+  slice: Slice | undefined,
+): boolean {
+  if (length !== lengthOf(slice)) return false;
+  if (object === undefined || slice === undefined) return object === slice;
+  return sameStruct(object, slice);
 }
