@@ -208,3 +208,9 @@ export function objectAt(scope: ExpressionScope, value: Json | undefined, path: 
   }
   return false;
 }
+
+/** Several errors as the API server reports them together: each text once, in brackets when there are others. */
+export function joinErrors(texts: readonly string[]): string {
+  const [first = "", ...others] = new Set(texts);
+  return others.length === 0 ? first : `[${[first, ...others].join(", ")}]`;
+}

@@ -5,6 +5,7 @@ import { admissionEnvironment } from "#policy/admission/environment";
 import {
   compileConditions,
   compileVariables,
+  joinErrors,
   matchConditions,
   unsupportedReason,
 } from "#policy/admission/expressions";
@@ -224,7 +225,7 @@ function conditionError(
   const texts = errors.map(
     ({ expression, error }) => `expression '${expression}' resulted in error: ${error.message}`,
   );
-  const message = texts.length === 1 ? (texts[0] ?? "") : `[${texts.join(", ")}]`;
+  const message = joinErrors(texts);
   const unsupported = errors
     .map(({ error }) => unsupportedReason(error))
     .find((reason) => reason !== undefined);

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Binding } from "#policy/admission/bindings";
-import { matchConditions, textOf, unsupportedReason } from "#policy/admission/expressions";
+import {
+  joinErrors,
+  matchConditions,
+  textOf,
+  unsupportedReason,
+} from "#policy/admission/expressions";
 import type { ExpressionError, NamedProgram, Variables } from "#policy/admission/expressions";
 import {
   notMatched,
@@ -152,9 +157,12 @@ function judge(
   if (matched.is === "no match") return result("skip", "match conditions aren't met");
   if (matched.is === "error") {
     if (parts.ignoreErrors) return result("skip", "match conditions aren't met");
-    const texts = matched.errors.map(errorText);
-    const message = texts.length === 1 ? (texts[0] ?? "") : `[${texts.join(", ")}]`;
-    return errorResult(parts, binding, message, unsupportedOf(matched.errors));
+    return errorResult(
+      parts,
+      binding,
+      joinErrors(matched.errors.map(errorText)),
+      unsupportedOf(matched.errors),
+    );
   }
   const budget = makeBudget();
   const activation: Activation = {
@@ -162,16 +170,20 @@ function judge(
     namespaceObject: admittedNamespaceOf(review, world),
     variables: parts.variables.bind(() => activation, budget),
   };
+  let ignored: RuleResult | undefined;
   for (const validation of parts.validations) {
     const value = validation.program.evaluate(activation, budget);
     if (value instanceof CelError) {
       const error = { expression: validation.program.source, error: value };
-      return errorResult(parts, binding, errorText(error), unsupportedReason(value));
-    }
-    if (value !== true)
+      const failed = errorResult(parts, binding, errorText(error), unsupportedReason(value));
+      if (!parts.ignoreErrors) return failed;
+      // An error that is ignored hides no violation of the validations after it.
+      ignored ??= failed;
+    } else if (value !== true) {
       return result("fail", messageOf(validation, activation, budget), reasonOf(validation));
+    }
   }
-  return annotate(parts, binding, activation, budget, result);
+  return ignored ?? annotate(parts, binding, activation, budget, result);
 }
 
 const reasonOf = (validation: Validation): Readonly<Record<string, string>> =>

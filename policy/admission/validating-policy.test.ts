@@ -109,6 +109,28 @@ const rows: Readonly<Record<string, Row>> = {
       ],
     ],
   },
+  "ignored error before a violation": {
+    reason: "Ignoring what cannot be judged hides nothing of what can.",
+    spec: { failurePolicy: "Ignore", validations: [wrong, few] },
+    want: [["fail", "too many replicas", "Enforce"]],
+  },
+  "the same error in several match conditions": {
+    reason: "The API server names each error once.",
+    spec: {
+      matchConditions: [
+        { name: "a", ...wrong },
+        { name: "b", ...wrong },
+      ],
+      validations: [few],
+    },
+    want: [
+      [
+        "error",
+        "expression 'object.spec.nothing == 1' resulted in error: no such key: nothing",
+        "Enforce",
+      ],
+    ],
+  },
   "error, failurePolicy Ignore": {
     reason: "Reported, but it blocks nothing.",
     spec: { failurePolicy: "Ignore", validations: [wrong] },
@@ -315,3 +337,16 @@ describe("params", () => {
     ]);
   });
 });
+
+const refused: Readonly<Record<string, readonly [entry: JsonObject, path: string]>> = {
+  "message of two lines": [{ message: "a\nb" }, "message"],
+  "blank message": [{ message: " " }, "message"],
+  "blank message expression": [{ messageExpression: " " }, "messageExpression"],
+  "unknown reason": [{ reason: "Unauthorized" }, "reason"],
+};
+for (const [name, [entry, path]] of Object.entries(refused)) {
+  test(`${name}: refused, as the API server refuses it`, () => {
+    const { problems } = compile([policy({ validations: [{ expression: "true", ...entry }] })]);
+    expect(problems.map((problem) => problem.path)).toEqual([`spec.validations[0].${path}`]);
+  });
+}

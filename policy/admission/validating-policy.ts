@@ -17,7 +17,7 @@ import type { Validation, ValidatingParts } from "#policy/admission/validating-e
 import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
 import { field, isObject, textAt } from "#policy/json";
-import type { JsonObject } from "#policy/json";
+import type { Json, JsonObject } from "#policy/json";
 import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { CompiledPolicy } from "#policy/policy-set";
@@ -111,10 +111,28 @@ function compileValidations(
       source === undefined || source === ""
         ? undefined
         : compileAt(messageScope, source, `${path}.messageExpression`, stringOnly);
+    checkWording(scope, entry, path);
     if (program === undefined) return [];
     const message = textAt(entry, ["message"]).trim();
     return [{ program, messageExpression, message, reason: textAt(entry, ["reason"]) }];
   });
+}
+
+const reasons: readonly string[] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+
+/** What the API server demands of message and reason before it takes a policy. */
+function checkWording(scope: ExpressionScope, entry: Json, path: string): void {
+  const message = textAt(entry, ["message"]);
+  if (message !== "" && message.trim() === "") {
+    report(scope, `${path}.message`, "must be non-empty if specified");
+  }
+  if (/[\r\n]/.test(message.trim())) {
+    report(scope, `${path}.message`, "must not contain line breaks");
+  }
+  const reason = textAt(entry, ["reason"]);
+  if (reason !== "" && !reasons.includes(reason)) {
+    report(scope, `${path}.reason`, `must be one of ${reasons.join(", ")}`);
+  }
 }
 
 export function compileAnnotations(

@@ -12,6 +12,7 @@ import type { Reply } from "#test/cluster/api";
 import { type ControlPlane, startControlPlane } from "#test/cluster/control-plane";
 import { mutations, validations } from "#test/cluster/admission-cases";
 import { randomMutations } from "#test/cluster/random-mutations";
+import { randomValidations } from "#test/cluster/random-validations";
 import { eventually } from "#test/support/processes";
 
 // The same policies and objects go to a real API server (as a dry run) and through the engine, and must give the same
@@ -70,10 +71,10 @@ const richPod = (name: string): JsonObject => {
   };
 };
 const podOf = (name: string): JsonObject => (name in random ? richPod(name) : pod(name));
-const random = randomMutations(
-  Number(process.env["PARAPET_SEED"] ?? 1),
-  Number(process.env["PARAPET_CASES"] ?? 60),
-);
+const seed = Number(process.env["PARAPET_SEED"] ?? 1);
+const count = Number(process.env["PARAPET_CASES"] ?? 60);
+const random = randomMutations(seed, count);
+const allValidations = { ...validations, ...randomValidations(seed, count) };
 const allMutations = { ...mutations, ...random };
 
 const policyOf = (kind: string, name: string, spec: JsonObject): JsonObject => ({
@@ -181,7 +182,7 @@ describe.skipIf(kubernetes === undefined)("admission policies agree with a real 
       });
     }
     const all = [
-      ...Object.entries(validations).map(
+      ...Object.entries(allValidations).map(
         ([name, { spec }]) => ["ValidatingAdmissionPolicy", name, spec] as const,
       ),
       ...Object.entries(allMutations).map(
@@ -221,7 +222,7 @@ describe.skipIf(kubernetes === undefined)("admission policies agree with a real 
     return { ...body, metadata: { ...(isObject(metadata) ? metadata : {}), namespace: "judged" } };
   };
 
-  for (const [name, { reason, spec }] of Object.entries(validations)) {
+  for (const [name, { reason, spec }] of Object.entries(allValidations)) {
     it(`${name}: ${reason}`, async () => {
       const compiled = compile([
         policyOf("ValidatingAdmissionPolicy", name, spec),

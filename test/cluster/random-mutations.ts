@@ -203,7 +203,7 @@ const places: readonly (readonly [path: string, values: readonly string[]])[] = 
   ["/spec/priority", ["0"]],
   ["/spec/hostNetwork", ["false"]],
   ["/metadata", ["object.metadata"]],
-  ["", ["object", "{}"]],
+  ["", ["object"]],
   ["/", ['"x"']],
   ["metadata/labels/q", ['"pointer without its slash"']],
   ["nowhere", ['"x"']],
