@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { readdirSync, readFileSync } from "node:fs";
 import type { JsonObject } from "#policy/json";
-import { isObject } from "#policy/json";
+import { isObject, textAt } from "#policy/json";
 import { makeApiServer } from "#responder/adapters/api-server";
 import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import type { Cluster } from "#responder/cluster";
 import { nameOf, types } from "#responder/cluster";
 import { writeApproval } from "#responder/console-ports";
+import { bindingsFor, rolesFor } from "#responder/rbac";
 import type { Remediation, State } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
 import { installCrds } from "#test/cluster/api";
@@ -39,7 +40,7 @@ export type ResponderScene = {
 export async function startResponderScene(): Promise<ResponderScene | undefined> {
   const redis = await startRedis();
   if (redis === undefined) return undefined;
-  const plane = await startControlPlane();
+  const plane = await startControlPlane({ users: { responder: ["responders"] } });
   if (plane === undefined) {
     await redis.stop();
     return undefined;
@@ -47,6 +48,7 @@ export async function startResponderScene(): Promise<ResponderScene | undefined>
   await installCrds(plane.api, readCrds());
   const people = makeApiServer(await fromKubeconfig(plane.kubeconfig), "kubectl-edit");
   await people.create(types.namespace, namespaceObject("parapet-system"));
+  await grant(people);
   const directory = join(plane.directory, "responder");
   mkdirSync(directory, { recursive: true });
   const intakePort = await freePort();
@@ -68,7 +70,7 @@ export async function startResponderScene(): Promise<ResponderScene | undefined>
           PARAPET_OPERATIONS_LISTEN: `127.0.0.1:${operationsPort}`,
           PARAPET_INTAKE_TOKEN: intakeToken,
           PARAPET_REDIS_URL: redis.url,
-          PARAPET_KUBECONFIG: plane.kubeconfig,
+          PARAPET_KUBECONFIG: plane.kubeconfigAs("responder"),
           PARAPET_DATA: join(directory, `${name}-data`),
           PARAPET_IDENTITY: name,
         },
@@ -126,6 +128,23 @@ export async function startResponderScene(): Promise<ResponderScene | undefined>
       await redis.stop();
     },
   };
+}
+
+/** The responder runs with the rights that it asks for, and no others. */
+async function grant(people: Cluster): Promise<void> {
+  const settings = { namespace: "parapet-system", review: { reviewers: [] } };
+  const watched = [
+    { apiVersion: "v1", resource: "configmaps" },
+    { apiVersion: "apps/v1", resource: "deployments" },
+  ];
+  const subject = { kind: "User", name: "responder", apiGroup: "rbac.authorization.k8s.io" };
+  const objects = [...rolesFor(settings, watched), ...bindingsFor(subject, settings.namespace)];
+  for (const object of objects) {
+    const kind = textAt(object, ["kind"]);
+    const type = await people.typeOf("rbac.authorization.k8s.io/v1", kind);
+    const made = type.ok ? await people.create(type.value, object) : type;
+    if (!made.ok) throw new Error(`${kind}: ${made.message}`);
+  }
 }
 
 export function readCrds(): readonly JsonObject[] {
