@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
-import { isObject } from "#policy/json";
+import { at, isArray, isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { sameJson } from "#policy/kubernetes/json-patch";
 import { mergeTypeNamed, mergeTypeOf } from "#policy/kubernetes/merge-keys";
@@ -284,5 +284,27 @@ describe("merge keys of core kinds", () => {
       expect(once).toEqual(pod({ containers: [{ name: "a", [list]: [{ ...item, x: 1, y: 2 }] }] }));
       expect(merged(isObject(once) ? once : {}, patch)).toEqual(once);
     }
+  });
+});
+
+describe("long lists", () => {
+  const named = (count: number, name: (index: number) => string): readonly JsonObject[] =>
+    Array.from({ length: count }, (_, index) => ({ name: name(index) }));
+  const patch = { spec: { containers: [{ name: "c7", tty: true }] } };
+
+  test("items with keys of their own merge in linear time", () => {
+    const count = 20_000;
+    const started = performance.now();
+    const outcome = merged(pod({ containers: named(count, (index) => `c${index}`) }), patch);
+    expect(performance.now() - started).toBeLessThan(5_000);
+    const containers = at(outcome, ["spec", "containers"]);
+    expect(isArray(containers) ? containers.length : 0).toBe(count);
+  });
+
+  test("items with the same keys are held against each other, so there may not be too many", () => {
+    const containers = named(1_001, () => "c");
+    expect(merged(pod({ containers }), patch)).toBe(
+      "more than 1000 items in a list whose keys repeat or are incomplete",
+    );
   });
 });
