@@ -6,7 +6,7 @@ import { companionsOf, lastApplied, readinessOf, subjectOf, type Companion } fro
 import { admitted, inject, type Composed } from "./composed.ts";
 import { withRenderedMetadata, type Composite } from "./composite.ts";
 import type { Pin } from "./input.ts";
-import type { Memo, MemoKey, Parts } from "./memo.ts";
+import type { Memo, MemoKey, Recalled } from "./memo.ts";
 import type { CompiledGuard } from "./policies.ts";
 import { Refusal } from "./refusal.ts";
 import { WireError, type Slice } from "./wire/reader.ts";
@@ -53,9 +53,9 @@ export function buildSet(spec: SetSpec): ComposedSet {
   const origins = new Map<Composed, Origin>();
   for (const name of [...spec.request.desired.resources.keys()].sort()) {
     const key = memoKey(name, spec);
-    const known = key && spec.memo.find(key);
-    const parts = known === undefined && key !== undefined ? spec.memo.parts(key) : noParts;
-    const prepared = known === undefined ? prepareSubject(name, spec, parts) : undefined;
+    const recalled = key === undefined ? noParts : spec.memo.recall(key);
+    const known = recalled.settled;
+    const prepared = known === undefined ? prepareSubject(name, spec, recalled) : undefined;
     const made = known ?? prepared;
     if (made === undefined) continue;
     const { composed } = made;
@@ -74,7 +74,8 @@ export function buildSet(spec: SetSpec): ComposedSet {
 
 type Prepared = Omit<Origin, "key"> & { readonly composed: Composed };
 
-const noParts: Parts = { given: undefined, live: undefined };
+type Parts = Pick<Recalled, "given" | "live">;
+const noParts: Recalled = { settled: undefined, given: undefined, live: undefined };
 
 function prepareSubject(name: string, spec: SetSpec, parts: Parts): Prepared | undefined {
   const before = spec.touches();

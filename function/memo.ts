@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { JsonObject } from "#policy/json";
+import { textAt, type JsonObject } from "#policy/json";
 import type { Companion } from "./companions.ts";
 import type { Composed } from "./composed.ts";
 import type { Composite } from "./composite.ts";
 import type { CompiledGuard } from "./policies.ts";
 import type { Slice } from "./wire/reader.ts";
 import { sameStruct } from "./wire/same.ts";
+import { decodeKey, structAt } from "./wire/struct.ts";
 
 /** A composed resource that was judged before and that nothing stood against. */
 export type Settled = {
@@ -28,16 +29,18 @@ export type MemoKey = {
  * that. Never remembered: violations, and verdicts of policies that looked at anything beside the object.
  */
 export type Memo = {
-  readonly find: (key: MemoKey) => Settled | undefined;
-  /** Those of a resource's two objects that are the same as last time, decoded; the rest may differ. */
-  readonly parts: (key: MemoKey) => Parts;
+  readonly recall: (key: MemoKey) => Recalled;
   readonly remember: (key: MemoKey, settled: Settled) => void;
 };
 
-export type Parts = {
+/** A verdict, when everything is the same; else those of the two objects that are, decoded. */
+export type Recalled = {
+  readonly settled: Settled | undefined;
   readonly given: JsonObject | undefined;
   readonly live: JsonObject | undefined;
 };
+
+const nothing: Recalled = { settled: undefined, given: undefined, live: undefined };
 
 /** Most bytes of encoded objects that are remembered in decoded form, and most entries. */
 const bytesMax = 32 * 1024 * 1024;
@@ -60,18 +63,9 @@ export function makeMemo(): Memo {
     bytes -= entry.desiredLength + entry.observedLength;
   };
   return {
-    find: (key) => {
+    recall: (key) => {
       const entry = entries.get(idOf(key));
-      return entry !== undefined && isSame(entry, key) ? entry : undefined;
-    },
-    parts: (key) => {
-      const entry = entries.get(idOf(key));
-      if (entry === undefined) return { given: undefined, live: undefined };
-      const { given, live } = entry.composed;
-      return {
-        given: isSameObject(given, entry.desiredLength, key.desired) ? given : undefined,
-        live: isSameObject(live, entry.observedLength, key.observed) ? live : undefined,
-      };
+      return entry === undefined ? nothing : recallFrom(entry, key);
     },
     remember: (key, { composed, companions }) => {
       const id = idOf(key);
@@ -99,13 +93,26 @@ const idOf = ({ composite, name }: MemoKey): string => `${composite.uid}/${compo
 const lengthOf = (slice: Slice | undefined): number =>
   slice === undefined ? -1 : slice.end - slice.start;
 
-function isSame(entry: Entry, key: MemoKey): boolean {
-  if (entry.guard !== key.guard || entry.composite !== key.composite.identity) return false;
+function recallFrom(entry: Entry, key: MemoKey): Recalled {
   const { given, live } = entry.composed;
-  return (
-    isSameObject(live, entry.observedLength, key.observed) &&
-    isSameObject(given, entry.desiredLength, key.desired)
-  );
+  const isGiven = isSameObject(given, entry.desiredLength, key.desired);
+  const isLive =
+    sameVersion(live, key.observed) && isSameObject(live, entry.observedLength, key.observed);
+  const isAll =
+    isGiven && isLive && entry.guard === key.guard && entry.composite === key.composite.identity;
+  return {
+    settled: isAll ? entry : undefined,
+    given: isGiven ? given : undefined,
+    live: isLive ? live : undefined,
+  };
+}
+
+/** A live object of another resourceVersion has changed: no need to look where. */
+function sameVersion(live: JsonObject | undefined, observed: Slice | undefined): boolean {
+  const metadata = observed && structAt(observed, "metadata");
+  if (live === undefined || metadata === undefined) return true;
+  const version = decodeKey(metadata, "resourceVersion");
+  return version === undefined || version === textAt(live, ["metadata", "resourceVersion"]);
 }
 
 /** The encoded length does not depend on the order of keys, so it tells most changes without a look at the bytes. */
