@@ -1,7 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 
-export type Case = { readonly reason: string; readonly spec: JsonObject };
+export type Case = {
+  readonly reason: string;
+  readonly spec: JsonObject;
+  /** Of the policy's binding; none for a policy without params. */
+  readonly paramRef?: JsonObject;
+};
+
+const limits = (namespace: string, name: string, labels: JsonObject, max: string): JsonObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, namespace, labels },
+  data: { max },
+});
+
+/** The objects that policies find as their params. */
+export const params: readonly JsonObject[] = [
+  limits("judged", "small", { tier: "x", one: "y" }, "1"),
+  limits("judged", "large", { tier: "x" }, "9"),
+  limits("free", "elsewhere", { tier: "x", far: "y" }, "5"),
+];
 
 const one = (expression: string, more: JsonObject = {}): JsonObject => ({
   validations: [{ expression, ...more }],
@@ -9,8 +28,106 @@ const one = (expression: string, more: JsonObject = {}): JsonObject => ({
 /** One validation on its own. */
 const check = (expression: string, reason: string): Case => ({ reason, spec: one(expression) });
 
+const parameterised = (
+  reason: string,
+  expression: string,
+  paramRef?: JsonObject,
+  more: JsonObject = {},
+): Case => ({
+  reason,
+  spec: { paramKind: { apiVersion: "v1", kind: "ConfigMap" }, ...one(expression), ...more },
+  ...(paramRef === undefined ? {} : { paramRef }),
+});
+const enough = "object.spec.containers.size() <= int(params.data.max)";
+const selected = (labels: JsonObject, more: JsonObject = {}): JsonObject => ({
+  selector: { matchLabels: labels },
+  parameterNotFoundAction: "Deny",
+  ...more,
+});
+
+/** Policies with params. */
+const parameters: Readonly<Record<string, Case>> = {
+  "p-name": parameterised("by name", enough, { name: "large", parameterNotFoundAction: "Deny" }),
+  "p-name-fails": parameterised("by name", enough, {
+    name: "small",
+    parameterNotFoundAction: "Deny",
+  }),
+  "p-name-absent": parameterised("nothing found, denied", enough, {
+    name: "absent",
+    parameterNotFoundAction: "Deny",
+  }),
+  "p-name-absent-ignored": parameterised(
+    "nothing found, which failurePolicy does not forgive or does",
+    enough,
+    { name: "absent", parameterNotFoundAction: "Deny" },
+    { failurePolicy: "Ignore" },
+  ),
+  "p-name-absent-allowed": parameterised("nothing found, allowed", enough, {
+    name: "absent",
+    parameterNotFoundAction: "Allow",
+  }),
+  "p-other-namespace": parameterised("in a namespace that is named", enough, {
+    name: "elsewhere",
+    namespace: "free",
+    parameterNotFoundAction: "Deny",
+  }),
+  "p-not-there": parameterised("only in another namespace", enough, {
+    name: "elsewhere",
+    parameterNotFoundAction: "Deny",
+  }),
+  "p-selector": parameterised("one fails of two", enough, selected({ tier: "x" })),
+  "p-selector-one": parameterised("the only one", enough, selected({ one: "y" })),
+  "p-selector-far": parameterised(
+    "in a namespace that is named",
+    enough,
+    selected({ far: "y" }, { namespace: "free" }),
+  ),
+  "p-selector-none": parameterised("nothing found, denied", enough, selected({ far: "y" })),
+  "p-selector-none-allowed": parameterised(
+    "nothing found, allowed",
+    enough,
+    selected({ far: "y" }, { parameterNotFoundAction: "Allow" }),
+  ),
+  "p-selector-all": parameterised("an empty selector finds all", "has(params.data)", {
+    selector: {},
+    parameterNotFoundAction: "Deny",
+  }),
+  "p-unused": parameterised("a binding without paramRef: null", "params == null"),
+  "p-unused-read": parameterised("null has no fields", enough),
+  "p-condition": parameterised(
+    "match conditions see params",
+    "false",
+    { name: "large", parameterNotFoundAction: "Deny" },
+    { matchConditions: [{ name: "few", expression: "params.data.max == '1'" }] },
+  ),
+  "p-variables": parameterised(
+    "variables and messages see params",
+    "variables.max > 10",
+    { name: "large", parameterNotFoundAction: "Deny" },
+    {
+      variables: [{ name: "max", expression: "int(params.data.max)" }],
+      validations: [
+        {
+          expression: "variables.max > 10",
+          messageExpression: "params.metadata.name + ' says ' + string(variables.max)",
+        },
+      ],
+    },
+  ),
+  "p-absent-key": parameterised("what params lack is an error", "params.data.min == '1'", {
+    name: "large",
+    parameterNotFoundAction: "Deny",
+  }),
+  "p-no-kind": {
+    reason: "paramRef without paramKind",
+    spec: one("params == null"),
+    paramRef: { name: "large", parameterNotFoundAction: "Deny" },
+  },
+};
+
 /** Policies that judge the test's pod; expressions that hold, fail, err or are refused. */
 export const validations: Readonly<Record<string, Case>> = {
+  ...parameters,
   holds: check("object.spec.containers.size() == 2", "nothing to deny"),
   fails: check("object.spec.containers.size() == 3", "the expression is the message"),
   message: { reason: "the message, trimmed", spec: one("false", { message: " no " }) },

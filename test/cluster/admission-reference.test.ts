@@ -10,7 +10,8 @@ import type { World } from "#policy/world";
 import { kubernetesBinaries } from "#test/cluster/binaries";
 import type { Reply } from "#test/cluster/api";
 import { type ControlPlane, startControlPlane } from "#test/cluster/control-plane";
-import { mutations, validations } from "#test/cluster/admission-cases";
+import type { Case } from "#test/cluster/admission-cases";
+import { mutations, params, validations } from "#test/cluster/admission-cases";
 import { randomMutations } from "#test/cluster/random-mutations";
 import { randomValidations } from "#test/cluster/random-validations";
 import { eventually } from "#test/support/processes";
@@ -77,6 +78,10 @@ const random = randomMutations(seed, count);
 const allValidations = { ...validations, ...randomValidations(seed, count) };
 const allMutations = { ...mutations, ...random };
 
+const paramRefs = new Map(
+  Object.entries<Case>(allValidations).map(([name, { paramRef }]) => [name, paramRef]),
+);
+
 const policyOf = (kind: string, name: string, spec: JsonObject): JsonObject => ({
   apiVersion: "admissionregistration.k8s.io/v1",
   kind,
@@ -96,6 +101,7 @@ const bindingOf = (kind: string, name: string): JsonObject => ({
   metadata: { name: `bind-${name}` },
   spec: {
     policyName: name,
+    ...(paramRefs.get(name) === undefined ? {} : { paramRef: paramRefs.get(name) ?? null }),
     ...(kind === "ValidatingAdmissionPolicy" ? { validationActions: ["Deny"] } : {}),
     matchResources: {
       namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "judged" } },
@@ -181,6 +187,12 @@ describe.skipIf(kubernetes === undefined)("admission policies agree with a real 
         metadata: { name: "none" },
       });
     }
+    for (const object of params) {
+      await api.create(
+        `/api/v1/namespaces/${textAt(object, ["metadata", "namespace"])}/configmaps`,
+        object,
+      );
+    }
     const all = [
       ...Object.entries(allValidations).map(
         ([name, { spec }]) => ["ValidatingAdmissionPolicy", name, spec] as const,
@@ -224,10 +236,13 @@ describe.skipIf(kubernetes === undefined)("admission policies agree with a real 
 
   for (const [name, { reason, spec }] of Object.entries(allValidations)) {
     it(`${name}: ${reason}`, async () => {
-      const compiled = compile([
-        policyOf("ValidatingAdmissionPolicy", name, spec),
-        bindingOf("ValidatingAdmissionPolicy", name),
-      ]);
+      const compiled = compile(
+        [
+          policyOf("ValidatingAdmissionPolicy", name, spec),
+          bindingOf("ValidatingAdmissionPolicy", name),
+        ],
+        { params },
+      );
       expect(compiled.problems.length > 0 ? "refused" : "taken").toBe(
         refused.has(name) ? "refused" : "taken",
       );
