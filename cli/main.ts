@@ -18,6 +18,20 @@ type Entry = { readonly summary: string; readonly load: () => Promise<Command> }
 /** Each command is loaded only when it is asked for: none pays for the imports of the others. */
 const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   [
+    "approve",
+    {
+      summary: "approve or deny a remediation, or a change that the guard holds back",
+      load: async () => (await import("./commands/approve.ts")).approveCommand,
+    },
+  ],
+  [
+    "audit",
+    {
+      summary: "check that the responder's audit log is whole",
+      load: async () => (await import("./commands/audit.ts")).auditCommand,
+    },
+  ],
+  [
     "check",
     {
       summary: "check manifests against policies",
@@ -29,6 +43,20 @@ const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     {
       summary: "show the product: a guarded composition, an alert, a drift",
       load: async () => (await import("./commands/demo.ts")).demoCommand,
+    },
+  ],
+  [
+    "explain",
+    {
+      summary: "say what would happen to a Falco alert, and why",
+      load: async () => (await import("./commands/explain.ts")).explainCommand,
+    },
+  ],
+  [
+    "import",
+    {
+      summary: "turn Falco Talon rules into ResponsePolicies",
+      load: async () => (await import("./commands/import.ts")).importCommand,
     },
   ],
   [
