@@ -71,8 +71,10 @@ function compileScope(entry: Json): Override["applies"] {
   const selects = isObject(selector) ? compileSelector(selector) : undefined;
   const names = isArray(namespaces) ? compileWildcards(texts(namespaces)) : undefined;
   return (review, world) => {
-    if (names !== undefined && !names(review.namespace)) return false;
+    // A Namespace is in no namespace here, unlike in a match block.
+    const namespace = review.kind.kind === "Namespace" ? "" : review.namespace;
+    if (names !== undefined && !names(namespace)) return false;
     if (selects === undefined) return names !== undefined;
-    return selects(namespaceLabels(review.namespace, world));
+    return selects(namespaceLabels(namespace, world));
   };
 }

@@ -89,6 +89,14 @@ describe("the action", () => {
     expect(validate([rule], pod(), options)[0]?.action).toBe(want);
   });
 
+  test("a Namespace is in no namespace", () => {
+    const match = { any: [{ resources: { kinds: ["Namespace"] } }] };
+    const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: "default" } };
+    const spec = { validationFailureActionOverrides: [...inDev, ...bySelector] };
+    const [result] = validate([validateRule(failing, { match })], namespace, { knows, spec });
+    expect(result).toMatchObject({ result: "fail", action: "Audit" });
+  });
+
   test("verifyImages states it in its entries", () => {
     const rule = {
       name: "r",
