@@ -25,11 +25,13 @@ export const answerBytesMax = 4 * 1024 * 1024;
 export function makeHandler(spec: HandlerSpec): Handler {
   const cache = makePolicyCache();
   const memo = makeMemo();
+  const engineNow = (): Engine => {
+    const { approvalNamespace } = spec;
+    return { cache, memo, nowMs: spec.now(), approvalNamespace };
+  };
   return (bytes) => {
     const request = decodeRequest(bytes);
-    const { approvalNamespace } = spec;
-    const engine = { cache, memo, nowMs: spec.now(), approvalNamespace };
-    const answer = encodeResponse(answerTo(request, engine, spec.log));
+    const answer = encodeResponse(answerTo(request, engineNow, spec.log));
     if (answer.length <= answerBytesMax) return answer;
     const sentence = `the answer of ${answer.length} bytes is larger than the ${answerBytesMax} that Crossplane accepts`;
     const { desired, ...rest } = refuse(request, "AnswerTooLarge", [sentence]);
@@ -43,9 +45,9 @@ export function makeHandler(spec: HandlerSpec): Handler {
   };
 }
 
-function answerTo(request: Request, engine: Engine, log: Logger): Response {
+function answerTo(request: Request, engine: () => Engine, log: Logger): Response {
   try {
-    return runFunction(request, engine);
+    return runFunction(request, engine());
   } catch (error) {
     if (error instanceof Refusal) return refuse(request, "CannotJudge", [error.message]);
     if (error instanceof WireError) throw error;

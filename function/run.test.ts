@@ -692,6 +692,25 @@ describe("limits", () => {
     }
   });
 
+  test("an unexpected error ends the pipeline, and nobody hears what it said", () => {
+    const log: string[] = [];
+    const broken = makeHandler({
+      now: () => {
+        throw new Error("password hunter2");
+      },
+      log: (level, message, fields) => log.push(`${level} ${message} ${JSON.stringify(fields)}`),
+      approvalNamespace: "",
+    });
+    const request = encodeRequest({ input: guardrails([noPublic]), desired: { a: bucket() } });
+    const { results, desired } = RunFunctionResponse.decode(broken(request));
+    expect(results.map(({ severity, reason }) => [severity, reason])).toEqual([
+      [1, "InternalError"],
+    ]);
+    expect(Object.keys(desired?.resources ?? {})).toEqual(["a"]);
+    expect(`${JSON.stringify(results)} ${log.join(" ")}`).not.toContain("hunter2");
+    expect(log[0]).toContain("run.test.ts");
+  });
+
   const nested = (depth: number): JsonObject => {
     let value: JsonObject = {};
     for (let i = 0; i < depth; i++) value = { a: value };

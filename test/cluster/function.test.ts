@@ -132,7 +132,7 @@ const guardrails = (policies: JsonObject): JsonObject => ({
   kind: "Guardrails",
   policies,
 });
-const composition = (name: string, policies: JsonObject): JsonObject => ({
+const composition = (name: string, policies: JsonObject, more: JsonObject = {}): JsonObject => ({
   apiVersion: "apiextensions.crossplane.io/v1",
   kind: "Composition",
   metadata: { name },
@@ -144,7 +144,7 @@ const composition = (name: string, policies: JsonObject): JsonObject => ({
       {
         step: "guardrails",
         functionRef: { name: "function-parapet" },
-        input: guardrails(policies),
+        input: { ...guardrails(policies), ...more },
       },
     ],
   },
@@ -226,6 +226,12 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       for (const [name, policies] of Object.entries(sources)) {
         await plane.api.apply(`${apis}/v1/compositions/${name}`, composition(name, policies));
       }
+      const pinned = composition(
+        "pinned",
+        { inline: [private_] },
+        { pin: ["managementPolicies", "paused"] },
+      );
+      await plane.api.apply(`${apis}/v1/compositions/pinned`, pinned);
     }, 240_000);
 
     afterAll(async () => {
@@ -449,6 +455,19 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         "repaired",
         async () => textAt(await thing("fetched-x"), ["spec", "access"]) === "public",
       );
+    });
+
+    it("states what it pins, so that nobody can pause or free a resource", async () => {
+      await setBox("pinned", { x: { spec: { forProvider: { region: "a" } } } }, "pinned");
+      const want = { forProvider: { region: "a" }, managementPolicies: ["*"] };
+      await specIs("pinned-x", want);
+      await edit("pinned-x", {
+        metadata: { annotations: { "crossplane.io/paused": "true" } },
+        spec: { managementPolicies: ["Observe"] },
+      });
+      await specIs("pinned-x", want);
+      const annotations = at(await thing("pinned-x"), ["metadata", "annotations"]);
+      expect(textAt(annotations, ["crossplane.io/paused"])).toBe("false");
     });
 
     it("logged nothing but its own business", () => {
