@@ -39,13 +39,14 @@ async function startScene(settings: JsonObject = {}) {
     { PARAPET_INTAKE_TOKEN: "0123456789abcdef", PARAPET_IDENTITY: "one" },
   );
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
+  const metrics = makeMetrics();
   const auditFile = join(directory, "audit.jsonl");
   const responder = startResponder(parsed.config, {
     cluster,
     queue,
     spool: await openSpool(join(directory, "spool"), 1 << 20),
     audit: await openAuditFile(auditFile, now),
-    metrics: makeMetrics(),
+    metrics,
     log: makeLog(() => undefined, now),
     now,
   });
@@ -78,8 +79,11 @@ async function startScene(settings: JsonObject = {}) {
     remediations,
     inState,
     auditFile,
+    metrics,
   };
 }
+
+const configMap = { apiVersion: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true };
 
 const pod = (name: string, more: JsonObject = {}): JsonObject => ({
   apiVersion: "v1",
@@ -262,7 +266,7 @@ describe("a Falco alert", () => {
     expect(at(kept, ["spec"])).toEqual(theirs.spec);
   });
 
-  it("is only proposed where a limit is reached, the alert is old, or the global stop is on", async () => {
+  it("is only proposed where a limit is reached", async () => {
     const scene = await startScene();
     for (const name of ["a", "b", "c"]) await scene.others.create(types.pod, pod(name));
     const limits = { perNamespace: 1, cooldown: "1m" };
@@ -275,6 +279,64 @@ describe("a Falco alert", () => {
     expect(overLimit.target.name).toBe("b");
     expect(overLimit.plan?.notes.join()).toContain("in force in the namespace already");
     expect(await networkPolicies(scene)).toHaveLength(1);
+  });
+
+  it("is only proposed when it is old or has no time: an automatic act needs a fresh cause", async () => {
+    const scene = await startScene();
+    // The pod is older than the alert about it.
+    scene.clock.offsetMs = -7_200_000;
+    await scene.others.create(types.pod, pod("old"));
+    scene.clock.offsetMs = 0;
+    await scene.others.create(types.responsePolicy, policy("Automatic"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("old", scene.now() - 3_600_000), "test");
+    const proposed = await scene.inState("Proposed");
+    expect(proposed.plan?.notes.join()).toContain("old");
+    expect(await networkPolicies(scene)).toEqual([]);
+  });
+
+  it("waits while the global stop is on, and can be undone under it", async () => {
+    const scene = await startScene();
+    for (const name of ["a", "b"]) await scene.others.create(types.pod, pod(name));
+    await scene.others.create(types.responsePolicy, policy("Propose"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("a", scene.now()), "test");
+    await approve(scene, await scene.inState("Proposed"), "Approve");
+    const inForce = await scene.inState("Realised");
+    const stop = await scene.others.create(configMap, {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "parapet-stop", namespace: "parapet-system" },
+    });
+    await eventually("the stop is seen", () => /^parapet_stopped 1$/m.test(scene.metrics.text()));
+    await scene.responder.intake.accept(alertBody("b", scene.now()), "test");
+    await approve(scene, await scene.inState("Proposed"), "Approve");
+    await scene.inState("Approved");
+    await approve(scene, inForce, "Deny");
+    await scene.inState("Undone");
+    expect(await networkPolicies(scene)).toEqual([]);
+    const name = { namespace: "parapet-system", name: "parapet-stop" };
+    await scene.others.remove(configMap, name, stop.ok ? uidOf(stop.value) : "");
+    await scene.inState("Realised");
+    expect(await networkPolicies(scene)).toHaveLength(1);
+  });
+
+  it("in a protected namespace is recorded, never acted on", async () => {
+    const scene = await startScene({ protectedNamespaces: ["shop"] });
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Automatic"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    const observed = await scene.inState("Observed");
+    expect(observed.plan?.notes.join()).toContain("protected");
+    await approve(scene, observed, "Approve");
+    await scene.responder.intake.accept(alertBody("web-1", scene.now() + 1), "test");
+    await eventually(
+      "counted",
+      async () => (await scene.remediations())[0]?.status.alerts.count === 2,
+    );
+    expect((await scene.remediations())[0]?.status.state).toBe("Observed");
+    expect(await networkPolicies(scene)).toEqual([]);
   });
 });
 
