@@ -55,10 +55,16 @@ export function compileClassicPolicy(
   }
   if (problems.length > 0) return { ...nothingCompiled, problems };
   const applyOne = textAt(document, ["spec", "applyRules"]) === "One";
-  const unsupported = rules.flatMap(({ handler, name: rule }): readonly Unsupported[] =>
-    handler.kind === "unsupported" ? [{ policy: meta.ref, rule, reason: handler.reason }] : [],
-  );
+  const unsupported = rules.flatMap((rule): readonly Unsupported[] => {
+    const reason = unsupportedReason(rule);
+    return reason === undefined ? [] : [{ policy: meta.ref, rule: rule.name, reason }];
+  });
   return { policies: [makePolicy(meta, rules, applyOne)], problems: [], unsupported };
+}
+
+function unsupportedReason({ handler }: Rule): string | undefined {
+  if (handler.kind === "verifyImages") return handler.unsupported;
+  return handler.kind === "unsupported" ? handler.reason : undefined;
 }
 
 /** What is wrong with the list of rules as such. */

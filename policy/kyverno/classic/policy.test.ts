@@ -258,6 +258,31 @@ describe("verifyImages without a registry", () => {
       want: "error: verifyImages needs the signatures of a registry, which the engine never calls",
     },
     {
+      reason: "which is nothing that an image has which the rule is not about",
+      rule: rule({ imageReferences: ["ghcr.io/*"] }),
+      object: of("nginx"),
+      want: "nothing",
+    },
+    {
+      reason: "not even when its preconditions do not hold",
+      rule: {
+        ...rule({ imageReferences: ["ghcr.io/*"] }),
+        preconditions: { all: [{ key: "a", operator: "Equals", value: "b" }] },
+      },
+      object: of("nginx"),
+      want: "nothing",
+    },
+    {
+      reason: "images to pass over",
+      rule: rule({
+        imageReferences: ["*"],
+        skipImageReferences: ["docker.io/*"],
+        verifyDigest: false,
+      }),
+      object: of("nginx"),
+      want: "skip: image skipped, skipped images: docker.io/nginx:latest",
+    },
+    {
       reason: "a broken reference",
       rule: rule(offline),
       object: of("UPPER"),

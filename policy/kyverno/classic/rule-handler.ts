@@ -15,12 +15,13 @@ import type { RuleProblem, Validator } from "#policy/kyverno/classic/rule-state"
 import { compileCheck } from "#policy/kyverno/classic/validate";
 import { compileCelCheck } from "#policy/kyverno/classic/validate-cel";
 import { compileVerifyImages } from "#policy/kyverno/classic/verify-images";
+import type { ImageVerifier } from "#policy/kyverno/classic/verify-images";
 
 /** What a rule does once it applies. */
 export type RuleHandler =
   | { readonly kind: "validate"; readonly check: Validator }
   | { readonly kind: "podSecurity"; readonly check: PodSecurityCheck }
-  | { readonly kind: "verifyImages"; readonly check: Validator }
+  | ({ readonly kind: "verifyImages" } & ImageVerifier)
   | { readonly kind: "mutate"; readonly mutate: Mutator }
   | { readonly kind: "targets"; readonly mutate: TargetsMutator }
   | { readonly kind: "generate"; readonly generate: Generator }
@@ -30,7 +31,7 @@ export type RuleHandler =
 export type UnsupportedRule = {
   readonly kind: "unsupported";
   readonly reason: string;
-  readonly type: "Validation" | "Mutation" | "Generation" | "ImageVerify";
+  readonly type: "Validation";
 };
 
 /** Plans what a rule does; undefined when it does nothing, which is a problem that has been added. */
@@ -51,13 +52,7 @@ export function compileHandler(
     return { kind: "generate", generate: made };
   }
   if (isArray(field(rule, "verifyImages"))) {
-    const check = compileVerifyImages(rule);
-    if (check !== undefined) return { kind: "verifyImages", check };
-    return {
-      kind: "unsupported",
-      type: "ImageVerify",
-      reason: "verifyImages needs the signatures of a registry, which the engine never calls",
-    };
+    return { kind: "verifyImages", ...compileVerifyImages(rule) };
   }
   problems.push({ path: "", message: "must have validate, mutate, generate or verifyImages" });
   return undefined;

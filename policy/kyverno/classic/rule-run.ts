@@ -48,6 +48,10 @@ function run(rule: Rule, review: Review, world: World): RuleOutcome | undefined 
   if (rule.skipsBackground && backgroundController.test(review.userInfo?.username ?? "")) {
     return undefined;
   }
+  const { handler } = rule;
+  if (handler.kind === "verifyImages") {
+    if (review.object === null || !handler.concerns(object, world)) return undefined;
+  }
   const state = new LazyState(rule, review, world);
   const done = (verdict: Verdict | undefined): RuleOutcome | undefined =>
     verdict === undefined ? undefined : outcomeOf(verdict, exclusionUnknown);
@@ -57,7 +61,6 @@ function run(rule: Rule, review: Review, world: World): RuleOutcome | undefined 
     rule.exceptions.length === 0
       ? noExceptions
       : rule.exceptions.filter((exception) => exception.matches(subject, state.scope));
-  const { handler } = rule;
   if (handler.kind === "podSecurity") return done(runPodSecurity(rule, state, granted));
   if (granted.length > 0) return done(exempted(granted));
   switch (handler.kind) {

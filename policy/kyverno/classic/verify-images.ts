@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
+import { parsed } from "#policy/kubernetes/parsed";
+import type { Parsed } from "#policy/kubernetes/parsed";
 import { compileWildcards } from "#policy/kubernetes/wildcard";
 import type { Wildcard } from "#policy/kubernetes/wildcard";
 import { extractImages, readImageExtractors } from "#policy/kyverno/classic/images";
 import type { ImageInfo } from "#policy/kyverno/classic/images";
 import { texts } from "#policy/kyverno/classic/resource-filter";
-import { errored, failed, passed } from "#policy/kyverno/classic/rule-state";
+import { errored, failed, passed, skipped } from "#policy/kyverno/classic/rule-state";
 import type { Validator, Verdict } from "#policy/kyverno/classic/rule-state";
+import type { World } from "#policy/world";
 
-/** One entry of `verifyImages` that needs no registry. */
 type Entry = {
   readonly covers: Wildcard;
+  /** Images that are let through unverified. */
+  readonly skips: Wildcard;
+  readonly needsRegistry: boolean;
   readonly verifyDigest: boolean;
   readonly required: boolean;
+};
+
+/** The `verifyImages` of a rule, planned. */
+export type ImageVerifier = {
+  /** Why an image that it covers cannot be judged here; undefined when all can. */
+  readonly unsupported: string | undefined;
+  /** Whether the resource has images that the rule is about; without any it says nothing at all. */
+  readonly concerns: (object: JsonObject, world: World) => boolean;
+  readonly check: Validator;
 };
 
 /** Where Kyverno writes which images of a resource it has verified. */
@@ -31,73 +45,95 @@ const registryFields = [
   "validate",
 ] as const;
 
+const needsSignatures =
+  "verifyImages needs the signatures of a registry, which the engine never calls";
+
 /**
- * Plans `verifyImages` as far as it asks only whether images have digests (Kyverno, validate_image.go); undefined when
- * an entry needs a registry.
+ * Plans `verifyImages` (Kyverno, validate_image.go): whether images have digests is judged, what a registry would have
+ * to answer is an error.
  */
-export function compileVerifyImages(rule: JsonObject): Validator | undefined {
+export function compileVerifyImages(rule: JsonObject): ImageVerifier {
   const stated = field(rule, "verifyImages");
-  const entries = isArray(stated) ? stated : [];
-  if (!entries.every(isObject) || entries.some(needsRegistry)) return undefined;
-  const planned = entries.map(readEntry);
+  const entries = (isArray(stated) ? stated : []).map(readEntry);
   const extractors = readImageExtractors(field(rule, "imageExtractors"));
-  return ({ review: { object }, world }) => {
-    if (object === null) return undefined;
+  const imagesOf = (object: JsonObject, world: World): Parsed<readonly ImageInfo[]> => {
     const extracted = extractImages(object, extractors, world);
-    if (!extracted.ok) return errored(`failed to extract images: ${extracted.message}`);
-    const images = Object.values(extracted.value).flatMap((group) => Object.values(group));
-    return judge(planned, images, object);
+    if (!extracted.ok) return extracted;
+    return parsed(Object.values(extracted.value).flatMap((group) => Object.values(group)));
+  };
+  return {
+    unsupported: entries.some((entry) => entry.needsRegistry) ? needsSignatures : undefined,
+    concerns: (object, world) => {
+      const images = imagesOf(object, world);
+      if (!images.ok) return true;
+      return images.value.some(({ reference }) => entries.some(({ covers }) => covers(reference)));
+    },
+    check: ({ review: { object }, world }) => {
+      if (object === null) return undefined;
+      const images = imagesOf(object, world);
+      if (!images.ok) return errored(`failed to extract images: ${images.message}`);
+      return judge(entries, images.value, object);
+    },
   };
 }
 
 /** `mutateDigest` is on unless it is off, and asks the registry for the digest. */
-const needsRegistry = (entry: JsonObject): boolean =>
+const needsRegistry = (entry: Json): boolean =>
   field(entry, "mutateDigest") !== false ||
   registryFields.some((name) => isStated(field(entry, name)));
 
 const isStated = (value: Json | undefined): boolean =>
   value !== undefined && value !== null && value !== "" && !(isArray(value) && value.length === 0);
 
-const readEntry = (entry: JsonObject): Entry => {
-  const references = field(entry, "imageReferences");
+function readEntry(entry: Json): Entry {
   const image = textAt(entry, ["image"]);
   return {
     covers: compileWildcards([
-      ...(isArray(references) ? texts(references) : []),
+      ...texts(field(entry, "imageReferences")),
       ...(image === "" ? [] : [image]),
     ]),
+    skips: compileWildcards(texts(field(entry, "skipImageReferences"))),
+    needsRegistry: needsRegistry(entry),
     verifyDigest: field(entry, "verifyDigest") !== false,
     required: field(entry, "required") !== false,
   };
-};
+}
 
 function judge(
   entries: readonly Entry[],
   images: readonly ImageInfo[],
   object: JsonObject,
-): Verdict | undefined {
+): Verdict {
   const failures = new Set<string>();
-  let covered = false;
-  for (const { covers, verifyDigest, required } of entries) {
+  const passedOver: string[] = [];
+  for (const { covers, skips, needsRegistry: isRemote, verifyDigest, required } of entries) {
     for (const { reference, digest } of images) {
       if (!covers(reference)) continue;
-      covered = true;
+      const isSkipped = skips(reference);
+      if (isRemote && !isSkipped) return unanswerable(needsSignatures);
       if (verifyDigest && digest === "") failures.add(`missing digest for ${reference}`);
+      else if (required && isSkipped) passedOver.push(reference);
       else if (required) {
-        const annotations = at(object, ["metadata", "annotations"]);
-        if (field(annotations, verifiedAnnotation) !== undefined) return unknowable;
-        failures.add(
-          isObject(annotations) && Object.keys(annotations).length > 0
-            ? "image is not verified"
-            : `unverified image ${reference}`,
-        );
+        const failure = unverified(reference, object);
+        if (typeof failure !== "string") return failure;
+        failures.add(failure);
       }
     }
   }
-  if (!covered) return undefined;
-  return failures.size === 0 ? passed("image verified") : failed([...failures].join("; "));
+  if (failures.size > 0) return failed([...failures].join("; "));
+  if (passedOver.length === 0) return passed("image verified");
+  return skipped(`image skipped, skipped images: ${passedOver.join(" ")}`);
 }
 
+/** Why a required image is not verified. */
+function unverified(reference: string, object: JsonObject): string | Verdict {
+  const annotations = at(object, ["metadata", "annotations"]);
+  if (field(annotations, verifiedAnnotation) !== undefined) return unanswerable(unknowable);
+  const hasOthers = isObject(annotations) && Object.keys(annotations).length > 0;
+  return hasOthers ? "image is not verified" : `unverified image ${reference}`;
+}
+
+const unanswerable = (reason: string): Verdict => ({ ...errored(reason), unsupported: reason });
+
 /** Anyone can write the annotation; only its author in the cluster can know whether it did. */
-const reason = `the annotation ${verifiedAnnotation} can only be trusted where Kyverno has written it`;
-const unknowable: Verdict = { ...errored(reason), unsupported: reason };
+const unknowable = `the annotation ${verifiedAnnotation} can only be trusted where Kyverno has written it`;
