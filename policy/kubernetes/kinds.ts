@@ -117,8 +117,8 @@ export type ReviewOptions = {
 };
 
 /**
- * The review of a change to an object. `name` is '' for an object that has only a generateName, as in an admission
- * request. A Namespace has its own name as namespace.
+ * The review of a change to an object. `name` is '' for an object that has only a generateName: which
+ * name a server makes up before admission nobody knows. A Namespace has its own name as namespace.
  */
 export function reviewOf(object: JsonObject, options: ReviewOptions = {}): Review {
   const operation = options.operation ?? "CREATE";
