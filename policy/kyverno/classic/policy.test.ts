@@ -227,6 +227,12 @@ describe("verifyImages without a registry", () => {
     },
     { reason: "another image", rule: rule(offline), object: of("ghcr.io/a/b"), want: "nothing" },
     {
+      reason: "nothing is asked",
+      rule: rule({ ...offline, verifyDigest: false }),
+      object: of("nginx"),
+      want: "nothing",
+    },
+    {
       reason: "nobody has verified it",
       rule: rule(required),
       object: of("nginx"),

@@ -64,6 +64,7 @@ export function compileVerifyImages(rule: JsonObject): ImageVerifier {
   return {
     unsupported: entries.some((entry) => entry.needsRegistry) ? needsSignatures : undefined,
     concerns: (object, world) => {
+      if (!entries.some(asksAnything)) return false;
       const images = imagesOf(object, world);
       if (!images.ok) return true;
       return images.value.some(({ reference }) => entries.some(({ covers }) => covers(reference)));
@@ -76,6 +77,9 @@ export function compileVerifyImages(rule: JsonObject): ImageVerifier {
     },
   };
 }
+
+const asksAnything = (entry: Entry): boolean =>
+  entry.needsRegistry || entry.verifyDigest || entry.required;
 
 /** `mutateDigest` is on unless it is off, and asks the registry for the digest. */
 const needsRegistry = (entry: Json): boolean =>
