@@ -81,7 +81,9 @@ const statuses = { Unknown: 1, True: 2, False: 3 } satisfies Record<Condition["s
 /** The bytes of a RunFunctionResponse. Fields are written in reverse, so the answer has them in order. */
 export function encodeResponse(response: Response): Buffer {
   const from = response.desired.from.whole;
-  const writer = makeWriter(1024 + (from === undefined ? 0 : (from.end - from.start) * 1.25));
+  const size = from === undefined ? 0 : from.end - from.start;
+  // What is added to changed resources seldom exceeds a quarter; an untouched state has its exact size.
+  const writer = makeWriter(4096 + size * (response.desired.resources.size > 0 ? 1.25 : 1));
   for (const condition of response.conditions.toReversed()) {
     putMessage(writer, 6, () => putCondition(writer, condition));
   }
