@@ -95,7 +95,8 @@ function makePool(ask: Ask, notifications: EventEmitter): PgPool {
     const forward = (message: PgNotification): void => void emitter.emit("notification", message);
     let unlock: (() => void) | undefined;
     const query = async (text: string, params: readonly unknown[] = []): Promise<Result> => {
-      const listen = /^\s*LISTEN\s+"?([^";]+)"?/i.exec(text)?.[1];
+      const statement = withoutComments(text);
+      const listen = /^LISTEN\s+"?([^";\s]+)"?/i.exec(statement)?.[1];
       const inTransaction = unlock !== undefined;
       unlock ??= await lock();
       try {
@@ -103,8 +104,8 @@ function makePool(ask: Ask, notifications: EventEmitter): PgPool {
         notifications.removeListener("notification", forward).on("notification", forward);
         return await ask("listen", listen, []);
       } finally {
-        const begins = /^\s*(?:BEGIN|START TRANSACTION)/i.test(text);
-        const ends = /^\s*(?:COMMIT|ROLLBACK|END)\b(?!\s+TO)/i.test(text);
+        const begins = /^(?:BEGIN|START TRANSACTION)/i.test(statement);
+        const ends = /^(?:COMMIT|ROLLBACK|END)\b(?!\s+TO)/i.test(statement);
         if (inTransaction ? ends : !begins) {
           unlock();
           unlock = undefined;
@@ -140,6 +141,9 @@ function makePool(ask: Ask, notifications: EventEmitter): PgPool {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- generic in the rows, which only the caller knows
   return pool as unknown as PgPool;
 }
+
+/** BullMQ's statements come with a comment before them. */
+const withoutComments = (text: string): string => text.replace(/^(?:\s*--[^\n]*\n)*\s*/, "");
 
 function clientOf(
   emitter: EventEmitter,

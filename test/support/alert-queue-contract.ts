@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { AlertQueue, StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
@@ -37,6 +38,21 @@ export function queueContract(open: () => Promise<AlertQueue>): void {
       await eventually("three", () => got.length === 3);
       const sorted = got.sort((a, b) => (a.fingerprint < b.fingerprint ? -1 : 1));
       expect(sorted).toEqual([...sent, storedAlert("c3")]);
+    }));
+
+  it("wakes a worker that waits, without its polling", () =>
+    using(async (queue) => {
+      const got: number[] = [];
+      queue.start(() => {
+        got.push(performance.now());
+        return Promise.resolve();
+      });
+      // BullMQ's workers poll every five seconds where no notification reaches them.
+      await sleep(300);
+      const addedAt = performance.now();
+      await queue.add([storedAlert("a1")]);
+      await eventually("handled", () => got.length === 1);
+      expect((got[0] ?? 0) - addedAt).toBeLessThan(1_500);
     }));
 
   it("keeps one of alerts with one fingerprint, before and after it was handled", () =>
