@@ -1,95 +1,180 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Json, at, field, isArray, textAt } from "#policy/json";
-import { cidrContainsIp, parseCidr } from "#policy/kubernetes/cidr";
-import type { Address } from "#policy/kubernetes/ip";
-import { parseLabelSelector } from "#policy/kubernetes/label-selector";
-import type {
-  Direction,
-  Endpoint,
-  Packet,
-  PodView,
-  Protocol,
+import { type Json, isArray } from "#policy/json";
+import { type Cidr, cidrContainsIp, parseCidr } from "#policy/kubernetes/cidr";
+import { type Match, both, every, matchOf, some } from "#responder/reachability/match";
+import type { PodSelector } from "#responder/reachability/pod-selector";
+import {
+  type Direction,
+  type Endpoint,
+  type Packet,
+  type Protocol,
+  remoteOf,
 } from "#responder/reachability/traffic";
 
-/**
- * Whether one rule of a NetworkPolicy lets a packet through: any of its ports and any of its peers, each list meaning
- * "all" when empty (kubernetes.io/docs/reference/kubernetes-api: NetworkPolicyIngressRule, NetworkPolicyEgressRule).
- * What cannot be read allows, so that an allow is rather counted too often than missed.
- */
-export function ruleAllows(
-  rule: Json,
-  direction: Direction,
-  packet: Packet,
-  policyNamespace: string,
-): boolean {
-  const peers = listOf(field(rule, direction === "Ingress" ? "from" : "to"));
-  const remote = direction === "Ingress" ? packet.source : packet.destination;
-  return (
-    portsAllow(listOf(field(rule, "ports")), packet) &&
-    (peers.length === 0 || peers.some((peer) => peerMatches(peer, remote, policyNamespace)))
-  );
+/** The policy a rule stands in; `namespace` '' for cluster-wide ones. */
+export type PolicyName = {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+};
+
+/** Who may be at the other end. `unknown` is among these and cannot be told from what is at hand. */
+export type Peer =
+  | { readonly kind: "any" }
+  | { readonly kind: "pods"; readonly pods: PodSelector }
+  /** `scope` outside: pods are not matched by their addresses. */
+  | {
+      readonly kind: "network";
+      readonly cidr: Cidr;
+      readonly except: readonly Cidr[];
+      readonly scope: "all" | "outside";
+    }
+  | { readonly kind: "world" }
+  | {
+      readonly kind: "nodes";
+      readonly text: string;
+      readonly matches: (labels: Json) => Match;
+    }
+  | {
+      readonly kind: "unknown";
+      readonly among: "any" | "pods" | "outside";
+      readonly text: string;
+    };
+
+/** Destination ports. `other` is a protocol that is neither TCP, UDP nor SCTP. */
+export type Port =
+  | {
+      readonly kind: "range";
+      readonly protocol: Protocol;
+      readonly first: number;
+      readonly last: number;
+    }
+  | { readonly kind: "named"; readonly protocol: Protocol | "any"; readonly name: string }
+  | { readonly kind: "other"; readonly text: string }
+  | { readonly kind: "unknown"; readonly text: string };
+
+/** Pass leaves the decision to the next stage. */
+export type Action = "Allow" | "Deny" | "Pass";
+
+/** One rule of any kind of policy, as seen from the pod that it is about. */
+export type Rule = {
+  readonly policy: PolicyName;
+  /** Its place in the policy's list for the direction. */
+  readonly index: number;
+  readonly direction: Direction;
+  readonly action: Action;
+  /** Any of these; none means that it matches nobody. */
+  readonly peers: readonly Peer[];
+  /** Any of these. */
+  readonly ports: readonly Port[] | "all";
+  /** What must hold beside peers and ports. With it the rule matches less than they say. */
+  readonly narrowed?: ((packet: Packet) => Match) | undefined;
+  /** Why it may match less, or differently, than can be told here. */
+  readonly unsure?: string | undefined;
+};
+
+/** Whether a rule matches a packet of its direction. */
+export function ruleMatches(rule: Rule, packet: Packet): Match {
+  const remote = remoteOf(packet, rule.direction);
+  const ports =
+    rule.ports === "all" ? "yes" : some(rule.ports, (port) => portMatches(port, packet));
+  if (ports === "no") return "no";
+  const peers = some(rule.peers, (peer) => peerMatches(peer, remote));
+  return every([ports, peers, rule.narrowed?.(packet) ?? "yes"], (match) => match);
+}
+
+export function peerMatches(peer: Peer, remote: Endpoint): Match {
+  switch (peer.kind) {
+    case "any":
+      return "yes";
+    case "pods":
+      return remote.pod === undefined ? "no" : peer.pods.matches(remote.pod);
+    case "network":
+      return networkMatches(peer, remote);
+    case "world":
+      return matchOf(remote.pod === undefined && remote.node === undefined);
+    case "nodes":
+      return remote.node === undefined ? "no" : peer.matches(remote.node);
+    case "unknown":
+      return unknownMatches(peer.among, remote);
+    default:
+      return peer satisfies never;
+  }
+}
+
+function networkMatches(peer: Extract<Peer, { kind: "network" }>, remote: Endpoint): Match {
+  if (peer.scope === "outside" && remote.pod !== undefined) return "no";
+  if (!cidrContainsIp(peer.cidr, remote.address)) return "no";
+  return matchOf(!peer.except.some((except) => cidrContainsIp(except, remote.address)));
+}
+
+function unknownMatches(among: "any" | "pods" | "outside", remote: Endpoint): Match {
+  if (among === "any") return "maybe";
+  return (remote.pod !== undefined) === (among === "pods") ? "maybe" : "no";
 }
 
 /** Ports are the destination's in both directions; a name is looked up among the destination pod's containers. */
-function portsAllow(ports: readonly Json[], packet: Packet): boolean {
-  return ports.length === 0 || ports.some((port) => portMatches(port, packet));
-}
-
-function portMatches(entry: Json, packet: Packet): boolean {
-  if ((textAt(entry, ["protocol"]) || "TCP") !== packet.protocol) return false;
-  const port = field(entry, "port");
-  if (port === undefined || port === null) return true;
-  if (typeof port === "string" && !/^\d+$/.test(port)) {
-    return hasNamedPort(packet.destination.pod, port, packet.port, packet.protocol);
+export function portMatches(port: Port, packet: Packet): Match {
+  switch (port.kind) {
+    case "range":
+      return matchOf(
+        port.protocol === packet.protocol && port.first <= packet.port && packet.port <= port.last,
+      );
+    case "named":
+      return matchOf(
+        (port.protocol === "any" || port.protocol === packet.protocol) &&
+          (packet.destination.pod?.ports ?? []).some(
+            (one) =>
+              one.name === port.name &&
+              one.port === packet.port &&
+              one.protocol === packet.protocol,
+          ),
+      );
+    case "other":
+      return "no";
+    case "unknown":
+      return "maybe";
+    default:
+      return port satisfies never;
   }
-  const first = Number(port);
-  const last = field(entry, "endPort") ?? first;
-  return typeof last === "number" ? packet.port >= first && packet.port <= last : true;
 }
 
-const hasNamedPort = (
-  pod: PodView | undefined,
-  name: string,
-  port: number,
-  protocol: Protocol,
-): boolean =>
-  pod?.ports.some((one) => one.name === name && one.port === port && one.protocol === protocol) ??
-  false;
-
-/** A peer is an address block, or pods by selectors; a podSelector alone means the policy's own namespace. */
-function peerMatches(peer: Json, remote: Endpoint, policyNamespace: string): boolean {
-  const block = field(peer, "ipBlock");
-  if (block !== undefined && block !== null) return blockContains(block, remote.address);
-  const { pod } = remote;
-  if (pod === undefined) return false;
-  const pods = present(field(peer, "podSelector"));
-  const namespaces = present(field(peer, "namespaceSelector"));
-  if (pods === undefined && namespaces === undefined) return true;
-  const inNamespace =
-    namespaces === undefined
-      ? pod.namespace === policyNamespace
-      : selects(namespaces, pod.namespaceLabels);
-  return inNamespace && (pods === undefined || selects(pods, pod.labels));
+/** Networks from their texts, and a peer that may be anybody for what cannot be read: never a silent "nobody". */
+export function networkPeer(text: string, except: readonly Json[], scope: "all" | "outside"): Peer {
+  const cidr = parseCidr(text.includes("/") ? text : `${text}/${text.includes(":") ? 128 : 32}`);
+  if (!cidr.ok) {
+    const among = scope === "all" ? "any" : "outside";
+    return { kind: "unknown", among, text: `network ${text}` };
+  }
+  const excepted = except.flatMap((one) => {
+    const parsed = typeof one === "string" ? parseCidr(one) : undefined;
+    return parsed?.ok === true ? [parsed.value] : [];
+  });
+  return { kind: "network", cidr: cidr.value, except: excepted, scope };
 }
 
-function blockContains(block: Json, address: Address): boolean {
-  if (!contains(textAt(block, ["cidr"]), address)) return false;
-  return !listOf(at(block, ["except"])).some(
-    (except) => typeof except === "string" && contains(except, address),
-  );
+/** All ports of a protocol. */
+export const allPortsOf = (protocol: Protocol): Port => ({
+  kind: "range",
+  protocol,
+  first: 0,
+  last: portMax,
+});
+
+export const portMax = 65_535;
+
+/** Both conditions, where either may be absent. */
+export function narrow(
+  a: ((packet: Packet) => Match) | undefined,
+  b: ((packet: Packet) => Match) | undefined,
+): ((packet: Packet) => Match) | undefined {
+  if (a === undefined) return b;
+  if (b === undefined) return a;
+  return (packet) => both(a(packet), b(packet));
 }
 
-function contains(text: string, address: Address): boolean {
-  const cidr = parseCidr(text);
-  return cidr.ok && cidrContainsIp(cidr.value, address);
-}
-
-const present = (value: Json | undefined): Json | undefined => value ?? undefined;
-
-/** Whether a label selector selects an object with these labels; one that cannot be read selects. */
-export function selects(selector: Json | undefined, labels: Json): boolean {
-  const parsed = parseLabelSelector(selector);
-  return !parsed.ok || parsed.selector.matches(labels);
-}
+/** A value as a person reads it. */
+export const jsonText = (value: Json): string =>
+  typeof value === "string" ? value : JSON.stringify(value);
 
 export const listOf = (value: Json | undefined): readonly Json[] => (isArray(value) ? value : []);

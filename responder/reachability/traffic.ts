@@ -5,6 +5,8 @@ import type { Address } from "#policy/kubernetes/ip";
 export type Protocol = "TCP" | "UDP" | "SCTP";
 export type Direction = "Ingress" | "Egress";
 
+export const protocols: readonly Protocol[] = ["TCP", "UDP", "SCTP"];
+
 /** A container's declared port, by which policies may name it. */
 export type NamedPort = {
   readonly name: string;
@@ -17,10 +19,19 @@ export type PodView = {
   readonly namespaceLabels: JsonObject;
   readonly labels: JsonObject;
   readonly ports: readonly NamedPort[];
+  /** Name of the pod's service account, where it is known: Calico, Cilium and Istio select by it. */
+  readonly serviceAccount?: string;
 };
 
-/** One end of a connection; `pod` is undefined for what is outside the cluster, and for nodes and hostNetwork pods. */
-export type Endpoint = { readonly address: Address; readonly pod: PodView | undefined };
+/**
+ * One end of a connection; `pod` is undefined for what is outside the cluster, and for nodes and hostNetwork pods.
+ * `node` holds the labels of the node whose address it is.
+ */
+export type Endpoint = {
+  readonly address: Address;
+  readonly pod: PodView | undefined;
+  readonly node?: JsonObject | undefined;
+};
 
 /** The first packet of a connection: replies are not judged. */
 export type Packet = {
@@ -29,3 +40,11 @@ export type Packet = {
   readonly port: number;
   readonly protocol: Protocol;
 };
+
+/** The end that a policy of this direction does not speak for. */
+export const remoteOf = (packet: Packet, direction: Direction): Endpoint =>
+  direction === "Ingress" ? packet.source : packet.destination;
+
+/** The end at which policies of this direction are enforced. */
+export const localOf = (packet: Packet, direction: Direction): Endpoint =>
+  direction === "Ingress" ? packet.destination : packet.source;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// An independent judge of NetworkPolicies for tests: kube-network-policies' evaluator on cases from standard input,
+// An independent judge of network policies for tests: kube-network-policies' evaluators on cases from standard input,
 // one JSON document a line, answered by one line each: "true" or "false" for egress and for ingress.
+// The order is the API's: the admin tier, NetworkPolicies, the baseline tier; what nobody decides passes.
 package main
 
 import (
@@ -15,7 +16,10 @@ import (
 	v1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"sigs.k8s.io/kube-network-policies/pkg/api"
+	"sigs.k8s.io/kube-network-policies/pkg/network"
 	"sigs.k8s.io/kube-network-policies/pkg/networkpolicy"
+	npav1alpha1 "sigs.k8s.io/network-policy-api/apis/v1alpha1"
+	npav1alpha2 "sigs.k8s.io/network-policy-api/apis/v1alpha2"
 )
 
 type port struct {
@@ -36,12 +40,22 @@ type endpoint struct {
 	Pod     *pod   `json:"pod"`
 }
 
+type node struct {
+	Name      string            `json:"name"`
+	Labels    map[string]string `json:"labels"`
+	Addresses []string          `json:"addresses"`
+}
+
 type testCase struct {
-	Policies    []*networkingv1.NetworkPolicy `json:"policies"`
-	Source      endpoint                      `json:"source"`
-	Destination endpoint                      `json:"destination"`
-	Port        int                           `json:"port"`
-	Protocol    v1.Protocol                   `json:"protocol"`
+	Policies              []*networkingv1.NetworkPolicy             `json:"policies"`
+	ClusterPolicies       []*npav1alpha2.ClusterNetworkPolicy       `json:"clusterPolicies"`
+	AdminPolicies         []*npav1alpha1.AdminNetworkPolicy         `json:"adminPolicies"`
+	BaselineAdminPolicies []*npav1alpha1.BaselineAdminNetworkPolicy `json:"baselineAdminPolicies"`
+	Nodes                 []node                                    `json:"nodes"`
+	Source                endpoint                                  `json:"source"`
+	Destination           endpoint                                  `json:"destination"`
+	Port                  int                                       `json:"port"`
+	Protocol              v1.Protocol                               `json:"protocol"`
 }
 
 func main() {
@@ -49,36 +63,50 @@ func main() {
 	in.Buffer(nil, 64<<20)
 	out := bufio.NewWriter(os.Stdout)
 	defer out.Flush()
+	world := newCluster()
 	for in.Scan() {
 		var c testCase
-		if err := json.Unmarshal(in.Bytes(), &c); err != nil {
+		err := json.Unmarshal(in.Bytes(), &c)
+		if err == nil {
+			err = world.load(&c)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Fprintln(out, egress(&c), ingress(&c))
+		fmt.Fprintln(out, judge(world, &c, egress), judge(world, &c, ingress))
 	}
 }
 
-func egress(c *testCase) bool {
-	selected := selecting(c.Policies, c.Source.Pod)
-	return networkpolicy.EvaluatePolicyDirection(context.Background(), selected, networkingv1.PolicyTypeEgress,
-		info(c.Source.Pod), 40000, info(c.Destination.Pod), net.ParseIP(c.Destination.Address), c.Port, c.Protocol)
+type step func(e api.PolicyEvaluator, p *network.Packet, source, destination *api.PodInfo) (api.Verdict, error)
+
+func egress(e api.PolicyEvaluator, p *network.Packet, source, destination *api.PodInfo) (api.Verdict, error) {
+	return e.EvaluateEgress(context.Background(), p, source, destination)
 }
 
-func ingress(c *testCase) bool {
-	selected := selecting(c.Policies, c.Destination.Pod)
-	return networkpolicy.EvaluatePolicyDirection(context.Background(), selected, networkingv1.PolicyTypeIngress,
-		info(c.Destination.Pod), c.Port, info(c.Source.Pod), net.ParseIP(c.Source.Address), 40000, c.Protocol)
+func ingress(e api.PolicyEvaluator, p *network.Packet, source, destination *api.PodInfo) (api.Verdict, error) {
+	return e.EvaluateIngress(context.Background(), p, source, destination)
 }
 
-func selecting(policies []*networkingv1.NetworkPolicy, p *pod) []*networkingv1.NetworkPolicy {
-	var selected []*networkingv1.NetworkPolicy
-	for _, policy := range policies {
-		if p != nil && policy.Namespace == p.Namespace && networkpolicy.MatchesSelector(&policy.Spec.PodSelector, p.Labels) {
-			selected = append(selected, policy)
+// judge runs the evaluators in the engine's order; only NetworkPolicy's own evaluator is called by its function,
+// since its type wants a running cluster's informers.
+func judge(world *cluster, c *testCase, evaluate step) bool {
+	packet := &network.Packet{
+		SrcIP: net.ParseIP(c.Source.Address), DstIP: net.ParseIP(c.Destination.Address),
+		SrcPort: 40000, DstPort: c.Port, Proto: c.Protocol,
+	}
+	source, destination := info(c.Source.Pod), info(c.Destination.Pod)
+	for _, evaluator := range append(append(world.admin(), &networkPolicies{c}), world.baseline()...) {
+		verdict, err := evaluate(evaluator, packet, source, destination)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		if verdict != api.VerdictNext {
+			return verdict == api.VerdictAccept
 		}
 	}
-	return selected
+	return true
 }
 
 func info(p *pod) *api.PodInfo {
@@ -93,5 +121,49 @@ func info(p *pod) *api.PodInfo {
 		Labels:         p.Labels,
 		ContainerPorts: ports,
 		Namespace:      &api.Namespace{Name: p.Namespace, Labels: p.NamespaceLabels},
+		Node:           &api.Node{},
 	}
+}
+
+// networkPolicies is the tier of NetworkPolicies: it decides as soon as one policy selects the pod in the direction.
+type networkPolicies struct{ c *testCase }
+
+func (n *networkPolicies) selecting(p *pod, direction networkingv1.PolicyType) []*networkingv1.NetworkPolicy {
+	var selected []*networkingv1.NetworkPolicy
+	for _, policy := range n.c.Policies {
+		if p == nil || policy.Namespace != p.Namespace || !networkpolicy.MatchesSelector(&policy.Spec.PodSelector, p.Labels) {
+			continue
+		}
+		for _, one := range policy.Spec.PolicyTypes {
+			if one == direction {
+				selected = append(selected, policy)
+			}
+		}
+	}
+	return selected
+}
+
+func verdict(accepted bool) api.Verdict {
+	if accepted {
+		return api.VerdictAccept
+	}
+	return api.VerdictDeny
+}
+
+func (n *networkPolicies) EvaluateEgress(ctx context.Context, p *network.Packet, source, destination *api.PodInfo) (api.Verdict, error) {
+	selected := n.selecting(n.c.Source.Pod, networkingv1.PolicyTypeEgress)
+	if len(selected) == 0 {
+		return api.VerdictNext, nil
+	}
+	return verdict(networkpolicy.EvaluatePolicyDirection(ctx, selected, networkingv1.PolicyTypeEgress,
+		source, p.SrcPort, destination, p.DstIP, p.DstPort, p.Proto)), nil
+}
+
+func (n *networkPolicies) EvaluateIngress(ctx context.Context, p *network.Packet, source, destination *api.PodInfo) (api.Verdict, error) {
+	selected := n.selecting(n.c.Destination.Pod, networkingv1.PolicyTypeIngress)
+	if len(selected) == 0 {
+		return api.VerdictNext, nil
+	}
+	return verdict(networkpolicy.EvaluatePolicyDirection(ctx, selected, networkingv1.PolicyTypeIngress,
+		destination, p.DstPort, source, p.SrcIP, p.SrcPort, p.Proto)), nil
 }

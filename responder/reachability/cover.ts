@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Cidr, cidrContainsCidr } from "#policy/kubernetes/cidr";
+import { type PodSelector, allPods } from "#responder/reachability/pod-selector";
+import { type Peer, type Port, type Rule, portMax } from "#responder/reachability/rule";
+import { type Protocol, protocols } from "#responder/reachability/traffic";
+
+/**
+ * A set of remote ends: pods that a selector selects, or all else, with addresses in one network. Every peer is a union
+ * of these, so that an allow can be compared with the denies before it.
+ */
+type Ends = {
+  readonly who: "pods" | "others";
+  readonly pods: PodSelector;
+  readonly network: Cidr;
+};
+
+/** `other`: protocols without ports, such as ICMP. A name narrows the range to the ports of that name. */
+type Ports = {
+  readonly protocol: Protocol | "other";
+  readonly first: number;
+  readonly last: number;
+  readonly name: string;
+};
+
+const everywhere: readonly Cidr[] = [
+  { address: { family: 4, bits: 0n }, length: 0 },
+  { address: { family: 6, bits: 0n }, length: 0 },
+];
+
+/**
+ * Whether denies that come earlier stop all that a rule matches. Never true by mistake: a deny counts only for what it
+ * surely stops, the rule for all that it may match, and each piece of the rule must be stopped whole by one deny.
+ */
+export function isCovered(rule: Rule, denies: readonly Rule[]): boolean {
+  const sure = denies.filter((deny) => deny.narrowed === undefined);
+  const pieces = rule.peers.flatMap((peer) => endsAtMost(peer));
+  const ports = portsAtMost(rule);
+  return pieces.every((ends) => ports.every((one) => sure.some((deny) => stops(deny, ends, one))));
+}
+
+/** Whether a deny may stop some of what a rule matches. */
+export function mayOverlap(rule: Rule, deny: Rule): boolean {
+  const denied = deny.peers.flatMap((peer) => endsAtMost(peer));
+  const deniedPorts = portsAtMost(deny);
+  const ports = portsAtMost(rule);
+  return rule.peers
+    .flatMap((peer) => endsAtMost(peer))
+    .some((ends) =>
+      denied.some(
+        (other) =>
+          ends.who === other.who &&
+          (cidrContainsCidr(ends.network, other.network) ||
+            cidrContainsCidr(other.network, ends.network)) &&
+          ports.some((a) => deniedPorts.some((b) => portsOverlap(a, b))),
+      ),
+    );
+}
+
+const stops = (deny: Rule, ends: Ends, ports: Ports): boolean =>
+  deny.peers.flatMap((peer) => endsAtLeast(peer)).some((denied) => containsEnds(denied, ends)) &&
+  portsAtLeast(deny).some((denied) => containsPorts(denied, ports));
+
+const containsEnds = (outer: Ends, inner: Ends): boolean =>
+  outer.who === inner.who &&
+  cidrContainsCidr(outer.network, inner.network) &&
+  (outer.pods.everything || (outer.pods.exact && outer.pods.text === inner.pods.text));
+
+const containsPorts = (outer: Ports, inner: Ports): boolean =>
+  outer.protocol === inner.protocol &&
+  (outer.name === "" || outer.name === inner.name) &&
+  outer.first <= inner.first &&
+  inner.last <= outer.last;
+
+const portsOverlap = (a: Ports, b: Ports): boolean =>
+  a.protocol === b.protocol && a.first <= b.last && b.first <= a.last;
+
+const podsIn = (pods: PodSelector, networks: readonly Cidr[]): readonly Ends[] =>
+  networks.map((network) => ({ who: "pods", pods, network }));
+
+const othersIn = (networks: readonly Cidr[]): readonly Ends[] =>
+  networks.map((network) => ({ who: "others", pods: allPods, network }));
+
+/** All that a peer may match. */
+function endsAtMost(peer: Peer): readonly Ends[] {
+  switch (peer.kind) {
+    case "any":
+      return [...podsIn(allPods, everywhere), ...othersIn(everywhere)];
+    case "pods":
+      return podsIn(peer.pods, everywhere);
+    case "network":
+      return [
+        ...(peer.scope === "all" ? podsIn(allPods, [peer.cidr]) : []),
+        ...othersIn([peer.cidr]),
+      ];
+    case "world":
+    case "nodes":
+      return othersIn(everywhere);
+    case "unknown":
+      return [
+        ...(peer.among === "outside" ? [] : podsIn(allPods, everywhere)),
+        ...(peer.among === "pods" ? [] : othersIn(everywhere)),
+      ];
+    default:
+      return peer satisfies never;
+  }
+}
+
+/** What a peer surely matches. */
+function endsAtLeast(peer: Peer): readonly Ends[] {
+  if (peer.kind === "any") return endsAtMost(peer);
+  if (peer.kind === "pods") return peer.pods.exact ? endsAtMost(peer) : [];
+  if (peer.kind === "network") return peer.except.length === 0 ? endsAtMost(peer) : [];
+  return [];
+}
+
+const allPorts = (protocol: Protocol | "other", name = ""): Ports => ({
+  protocol,
+  first: 0,
+  last: portMax,
+  name,
+});
+
+const portsAtMost = (rule: Rule): readonly Ports[] =>
+  rule.ports === "all" ? everyPort : rule.ports.flatMap((port) => portAtMost(port));
+
+const everyPort: readonly Ports[] = [
+  ...protocols.map((protocol) => allPorts(protocol)),
+  allPorts("other"),
+];
+
+function portAtMost(port: Port): readonly Ports[] {
+  switch (port.kind) {
+    case "range":
+      return [{ protocol: port.protocol, first: port.first, last: port.last, name: "" }];
+    case "named":
+      return (port.protocol === "any" ? protocols : [port.protocol]).map((protocol) =>
+        allPorts(protocol, port.name),
+      );
+    case "other":
+      return [allPorts("other")];
+    case "unknown":
+      return everyPort;
+    default:
+      return port satisfies never;
+  }
+}
+
+/** A name also covers itself: the same name on the same pod means the same ports. */
+const portsAtLeast = (rule: Rule): readonly Ports[] =>
+  rule.ports === "all"
+    ? everyPort
+    : rule.ports.flatMap((port) =>
+        port.kind === "range" || port.kind === "named" ? portAtMost(port) : [],
+      );

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type JsonObject, textAt } from "#policy/json";
+import { isCovered, mayOverlap } from "#responder/reachability/cover";
+import { ruleText } from "#responder/reachability/describe";
+import { meshAllows } from "#responder/reachability/istio";
+import { chainsAt, parseWorld } from "#responder/reachability/policy-world";
+import type { PolicyName, Rule } from "#responder/reachability/rule";
+import type { Group, Stage } from "#responder/reachability/stage";
+import type { Direction, PodView } from "#responder/reachability/traffic";
+
+/** A rule that still lets traffic through, whether or not a peer for it exists now. */
+export type ResidualAllow = {
+  readonly policy: PolicyName;
+  readonly direction: Direction;
+  readonly detail: string;
+  readonly certainty: "allows" | "mayAllow";
+  /** Why it is open, or why it cannot be told; '' for a plain allow. */
+  readonly reason: string;
+};
+
+export type OpenRule = { readonly rule: Rule; readonly reason: string; readonly sure: boolean };
+
+/**
+ * Every rule by which traffic from or to a pod passes once `plan` is added to the cluster's `policies`: allows of
+ * other policies that no earlier deny stops whole, and "no policy decides" where nothing does. The plan's own allows are
+ * intended and left out. `target` bears the labels it will have; `policies` are all kinds, of all namespaces. Complete,
+ * not minimal: what cannot be evaluated exactly is listed as `mayAllow`, never dropped, and only the target's end is
+ * looked at. Not in it: traffic of the pod with itself and with its own node, which no policy cuts, and connections
+ * that exist already.
+ */
+export function residualAllows(
+  target: PodView,
+  policies: readonly JsonObject[],
+  plan: readonly JsonObject[],
+): readonly ResidualAllow[] {
+  const network = (["Ingress", "Egress"] as const).flatMap((direction) =>
+    openRules(target, policies, plan, direction),
+  );
+  const open = network.some(({ rule }) => rule.direction === "Ingress")
+    ? [...network, ...meshAllows(policies, target)]
+    : network;
+  const found = new Map(open.map((one) => [keyOf(one.rule), toResidual(one)]));
+  return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, residual]) => residual);
+}
+
+/** The same as rules, in one direction, without those of Istio. */
+export function openRules(
+  target: PodView,
+  policies: readonly JsonObject[],
+  plan: readonly JsonObject[],
+  direction: Direction,
+): readonly OpenRule[] {
+  const planned = new Set(plan.map(identityOf));
+  const others = policies.filter((policy) => !planned.has(identityOf(policy)));
+  const world = parseWorld([...others, ...plan]);
+  return chainsAt(world, target, direction)
+    .flatMap((stages) => openInChain(stages, direction))
+    .filter(({ rule }) => !planned.has(nameKey(rule.policy)));
+}
+
+const keyOf = (rule: Rule): string =>
+  `${nameKey(rule.policy)} ${rule.direction} ${String(rule.index).padStart(6, "0")} ${ruleText(rule)}`;
+
+const nameKey = (name: PolicyName): string => `${name.kind}/${name.namespace}/${name.name}`;
+
+const identityOf = (policy: JsonObject): string =>
+  nameKey({
+    kind: textAt(policy, ["kind"]),
+    namespace: textAt(policy, ["metadata", "namespace"]),
+    name: textAt(policy, ["metadata", "name"]),
+  });
+
+const toResidual = ({ rule, reason, sure }: OpenRule): ResidualAllow => ({
+  policy: rule.policy,
+  direction: rule.direction,
+  detail: ruleText(rule),
+  certainty: sure ? "allows" : "mayAllow",
+  reason,
+});
+
+/** What no policy decides passes. */
+const undecided = (direction: Direction): Rule => ({
+  policy: { kind: "", namespace: "", name: "" },
+  index: 0,
+  direction,
+  action: "Allow",
+  peers: [{ kind: "any" }],
+  ports: "all",
+});
+
+/**
+ * Follows the stages with the denies that count so far. A deny counts for later stages only while nothing could have
+ * passed it by: a Pass before it, or one that ties with it, sends traffic on to the next stage.
+ */
+function openInChain(stages: readonly Stage[], direction: Direction): readonly OpenRule[] {
+  const open: OpenRule[] = [];
+  let carried: readonly Rule[] = [];
+  for (const stage of stages) {
+    let denies = carried;
+    let passed = false;
+    for (const group of stage.groups) {
+      open.push(...openInGroup(group, denies));
+      const passes = group.some((rules) => passesOn(rules, denies));
+      if (!passed) carried = [...carried, ...deniesBeforePass(group, denies, passes)];
+      passed ||= passes;
+      denies = [...denies, ...group.flat().filter((rule) => rule.action === "Deny")];
+    }
+    if (stage.end === "deny" && !passed) return open;
+  }
+  const rest = openUnless(undecided(direction), carried, "no policy decides: it passes");
+  return rest === undefined ? open : [...open, rest];
+}
+
+function openInGroup(group: Group, denies: readonly Rule[]): readonly OpenRule[] {
+  return group.flatMap((rules) => {
+    const tied = group.filter((other) => other !== rules).flat();
+    let before = denies;
+    return rules.flatMap((rule): readonly OpenRule[] => {
+      if (rule.action === "Deny") before = [...before, rule];
+      if (rule.action !== "Allow" || rule.peers.length === 0) return [];
+      const found = openUnless(rule, before, "");
+      if (found === undefined) return [];
+      const rival = tied.find((one) => one.action === "Deny" && mayOverlap(rule, one));
+      return [rival === undefined ? found : tie(found, rival)];
+    });
+  });
+}
+
+const tie = (open: OpenRule, rival: Rule): OpenRule => ({
+  ...open,
+  sure: false,
+  reason: `${nameKey(rival.policy)} has the same priority and denies: which of them counts is undefined`,
+});
+
+/** undefined when the denies stop all of it. */
+function openUnless(rule: Rule, denies: readonly Rule[], why: string): OpenRule | undefined {
+  if (isCovered(rule, denies)) return undefined;
+  if (rule.unsure !== undefined) return { rule, sure: false, reason: rule.unsure };
+  if (rule.narrowed !== undefined) {
+    return { rule, sure: true, reason: "only where its further conditions hold" };
+  }
+  const partly = denies.find((deny) => mayOverlap(rule, deny));
+  if (partly === undefined) return { rule, sure: true, reason: why };
+  const reason = `${nameKey(partly.policy)} comes first and may stop a part of it`;
+  return { rule, sure: false, reason: why === "" ? reason : `${why}; ${reason}` };
+}
+
+function passesOn(rules: readonly Rule[], denies: readonly Rule[]): boolean {
+  return passIndex(rules, denies) >= 0;
+}
+
+/** The first Pass that the denies before it leave open; -1 when there is none. */
+function passIndex(rules: readonly Rule[], denies: readonly Rule[]): number {
+  return rules.findIndex(
+    (rule, index) =>
+      rule.action === "Pass" &&
+      !isCovered(rule, [
+        ...denies,
+        ...rules.slice(0, index).filter((one) => one.action === "Deny"),
+      ]),
+  );
+}
+
+function deniesBeforePass(group: Group, denies: readonly Rule[], passes: boolean): readonly Rule[] {
+  const isDeny = (rule: Rule) => rule.action === "Deny";
+  if (!passes) return group.flat().filter(isDeny);
+  const [only] = group;
+  if (group.length !== 1 || only === undefined) return [];
+  return only.slice(0, passIndex(only, denies)).filter(isDeny);
+}
