@@ -30,6 +30,8 @@ export type Explanation = {
   /** Whether the global stop is on; undefined: unknown. */
   readonly stopped: boolean | undefined;
   readonly isProtected: boolean;
+  /** Where the surroundings come from: `files`, or `the cluster`. */
+  readonly source: string;
   readonly policies: readonly PolicyExplanation[];
 };
 
@@ -83,7 +85,8 @@ export async function explainAlert(question: ExplainQuestion): Promise<Explanati
     clue: clueText(alert),
     resolved: resolved.value,
     stopped,
-    isProtected: settings.protectedNamespaces.includes(where),
+    isProtected: resolved.value.kind === "pod" && settings.protectedNamespaces.includes(where),
+    source: surroundings.description,
     policies,
   };
 }

@@ -13,7 +13,7 @@ export function formatExplanation(explanation: Explanation): string {
   const target =
     resolved.kind === "pod"
       ? `Pod ${resolved.target.namespace}/${resolved.target.name}, uid ${resolved.target.uid}`
-      : `none: ${resolved.reason}; nothing is ever done then but recording it for review`;
+      : `none in ${explanation.source}: ${resolved.reason}; nothing is ever done then but recording it for review`;
   const heads = [
     ["Alert", `${JSON.stringify(alert.rule)}, ${alert.priority}, source ${alert.source || "none"}`],
     [

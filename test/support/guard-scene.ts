@@ -147,9 +147,7 @@ async function enforceAdmission(api: Api): Promise<void> {
   const folder = join(repository, "package/policies/admission");
   const documents = readdirSync(folder)
     .filter((file) => file.endsWith(".yaml") && file !== "kustomization.yaml")
-    .flatMap((file) => parseAllDocuments(readFileSync(join(folder, file), "utf8")))
-    .map((document): unknown => document.toJS())
-    .filter(isObject);
+    .flatMap((file) => readDocuments(join(folder, file)));
   await Promise.all(documents.map((one) => api.apply(pathOf(one), withSettings(one))));
   const forged = {
     apiVersion: "parapet.dev/v1alpha1",
@@ -183,9 +181,14 @@ function pathOf(object: JsonObject): string {
 }
 
 const crds = (file: string): readonly JsonObject[] =>
-  parseAllDocuments(readFileSync(join(repository, "package/crds", file), "utf8"))
-    .map((document): unknown => document.toJS())
-    .filter(isObject);
+  readDocuments(join(repository, "package/crds", file));
+
+function readDocuments(file: string): readonly JsonObject[] {
+  const documents: readonly unknown[] = parseAllDocuments(readFileSync(file, "utf8")).map(
+    (document): unknown => document.toJS(),
+  );
+  return documents.filter(isObject);
+}
 
 const label = { "parapet.dev/composition": "enforced" };
 
