@@ -29,7 +29,8 @@ export async function takeLease(
   if (created.ok) return held(cluster, created.value);
   if (created.code !== "AlreadyExists") return created;
   const there = await cluster.get(types.lease, { namespace: options.namespace, name });
-  if (!there.ok) return there;
+  // Released between the two calls.
+  if (!there.ok) return there.code === "NotFound" ? faster : there;
   const holder = textAt(there.value, ["spec", "holderIdentity"]);
   const renewedMs = Date.parse(textAt(there.value, ["spec", "renewTime"]));
   const seconds = Number(at(there.value, ["spec", "leaseDurationSeconds"]) ?? leaseSeconds);
@@ -42,8 +43,10 @@ export async function takeLease(
     metadata: { name, namespace: options.namespace, resourceVersion: versionOf(there.value) },
   });
   if (taken.ok) return held(cluster, taken.value);
-  return taken.code === "Conflict" ? failure("Busy", "somebody else was faster") : taken;
+  return taken.code === "Conflict" || taken.code === "NotFound" ? faster : taken;
 }
+
+const faster = failure("Busy", "somebody else was faster");
 
 function leaseObject(
   name: string,

@@ -234,14 +234,12 @@ async function setback(ports: ReconcilePorts, session: Session, reply: Failure):
   const isFinal =
     !retryable[reply.code] || (attempts >= attemptsMax && reply.code !== "Unavailable");
   if (isFinal && status.state !== "Failed" && mayBeInForce[status.state]) {
+    const { code, message } = reply;
+    const event = { kind: "failed", reason: code, message, by: "parapet" } as const;
+    // Written first: whoever cannot write it has an old view, and must not take back what another made.
+    if (!(await session.move(event))) return startAgain;
     await undo(ports, session.current());
-    const event = {
-      kind: "failed",
-      reason: reply.code,
-      message: reply.message,
-      by: "parapet",
-    } as const;
-    return (await session.move(event)) ? undefined : startAgain;
+    return undefined;
   }
   const backoffMs = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(attempts - 1, 20));
   // While the API server is away the status cannot be written either; the wait counts in memory then.

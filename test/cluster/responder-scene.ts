@@ -30,6 +30,8 @@ export type ResponderScene = {
   readonly url: () => string;
   readonly directory: string;
   readonly startResponder: (settings?: JsonObject, name?: string) => Promise<Child>;
+  /** One more, on the same Redis and API server, with an address of its own. */
+  readonly startReplica: (name: string) => Promise<{ readonly child: Child; readonly url: string }>;
   readonly remediations: (namespace: string) => Promise<readonly Remediation[]>;
   readonly inState: (namespace: string, ...states: readonly State[]) => Promise<Remediation>;
   readonly decide: (remediation: Remediation, decision: "Approve" | "Deny") => Promise<void>;
@@ -55,34 +57,43 @@ export async function startResponderScene(): Promise<ResponderScene | undefined>
   const operationsPort = await freePort();
   const running = new Set<Child>();
 
-  const startResponder = async (settings: JsonObject = {}, name = "one"): Promise<Child> => {
+  const launch = async (
+    name: string,
+    settings: JsonObject,
+    ports: { readonly intake: number; readonly operations: number },
+  ): Promise<Child> => {
     const file = join(directory, `${name}.json`);
     writeFileSync(file, JSON.stringify({ settle: "200ms", ...settings }));
-    const child = start(
-      "responder",
-      "node",
-      [join(repository, "responder/main.ts"), "--config", file],
-      {
-        logFile: join(directory, `${name}.log`),
-        cwd: repository,
-        env: {
-          PARAPET_INTAKE_LISTEN: `127.0.0.1:${intakePort}`,
-          PARAPET_OPERATIONS_LISTEN: `127.0.0.1:${operationsPort}`,
-          PARAPET_INTAKE_TOKEN: intakeToken,
-          PARAPET_REDIS_URL: redis.url,
-          PARAPET_KUBECONFIG: plane.kubeconfigAs("responder"),
-          PARAPET_DATA: join(directory, `${name}-data`),
-          PARAPET_IDENTITY: name,
-        },
+    const program = join(repository, "responder/main.ts");
+    const child = start("responder", "node", [program, "--config", file], {
+      logFile: join(directory, `${name}.log`),
+      cwd: repository,
+      env: {
+        PARAPET_INTAKE_LISTEN: `127.0.0.1:${ports.intake}`,
+        PARAPET_OPERATIONS_LISTEN: `127.0.0.1:${ports.operations}`,
+        PARAPET_INTAKE_TOKEN: intakeToken,
+        PARAPET_REDIS_URL: redis.url,
+        PARAPET_KUBECONFIG: plane.kubeconfigAs("responder"),
+        PARAPET_DATA: join(directory, `${name}-data`),
+        PARAPET_IDENTITY: name,
       },
-    );
+    });
     running.add(child);
     await eventually("the responder is ready", async () => {
       if (child.exitCode() !== null) throw new Error(child.log().slice(-2_000));
-      const reply = await fetch(`http://127.0.0.1:${operationsPort}/readyz`);
+      const reply = await fetch(`http://127.0.0.1:${ports.operations}/readyz`);
       return reply.ok;
     });
     return child;
+  };
+  const startResponder = (settings: JsonObject = {}, name = "one"): Promise<Child> =>
+    launch(name, settings, { intake: intakePort, operations: operationsPort });
+  const startReplica = async (
+    name: string,
+  ): Promise<{ readonly child: Child; readonly url: string }> => {
+    const intake = await freePort();
+    const child = await launch(name, {}, { intake, operations: await freePort() });
+    return { child, url: `http://127.0.0.1:${intake}/falco` };
   };
   const remediations = async (namespace: string): Promise<readonly Remediation[]> => {
     const listed = await people.list(types.remediation, { namespace });
@@ -100,6 +111,7 @@ export async function startResponderScene(): Promise<ResponderScene | undefined>
     url: () => `http://127.0.0.1:${intakePort}/falco`,
     directory,
     startResponder,
+    startReplica,
     remediations,
     inState: (namespace, ...states) =>
       eventually(`a remediation in ${states.join(" or ")}`, async () => {

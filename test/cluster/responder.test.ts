@@ -69,7 +69,7 @@ describe.skipIf(!isPossible)("responder on a real API server and a real Redis", 
     const started = await startResponderScene();
     if (started === undefined) throw new Error("no control plane or Redis");
     scene = started;
-    for (const name of ["shop", "shop-burst", "shop-crash", "shop-down"]) {
+    for (const name of ["shop", "shop-burst", "shop-crash", "shop-down", "shop-two"]) {
       await scene.people.create(types.namespace, namespaceObject(name));
     }
     responder = await scene.startResponder();
@@ -193,6 +193,45 @@ describe.skipIf(!isPossible)("responder on a real API server and a real Redis", 
       90_000,
     );
     expect(await networkPolicies("shop-down")).toHaveLength(2);
+  });
+
+  it("acts once for each pod when two replicas take the same alerts", async () => {
+    const replica = await scene.startReplica("two");
+    const pods = Array.from({ length: 20 }, (_, i) => `pod-${i}`);
+    for (const name of pods) await makePod(scene.people, "shop-two", name);
+    const senders = [scene.url(), replica.url].map((url) =>
+      makeFalcosidekick({
+        url,
+        customHeaders: { Authorization: `Bearer ${intakeToken}` },
+        concurrency: 5,
+      }),
+    );
+    const startMs = Date.now();
+    for (let i = 0; i < 60; i++) {
+      const alert = shellAlert("shop-two", pods[i % 20] ?? "", startMs, i);
+      for (const sender of senders) sender.accept(alert);
+    }
+    for (const sender of senders) await sender.drained();
+    const all = await eventually(
+      "all applied and counted",
+      async () => {
+        const found = await scene.remediations("shop-two");
+        const counted = found.reduce((sum, one) => sum + one.status.alerts.count, 0);
+        const done = found.filter((one) => one.status.state === "Realised");
+        return done.length === 20 && counted === 60 ? found : false;
+      },
+      60_000,
+    );
+    expect(all).toHaveLength(20);
+    expect(await networkPolicies("shop-two")).toHaveLength(20);
+    await replica.child.stop("SIGTERM");
+    const acts = ["one", "two"].flatMap((name) =>
+      readFileSync(join(scene.directory, `${name}-data/audit.jsonl`), "utf8")
+        .split("\n")
+        .filter((line) => line.includes('"what":"did"') && line.includes("shop-two/")),
+    );
+    // A NetworkPolicy and a label for each pod, by whichever of the two.
+    expect(acts).toHaveLength(40);
   });
 
   it("keeps a whole audit log of all this", () => {
