@@ -25,7 +25,7 @@ export type MutationStep = {
 
 /**
  * Runs the mutating policies in order, each on what the one before it left; then those with reinvocationPolicy IfNeeded
- * once more where later ones changed the object, as the API server does. A deletion mutates nothing.
+ * once more where the object changed since, as the API server does. A deletion mutates nothing.
  */
 export function mutate(
   set: PolicySet,
@@ -37,19 +37,21 @@ export function mutate(
   const targets: TargetMutation[] = [];
   if (review.object === null) return { object: {}, results, steps };
   let object: JsonObject = review.object;
-  const run = (policy: CompiledPolicy, again: boolean): void => {
+  const run = (policy: CompiledPolicy, again: boolean): Mutation | undefined => {
     const done = policy.mutate?.({ ...review, object }, world);
-    if (done === undefined) return;
+    if (done === undefined) return undefined;
     // The first run has told what the policy does; of the second only what went wrong is news.
     results.push(...done.results.filter(({ result }) => !again || result === "error"));
     targets.push(...(again ? [] : (done.targets ?? [])));
     if (done.object !== object) steps.push({ policy, before: object, after: done.object });
     object = done.object;
+    return done;
   };
   const left = new Map<CompiledPolicy, JsonObject>();
   for (const policy of set.candidates(review)) {
-    run(policy, false);
-    if (policy.reinvoked === true) left.set(policy, object);
+    const done = run(policy, false);
+    if (policy.reinvoked === undefined || done?.idle === true) continue;
+    left.set(policy, policy.reinvoked === "after any" ? review.object : object);
   }
   for (const [policy, before] of left) {
     if (before !== object) run(policy, true);

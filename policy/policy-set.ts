@@ -19,8 +19,11 @@ export type CompiledPolicy = {
   readonly index: readonly string[] | "any";
   readonly validate?: (review: Review, world: World) => readonly RuleResult[];
   readonly mutate?: (review: Review, world: World) => Mutation;
-  /** reinvocationPolicy IfNeeded: mutates once more when policies after it changed the object. */
-  readonly reinvoked?: boolean;
+  /**
+   * reinvocationPolicy IfNeeded: mutates once more when policies after it changed the object, or, as the API server runs
+   * its own policies, when any did, itself too.
+   */
+  readonly reinvoked?: "after others" | "after any";
   readonly generate?: (review: Review, world: World) => Generation;
   /** What each expression gave on a review, in the order of evaluation: slower, for people who ask why. */
   readonly explain?: (review: Review, world: World) => readonly Explanation[];
@@ -43,6 +46,8 @@ export type Mutation = {
   readonly results: readonly RuleResult[];
   /** Other, existing objects that the policy changes when this one does; absent for nearly all policies. */
   readonly targets?: readonly TargetMutation[];
+  /** No mutation was tried, as the policy does not match: it is not run again either. */
+  readonly idle?: boolean;
 };
 
 /** `after` is the very object of `before` when nothing changed. */

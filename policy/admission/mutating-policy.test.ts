@@ -219,6 +219,19 @@ describe("MutatingAdmissionPolicy", () => {
     expect(labels(again)).toMatchObject({ labels: { count: "3", late: "x" } });
   });
 
+  test("reinvocationPolicy IfNeeded repeats a policy after its own change, not where it did not match", () => {
+    const append = patch(
+      `[JSONPatch{op: "add", path: "/metadata/labels/n" + string(object.metadata.labels.size()), value: "x"}]`,
+    );
+    const again = { reinvocationPolicy: "IfNeeded", mutations: [append] };
+    const alone = run(map(again, "alone")).object["metadata"];
+    expect(alone).toMatchObject({ labels: { n1: "x", n2: "x" } });
+    const never = { name: "never", expression: "'late' in object.metadata.labels" };
+    const late = map({ mutations: [label("late", "'x'")] }, "late");
+    const idle = run(map({ ...again, matchConditions: [never] }, "idle"), late).object["metadata"];
+    expect(idle).toEqual({ name: "p", namespace: "n", labels: { a: "1", late: "x" } });
+  });
+
   test("steps tell which policy changed what", () => {
     const { steps } = run(
       map({ mutations: [label("b", "'2'")] }, "one"),

@@ -67,7 +67,7 @@ export function compileMutatingAdmissionPolicy(
     annotations: parts.meta.annotations,
     index: parts.constraints.plurals,
     mutate: (review, world) => mutate(parts, review, world),
-    reinvoked: isReinvoked(document),
+    ...(isReinvoked(document) ? { reinvoked: "after any" as const } : {}),
     explain: (review, world) => {
       const log: Log = [];
       const recorded: Parts = {
@@ -133,6 +133,7 @@ function mutate(parts: Parts, review: Review, world: World): Mutation {
   if (outcome === "no match") return { object: start, results: [] };
   const results: RuleResult[] = [];
   let object = start;
+  let idle = true;
   for (const binding of parts.bindings) {
     const bound = binding.match(review, world);
     if (bound === "no match") continue;
@@ -150,10 +151,11 @@ function mutate(parts: Parts, review: Review, world: World): Mutation {
     for (const params of found.params) {
       const step = mutateBound(parts, binding, withObject(review, object), world, params);
       object = step.object;
+      idle &&= step.idle === true;
       results.push(...step.results);
     }
   }
-  return { object, results };
+  return { object, results, idle };
 }
 
 function mutateBound(
@@ -179,10 +181,11 @@ function mutateBound(
   };
   const matched = matchConditions(parts.conditions, conditionActivation, early);
   if (matched.is === "no match" || (matched.is === "error" && parts.ignoreErrors)) {
-    return { object, results: [makeOutcome(parts, binding, "skip", "match conditions not met")] };
+    const results = [makeOutcome(parts, binding, "skip", "match conditions not met")];
+    return { object, results, idle: true };
   }
   if (matched.is === "error")
-    return { object, results: [conditionError(parts, binding, matched.errors)] };
+    return { object, results: [conditionError(parts, binding, matched.errors)], idle: true };
   const results: RuleResult[] = [];
   const budget = makeBudget();
   const namespaceObject = admittedNamespaceOf(review, world);

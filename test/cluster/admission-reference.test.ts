@@ -56,11 +56,24 @@ const richPod = (name: string): JsonObject => {
     ...rest,
     metadata: {
       ...(isObject(metadata) ? metadata : {}),
-      finalizers: ["example.org/b"],
+      annotations: { note: "x", kept: "y" },
+      finalizers: ["b", "d", "e", "f", "g"].map((key) => `example.org/${key}`),
       ownerReferences: [{ apiVersion: "v1", kind: "ConfigMap", name: "o", uid: "u1" }],
     },
     spec: {
       ...(isObject(spec) ? spec : {}),
+      nodeSelector: { disk: "ssd", zone: "a" },
+      // Long enough that no patch empties a list: the server forgets empty ones between mutations.
+      containers: [
+        {
+          name: "app",
+          image: "registry.example/app:1.2.3",
+          args: ["serve", "--a", "--b", "--c", "--d", "--e"],
+          ports: [{ containerPort: 80 }],
+          env: ["A", "D", "E", "G", "H", "I"].map((key) => ({ name: key, value: "1" })),
+        },
+        { name: "proxy", image: "registry.example/proxy:2" },
+      ],
       imagePullSecrets: [{ name: "s2" }],
       hostAliases: [{ ip: "10.0.0.2", hostnames: ["g"] }],
       tolerations: [{ key: "base", operator: "Exists" }],

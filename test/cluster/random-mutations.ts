@@ -247,6 +247,13 @@ function operationOf(random: Random): string {
   return `JSONPatch{op: "${op}", path: "${path}", value: ${value}}`;
 }
 
+const conditions = [
+  "object.metadata.name != ''",
+  "object.metadata.name == ''",
+  "object.spec.nothing == 1",
+  "object.spec.nothing == 1 || true",
+] as const;
+
 function mutationOf(random: Random): JsonObject {
   if (random() < 0.6) {
     return {
@@ -265,8 +272,13 @@ export function randomMutations(seed: number, count: number): Readonly<Record<st
   const cases = Array.from({ length: count }, (_, index): readonly [string, Case] => {
     const mutations = [mutationOf(random)];
     if (random() < 0.3) mutations.push(mutationOf(random));
-    const reinvocationPolicy = "Never";
-    const spec = { reinvocationPolicy, failurePolicy: "Fail", mutations };
+    const condition = pick(random, conditions);
+    const spec = {
+      reinvocationPolicy: pick(random, ["Never", "Never", "IfNeeded"]),
+      failurePolicy: pick(random, ["Fail", "Fail", "Ignore"]),
+      ...(random() < 0.8 ? {} : { matchConditions: [{ name: "c", expression: condition }] }),
+      mutations,
+    };
     return [`random-${seed}-${index}`, { reason: JSON.stringify(mutations), spec }];
   });
   return Object.fromEntries(cases);

@@ -49,7 +49,7 @@ export function compileMutatingPolicy(
     ref: meta.ref,
     annotations: meta.annotations,
     index: indexOf(variants.map((variant) => variant.constraints)),
-    reinvoked: isReinvoked(document),
+    ...(isReinvoked(document) ? { reinvoked: "after others" as const } : {}),
     explain: (review, world) => {
       const log: Log = [];
       for (const variant of variants) mutateVariant(recorded(variant, log), review, world);
