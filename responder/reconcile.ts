@@ -5,12 +5,12 @@ import type { AuditEntry } from "#responder/audit";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { fromKey, keyOf, retryable, types } from "#responder/cluster";
 import { decide, type Facts } from "#responder/decide";
+import type { EffectPorts } from "#responder/effects";
 import { gather, readTarget } from "#responder/facts";
 import { act, check, undo, type Worked } from "#responder/perform";
 import {
   advance,
   countAlerts,
-  mayBeInForce,
   type Remediation,
   type RemediationEvent,
   type Status,
@@ -37,6 +37,8 @@ export type ReconcilePorts = {
   readonly approvals: (namespace: string) => readonly Approval[];
   readonly counts: Counts;
   readonly audit: (entry: AuditEntry) => Promise<void>;
+  /** For what is done beside writing values. */
+  readonly effects: EffectPorts;
   /** Whether the global stop is on. */
   readonly stopped: () => boolean;
   readonly now: () => number;
@@ -233,7 +235,8 @@ async function setback(ports: ReconcilePorts, session: Session, reply: Failure):
   const lastError = `${reply.code}: ${reply.message}`;
   const isFinal =
     !retryable[reply.code] || (attempts >= attemptsMax && reply.code !== "Unavailable");
-  if (isFinal && status.state !== "Failed" && mayBeInForce[status.state]) {
+  // Only an act can fail for good: a look that fails must not end what is in force, and an undo is tried until it is done.
+  if (isFinal && status.state === "Applying") {
     const { code, message } = reply;
     const event = { kind: "failed", reason: code, message, by: "parapet" } as const;
     // Written first: whoever cannot write it has an old view, and must not take back what another made.
