@@ -119,6 +119,9 @@ function difference(before: Json | undefined, after: Json, path: string): readon
     : [`~ ${path}: ${JSON.stringify(before)} -> ${text}`];
 }
 
+/** Longest wait for the function's answer, in milliseconds; it takes a few. */
+const callMsMax = 20_000;
+
 async function callGuard(
   directory: string,
   request: RunFunctionRequest,
@@ -147,11 +150,13 @@ async function callGuard(
     const { path, requestSerialize, responseDeserialize } =
       FunctionRunnerServiceService.runFunction;
     return await new Promise((resolve, reject) => {
+      const options = { deadline: Date.now() + callMsMax };
       client.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
         request,
+        options,
         (error, response) => {
           if (error === null && response !== undefined) resolve(response);
           else reject(error ?? new Error("no answer"));
