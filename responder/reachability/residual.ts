@@ -88,22 +88,32 @@ const undecided = (direction: Direction): Rule => ({
   ports: "all",
 });
 
+/** What came before a rule: denies that surely count, and whatever else may have decided first. */
+type Before = { readonly denies: readonly Rule[]; readonly doubts: readonly Rule[] };
+
 /**
  * Follows the stages with the denies that count so far. A deny counts for later stages only while nothing could have
  * passed it by: a Pass before it, or one that ties with it, sends traffic on to the next stage.
  */
 function openInChain(stages: readonly Stage[], direction: Direction): readonly OpenRule[] {
   const open: OpenRule[] = [];
-  let carried: readonly Rule[] = [];
+  let carried: Before = { denies: [], doubts: [] };
   for (const stage of stages) {
-    let denies = carried;
+    let before = carried;
     let passed = false;
     for (const group of stage.groups) {
-      open.push(...openInGroup(group, denies));
-      const passes = group.some((rules) => passesOn(rules, denies));
-      if (!passed) carried = [...carried, ...deniesBeforePass(group, denies, passes)];
+      open.push(...openInGroup(group, before));
+      const rules = group.flat().filter((rule) => rule.action !== "Allow");
+      const denies = rules.filter((rule) => rule.action === "Deny");
+      const passes = group.some((one) => passIndex(one, before.denies) >= 0);
+      carried = {
+        denies: passed
+          ? carried.denies
+          : [...carried.denies, ...deniesBeforePass(group, before.denies, passes)],
+        doubts: [...carried.doubts, ...denies],
+      };
       passed ||= passes;
-      denies = [...denies, ...group.flat().filter((rule) => rule.action === "Deny")];
+      before = { denies: [...before.denies, ...denies], doubts: [...before.doubts, ...rules] };
     }
     if (stage.end === "deny" && !passed) return open;
   }
@@ -111,42 +121,43 @@ function openInChain(stages: readonly Stage[], direction: Direction): readonly O
   return rest === undefined ? open : [...open, rest];
 }
 
-function openInGroup(group: Group, denies: readonly Rule[]): readonly OpenRule[] {
+function openInGroup(group: Group, before: Before): readonly OpenRule[] {
   return group.flatMap((rules) => {
     const tied = group.filter((other) => other !== rules).flat();
-    let before = denies;
-    return rules.flatMap((rule): readonly OpenRule[] => {
-      if (rule.action === "Deny") before = [...before, rule];
+    return rules.flatMap((rule, index): readonly OpenRule[] => {
       if (rule.action !== "Allow" || rule.peers.length === 0) return [];
-      const found = openUnless(rule, before, "");
+      const own = rules.slice(0, index).filter((one) => one.action !== "Allow");
+      const found = openUnless(
+        rule,
+        { denies: [...before.denies, ...own.filter(isDeny)], doubts: [...before.doubts, ...own] },
+        "",
+      );
       if (found === undefined) return [];
-      const rival = tied.find((one) => one.action === "Deny" && mayOverlap(rule, one));
+      const rival = tied.find((one) => one.action !== "Allow" && mayOverlap(rule, one));
       return [rival === undefined ? found : tie(found, rival)];
     });
   });
 }
 
+const isDeny = (rule: Rule): boolean => rule.action === "Deny";
+
 const tie = (open: OpenRule, rival: Rule): OpenRule => ({
   ...open,
   sure: false,
-  reason: `${nameKey(rival.policy)} has the same priority and denies: which of them counts is undefined`,
+  reason: `${nameKey(rival.policy)} has the same priority and says otherwise: which of them counts is undefined`,
 });
 
 /** undefined when the denies stop all of it. */
-function openUnless(rule: Rule, denies: readonly Rule[], why: string): OpenRule | undefined {
-  if (isCovered(rule, denies)) return undefined;
+function openUnless(rule: Rule, before: Before, why: string): OpenRule | undefined {
+  if (isCovered(rule, before.denies)) return undefined;
   if (rule.unsure !== undefined) return { rule, sure: false, reason: rule.unsure };
-  if (rule.narrowed !== undefined) {
-    return { rule, sure: true, reason: "only where its further conditions hold" };
+  const partly = before.doubts.find((doubt) => mayOverlap(rule, doubt));
+  if (partly !== undefined) {
+    const reason = `${nameKey(partly.policy)} comes first and may take a part of it`;
+    return { rule, sure: false, reason: why === "" ? reason : `${why}; ${reason}` };
   }
-  const partly = denies.find((deny) => mayOverlap(rule, deny));
-  if (partly === undefined) return { rule, sure: true, reason: why };
-  const reason = `${nameKey(partly.policy)} comes first and may stop a part of it`;
-  return { rule, sure: false, reason: why === "" ? reason : `${why}; ${reason}` };
-}
-
-function passesOn(rules: readonly Rule[], denies: readonly Rule[]): boolean {
-  return passIndex(rules, denies) >= 0;
+  const narrowed = rule.narrowed !== undefined && why === "";
+  return { rule, sure: true, reason: narrowed ? "only where its further conditions hold" : why };
 }
 
 /** The first Pass that the denies before it leave open; -1 when there is none. */
@@ -162,7 +173,6 @@ function passIndex(rules: readonly Rule[], denies: readonly Rule[]): number {
 }
 
 function deniesBeforePass(group: Group, denies: readonly Rule[], passes: boolean): readonly Rule[] {
-  const isDeny = (rule: Rule) => rule.action === "Deny";
   if (!passes) return group.flat().filter(isDeny);
   const [only] = group;
   if (group.length !== 1 || only === undefined) return [];
