@@ -35,14 +35,16 @@ export type ApprovalQuestion = {
   readonly remediation: string;
   readonly planDigest: string;
   readonly nowMs: number;
-  /** Name of the approval that was acted on, if any. */
+  /** Name of the approval that was acted on, if any; several are joined by commas. */
   readonly actedOn: string | undefined;
+  /** Different people who must approve; one unless told otherwise. */
+  readonly approvers?: number;
   /** Who caused the finding; an approval of theirs counts for nothing. '' when unknown. */
   readonly actor: string;
 };
 
 /**
- * Reads the approvals: any Deny for this plan wins, else the oldest valid Approve of somebody other than the actor.
+ * Reads the approvals: any Deny for this plan wins, else the oldest valid Approves of so many people other than the actor.
  * An approval for another digest, another remediation or another namespace says nothing.
  */
 export function viewApprovals(
@@ -61,16 +63,30 @@ export function viewApprovals(
   if (denial !== undefined) {
     return { kind: "denied", by: denial.approvedBy, reason: denial.reason };
   }
-  const valid = bound.find(
+  const valid = bound.filter(
     (approval) =>
       (approval.expiresAtMs === undefined || question.nowMs < approval.expiresAtMs) &&
       (question.actor === "" || approval.approvedBy !== question.actor),
   );
-  if (valid !== undefined) {
-    return { kind: "approved", name: valid.name, by: valid.approvedBy, reason: valid.reason };
+  const needed = question.approvers ?? 1;
+  const counted = valid
+    .filter((one, i) => valid.findIndex((other) => other.approvedBy === one.approvedBy) === i)
+    .slice(0, needed);
+  if (counted.length >= needed) {
+    const joined = (of: (approval: Approval) => string): string => counted.map(of).join(",");
+    return {
+      kind: "approved",
+      name: joined((one) => one.name),
+      by: joined((one) => one.approvedBy),
+      reason: counted.map((one) => one.reason).join("; "),
+    };
   }
   // One that merely ran out after it was acted on is no withdrawal: the remediation has its own expiry.
   const withdrawn =
-    question.actedOn !== undefined && !bound.some((approval) => approval.name === question.actedOn);
+    question.actedOn !== undefined &&
+    !approvalNames(question.actedOn).every((name) => bound.some((one) => one.name === name));
   return { kind: "none", withdrawn };
 }
+
+/** The names in a status' `approval.name`: Kubernetes names hold no comma. */
+export const approvalNames = (joined: string): readonly string[] => joined.split(",");

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { removesTarget } from "#responder/plan";
 import type { Mode, Remediation } from "#responder/remediation";
 import { mayBeInForce } from "#responder/remediation";
 import type { Limits } from "#responder/response-policy";
@@ -14,8 +15,18 @@ export type BudgetQuestion = {
   readonly limits: Limits;
   /** Remediations that exist in the namespace. */
   readonly others: readonly Remediation[];
+  /** Remediations that exist in the cluster; needed where the limits name one for it. */
+  readonly everywhere?: readonly Remediation[];
   readonly isStale: boolean;
   readonly isProtected: boolean;
+  /** Why it is protected; '' for: its namespace is. */
+  readonly protectedBy?: string;
+  /** People who must approve; two of them cannot be left out. */
+  readonly approvers?: number;
+  /** Why it would leave too few ready pods; '' when it would not. */
+  readonly tooFewReady?: string;
+  /** Undefined: what has ended counts no more. */
+  readonly nowMs?: number;
   readonly stopped: boolean;
 };
 
@@ -26,17 +37,34 @@ export type BudgetQuestion = {
 export function allow(question: BudgetQuestion): Allowance {
   if (question.mode === "Observe") return { mode: "Observe", reason: "the policy only observes" };
   if (question.isProtected) {
-    return { mode: "Observe", reason: `namespace ${question.namespace} is protected` };
+    const by = question.protectedBy ?? "";
+    return {
+      mode: "Observe",
+      reason: by === "" ? `namespace ${question.namespace} is protected` : by,
+    };
   }
   if (question.mode === "Propose") return { mode: "Propose", reason: "the policy proposes" };
   if (question.stopped) return { mode: "Propose", reason: "the global stop is on" };
   if (question.isStale) return { mode: "Propose", reason: "the alert is old or has no time" };
-  const inForce = question.others.filter(
-    (remediation) =>
-      remediation.policy === question.policy &&
-      remediation.plan !== undefined &&
-      (mayBeInForce[remediation.status.state] || remediation.status.state === "Approved"),
-  );
+  if ((question.approvers ?? 1) > 1) {
+    return { mode: "Propose", reason: "it changes more than the workload: two people approve it" };
+  }
+  if ((question.tooFewReady ?? "") !== "") {
+    return { mode: "Propose", reason: question.tooFewReady ?? "" };
+  }
+  return withinLimits(question);
+}
+
+function withinLimits(question: BudgetQuestion): Allowance {
+  const counts = (remediation: Remediation): boolean => isCounted(question, remediation);
+  const { perCluster } = question.limits;
+  if (perCluster !== undefined) {
+    const count = (question.everywhere ?? question.others).filter(counts).length;
+    if (count >= perCluster) {
+      return { mode: "Propose", reason: `${count} are in force in the cluster already` };
+    }
+  }
+  const inForce = question.others.filter(counts);
   if (inForce.length >= question.limits.perNamespace) {
     return { mode: "Propose", reason: `${inForce.length} are in force in the namespace already` };
   }
@@ -48,4 +76,18 @@ export function allow(question: BudgetQuestion): Allowance {
     };
   }
   return { mode: "Automatic", reason: "within all limits" };
+}
+
+/** In force, or about to be; or ended within the cool-down after it had been: a pod that was deleted is not in force any more. */
+function isCounted(question: BudgetQuestion, remediation: Remediation): boolean {
+  const { state, appliedAtMs } = remediation.status;
+  if (remediation.policy !== question.policy || remediation.plan === undefined) return false;
+  if (mayBeInForce[state] || state === "Approved") return true;
+  return (
+    state === "TargetGone" &&
+    question.nowMs !== undefined &&
+    appliedAtMs !== undefined &&
+    removesTarget(remediation.plan) &&
+    question.nowMs - appliedAtMs < question.limits.cooldown
+  );
 }

@@ -7,7 +7,7 @@ import { isolationLabel, planIsolation } from "#responder/actions/isolate";
 import { makeChange, readBack, takeBack } from "#responder/changes";
 import { types, uidOf } from "#responder/cluster";
 import { type Edit, editState, inverse, pathText, valueAt } from "#responder/edit";
-import { type Change, changesOf, changeText, planDigest } from "#responder/plan";
+import { type Change, type WriteChange, changesOf, changeText, planDigest } from "#responder/plan";
 import { readRemediation, remediationJson } from "#responder/remediation-record";
 import { exampleRemediation } from "#test/support/example-remediation";
 import { good } from "#test/support/cluster-contract";
@@ -111,10 +111,13 @@ async function scene() {
     parameters: { allow: [{ cidr: "10.0.0.10/32" }] },
   });
   if (!planned.ok) throw new Error(planned.message);
-  return { memory, cluster, target, changes: planned.action.changes, planned };
+  return { memory, cluster, target, changes: writesOf(planned.action.changes), planned };
 }
 
-const step = (changes: readonly Change[], index: number): Change => {
+const writesOf = (changes: readonly Change[]): readonly WriteChange[] =>
+  changes.filter((change) => change.kind === "apply" || change.kind === "edit");
+
+const step = (changes: readonly WriteChange[], index: number): WriteChange => {
   const change = changes[index];
   if (change === undefined) throw new Error("no such change");
   return change;

@@ -6,7 +6,7 @@ import type { Cluster, Failure, PatchStep, Reply } from "#responder/cluster";
 import { failure, nameOf, uidOf, versionOf } from "#responder/cluster";
 import type { Edit } from "#responder/edit";
 import { editState, pathText } from "#responder/edit";
-import type { Change } from "#responder/plan";
+import type { WriteChange } from "#responder/plan";
 import { changeText, inverseEdits, ownershipLabel } from "#responder/plan";
 
 /** Times that an edit is worked out anew because the object moved between read and write. */
@@ -21,7 +21,7 @@ export type Made = Reply<{ readonly wrote: boolean }>;
  */
 export function makeChange(
   cluster: Cluster,
-  change: Change,
+  change: WriteChange,
   remediation: string,
   dryRun: boolean,
 ): Promise<Made> {
@@ -30,8 +30,8 @@ export function makeChange(
     : applyEdits(cluster, change, change.edits, dryRun);
 }
 
-type Apply = Extract<Change, { kind: "apply" }>;
-type EditChange = Extract<Change, { kind: "edit" }>;
+type Apply = Extract<WriteChange, { kind: "apply" }>;
+type EditChange = Extract<WriteChange, { kind: "edit" }>;
 
 async function applyOwn(
   cluster: Cluster,
@@ -56,7 +56,7 @@ const already: Made = { ok: true, value: { wrote: false } };
 const isOwn = (object: JsonObject, remediation: string): boolean =>
   textAt(object, ["metadata", "labels", ownershipLabel]) === remediation;
 
-const notOurs = (change: Change): Failure =>
+const notOurs = (change: WriteChange): Failure =>
   failure("Invalid", `${changeText(change)}: an object of that name belongs to somebody else`);
 
 async function applyEdits(
@@ -104,7 +104,7 @@ async function readTarget(cluster: Cluster, change: EditChange): Promise<Reply<J
 /** Whether a change is in the cluster exactly as planned, by reading it back; a text says what differs. */
 export async function readBack(
   cluster: Cluster,
-  change: Change,
+  change: WriteChange,
   remediation: string,
 ): Promise<Reply<{ readonly difference: string | undefined }>> {
   if (change.kind === "apply") {
@@ -123,7 +123,7 @@ export async function readBack(
 type ReadBack = Reply<{ readonly difference: string | undefined }>;
 const asPlanned: ReadBack = { ok: true, value: { difference: undefined } };
 const differs = (difference: string): ReadBack => ({ ok: true, value: { difference } });
-const missing = (reply: Failure, change: Change): ReadBack =>
+const missing = (reply: Failure, change: WriteChange): ReadBack =>
   reply.code === "NotFound" ? differs(`${changeText(change)}: not there`) : reply;
 
 /** What became of taking one change back; `left` says what was not touched because somebody changed it meanwhile. */
@@ -132,10 +132,11 @@ export type TakenBack = Reply<{ readonly left: string | undefined }>;
 /** Takes one change back. What is already gone, or whose object is, is done. */
 export async function takeBack(
   cluster: Cluster,
-  change: Change,
+  change: WriteChange,
   remediation: string,
 ): Promise<TakenBack> {
   if (change.kind === "edit") {
+    if (change.undo === "delete") return endEdited(cluster, change);
     const reply = await applyEdits(cluster, change, inverseEdits(change.edits), false);
     if (reply.ok || reply.code === "NotFound") return takenBack;
     if (reply.code === "Invalid") return { ok: true, value: { left: reply.message } };
@@ -148,6 +149,20 @@ export async function takeBack(
     return { ok: true, value: { left: `${changeText(change)}: belongs to somebody else` } };
   }
   const removed = await cluster.remove(change.type, name, uidOf(live.value));
+  return removed.ok || removed.code === "NotFound" ? takenBack : removed;
+}
+
+/** Deletes the object that was edited, as long as it still is what the edits made of it. */
+async function endEdited(cluster: Cluster, change: EditChange): Promise<TakenBack> {
+  const live = await readTarget(cluster, change);
+  if (!live.ok) return live.code === "NotFound" ? takenBack : live;
+  const states = change.edits.map((edit) => editState(live.value, edit).kind);
+  // Nothing was written before it failed, so there is nothing to take back.
+  if (states.every((state) => state === "pending")) return takenBack;
+  if (states.some((state) => state !== "done")) {
+    return { ok: true, value: { left: `${changeText(change)}: somebody changed it since` } };
+  }
+  const removed = await cluster.remove(change.type, change, change.uid);
   return removed.ok || removed.code === "NotFound" ? takenBack : removed;
 }
 

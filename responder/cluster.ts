@@ -49,6 +49,9 @@ export type WatchEvent = {
 
 export type WriteOptions = { readonly dryRun?: boolean };
 
+/** How a pod is ended; undefined: with its own grace period. */
+export type EndOptions = { readonly graceSeconds?: number | undefined };
+
 /** The field manager of everything that the responder writes. */
 export const fieldManager = "parapet-responder";
 
@@ -85,7 +88,23 @@ export type Cluster = {
   /** Replaces the status; fails with Conflict unless the object's resource version is the live one. */
   readonly replaceStatus: (type: ResourceType, object: JsonObject) => Promise<Reply<JsonObject>>;
   /** Deletes exactly the object of that uid: one of the same name made later is a Conflict. */
-  readonly remove: (type: ResourceType, name: ObjectName, uid: string) => Promise<Reply<undefined>>;
+  readonly remove: (
+    type: ResourceType,
+    name: ObjectName,
+    uid: string,
+    options?: EndOptions,
+  ) => Promise<Reply<undefined>>;
+  /** Asks for the eviction of exactly the pod of that uid; Unavailable while a disruption budget forbids it. */
+  readonly evict: (
+    name: ObjectName,
+    uid: string,
+    options?: EndOptions,
+  ) => Promise<Reply<undefined>>;
+  /** The end of a container's log, cut by the server; Unavailable where no kubelet answers. */
+  readonly podLog: (
+    name: ObjectName,
+    query: { readonly container: string; readonly lines: number; readonly bytesMax: number },
+  ) => Promise<Reply<string>>;
   /**
    * Reports changes after `resourceVersion` until the server ends the stream (ok), it fails, or `signal` aborts (ok).
    * Bookmarks are asked for. `onEvent` must not throw.
@@ -124,6 +143,15 @@ export const types = {
     apiVersion: "networking.k8s.io/v1",
     kind: "NetworkPolicy",
     resource: "networkpolicies",
+    namespaced: true,
+  },
+  node: { apiVersion: "v1", kind: "Node", resource: "nodes", namespaced: false },
+  event: core("Event", "events"),
+  service: core("Service", "services"),
+  disruptionBudget: {
+    apiVersion: "policy/v1",
+    kind: "PodDisruptionBudget",
+    resource: "poddisruptionbudgets",
     namespaced: true,
   },
   lease: {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ApprovalView } from "#responder/approval";
+import { outlivesTarget, removesTarget } from "#responder/plan";
 import type { Remediation, RemediationEvent } from "#responder/remediation";
 
 /** What is true now, read just before the decision. */
@@ -35,7 +36,7 @@ export function decide(remediation: Remediation, facts: Facts): Decision {
     case "Approved":
       return facts.target === "gone" ? gone() : decideApproved(remediation, facts);
     case "Applying":
-      return facts.target === "gone" ? undoGone() : { do: "act" };
+      return decideApplying(remediation, facts);
     case "Applied":
     case "Realised":
     case "Verified":
@@ -130,12 +131,33 @@ function decideApproved(remediation: Remediation, facts: Facts): Decision {
   };
 }
 
+/** What is half done goes on, unless its target is gone, or what it waits for takes too long and a person or the stop speaks first. */
+function decideApplying(remediation: Remediation, facts: Facts): Decision {
+  const { plan, target, status } = remediation;
+  const mayOutlive = removesTarget(plan) || outlivesTarget(plan, target);
+  if (facts.target === "gone" && !mayOutlive) return undoGone();
+  if (status.attempts === 0) return { do: "act" };
+  if (facts.approval.kind === "denied") {
+    const { by, reason } = facts.approval;
+    return { do: "undo", by, reason: "Denied", message: reason };
+  }
+  if (facts.stopped) return rest("the global stop is on");
+  if (status.expiresAtMs !== undefined && facts.nowMs >= status.expiresAtMs) {
+    const message = `not possible in time: ${status.lastError}`;
+    return { do: "undo", by: "parapet", reason: "NotPossibleInTime", message };
+  }
+  return { do: "act" };
+}
+
 function decideInForce(remediation: Remediation, facts: Facts): Decision {
   const { status } = remediation;
   if (status.undo !== undefined) {
     return { do: "undo", message: "", by: status.undo.by, reason: status.undo.reason };
   }
-  if (facts.target === "gone") {
+  if (facts.target === "gone" && removesTarget(remediation.plan)) {
+    return decideRemoved(remediation, facts);
+  }
+  if (facts.target === "gone" && !outlivesTarget(remediation.plan, remediation.target)) {
     // What was put right for good needs no taking back when its object is deleted later.
     return isForGood(remediation) ? rest("done for good") : undoGone();
   }
@@ -146,6 +168,14 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
     return facts.nowMs < settledAtMs ? rest("settles", settledAtMs) : { do: "check" };
   }
   return rest("in force", status.expiresAtMs);
+}
+
+/** The target is gone because that was the plan: checked once, then closed, unless something else of the plan lasts. */
+function decideRemoved(remediation: Remediation, facts: Facts): Decision {
+  const { status, plan, target } = remediation;
+  if (status.state === "Applied") return { do: "check" };
+  if (!outlivesTarget(plan, target)) return undoGone();
+  return endOf(remediation, facts) ?? rest("in force", status.expiresAtMs);
 }
 
 /** Why what is in force must end now, undefined when it need not. */

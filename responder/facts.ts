@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { viewApprovals } from "#responder/approval";
+import { approvalNames, viewApprovals } from "#responder/approval";
 import { keyOf, types, uidOf } from "#responder/cluster";
 import type { Facts } from "#responder/decide";
+import { approversOf } from "#responder/plan";
 import type { ReconcilePorts } from "#responder/reconcile";
 import type { Remediation } from "#responder/remediation";
 
@@ -18,6 +19,7 @@ export async function gather(
     nowMs: ports.now(),
     actedOn: remediation.status.approval?.name,
     actor: remediation.cause.actor,
+    approvers: approversOf(remediation.plan),
   });
   return {
     nowMs: ports.now(),
@@ -36,8 +38,11 @@ async function confirmed(
 ): Promise<Facts["approval"]> {
   if (remediation.status.state !== "Approved" || view.kind !== "approved") return view;
   const { namespace } = remediation.name;
-  const live = await ports.cluster.get(types.approval, { namespace, name: view.name });
-  return live.ok || live.code !== "NotFound" ? view : { kind: "none", withdrawn: true };
+  for (const name of approvalNames(view.name)) {
+    const live = await ports.cluster.get(types.approval, { namespace, name });
+    if (!live.ok && live.code === "NotFound") return { kind: "none", withdrawn: true };
+  }
+  return view;
 }
 
 /** Whether the target is still there under its uid; `unknown` when that cannot be read. */

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { makeChange, readBack, takeBack } from "#responder/changes";
-import type { Cluster, Reply } from "#responder/cluster";
+import { type Made, makeChange, readBack, takeBack } from "#responder/changes";
+import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { failure, keyOf } from "#responder/cluster";
 import { takeLease } from "#responder/lease";
-import { changesOf, changeText, type Target } from "#responder/plan";
+import { type Done, doEffect, podEnd } from "#responder/effects";
+import type { Change, Plan, Target, WriteChange } from "#responder/plan";
+import { changesOf, changeText, outlivesTarget, removesTarget } from "#responder/plan";
 import type { ReconcilePorts } from "#responder/reconcile";
 import type { Remediation, RemediationEvent, Status } from "#responder/remediation";
 
@@ -13,39 +15,92 @@ export type Worked = {
   readonly status: Partial<Status>;
 };
 
-type Ports = Pick<ReconcilePorts, "cluster" | "now" | "settings" | "audit" | "busy">;
+type Ports = Pick<ReconcilePorts, "cluster" | "now" | "settings" | "audit" | "busy" | "effects">;
 
 /**
- * Makes the plan's changes: dry run of all, then each, then each read back. Safe to repeat after a crash at any point: what is there
- * already is left alone.
+ * Makes the plan's changes: dry run of all writes, then each change, then each write read back. Safe to repeat after a crash at any point:
+ * what is there already is left alone. The first action that fails stops the rest, and the failure says which.
  */
 export function act(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
   return holding(ports, remediation, async () => {
-    const { cluster } = ports;
     const { plan } = remediation;
     if (plan === undefined) return failure("Invalid", "there is no plan");
-    const owner = remediation.name.name;
-    for (const change of changesOf(plan)) {
-      const tried = await makeChange(cluster, change, owner, true);
-      if (!tried.ok) return tried;
-    }
-    let writes = 0;
-    for (const change of changesOf(plan)) {
-      const made = await makeChange(cluster, change, owner, false);
-      if (!made.ok) return made;
-      if (made.value.wrote) writes += 1;
-      await audit(ports, remediation, made.value.wrote ? "did" : "found done", changeText(change));
-    }
-    const difference = await differences(cluster, remediation);
+    const made = await makeAll(ports, remediation, plan);
+    if (!made.ok) return made;
+    const { writes, notes } = made.value;
+    const difference = await differences(ports.cluster, remediation);
     if (!difference.ok) return difference;
     if (difference.value !== "") return failure("Conflict", `read back: ${difference.value}`);
     const nowMs = ports.now();
     const forGood = remediation.ttlMs === 0;
-    return worked("applied", "ReadBack", `${writes} change(s) written, all read back`, {
+    const message = [`${writes} change(s) written, all read back`, ...notes].join("; ");
+    return worked("applied", "ReadBack", message, {
       appliedAtMs: nowMs,
       expiresAtMs: forGood ? undefined : nowMs + remediation.ttlMs,
     });
   });
+}
+
+async function makeAll(
+  ports: Ports,
+  remediation: Remediation,
+  plan: Plan,
+): Promise<Reply<{ readonly writes: number; readonly notes: readonly string[] }>> {
+  const { cluster } = ports;
+  const owner = remediation.name.name;
+  const pending = await pendingOf(cluster, remediation, plan);
+  if (!pending.ok) return pending;
+  for (const change of changesOf(plan)) {
+    if (!isWrite(change) || !pending.value(change)) continue;
+    const tried = await makeChange(cluster, change, owner, true);
+    if (!tried.ok) return tried;
+  }
+  const notes: string[] = [];
+  let writes = 0;
+  for (const [index, { action, changes }] of plan.actions.entries()) {
+    for (const change of changes.filter(pending.value)) {
+      const made = isWrite(change)
+        ? withoutNote(await makeChange(cluster, change, owner, false))
+        : await doEffect(ports.effects, change, remediation);
+      if (!made.ok) return stopped(plan, index, made);
+      if (made.value.wrote) writes += 1;
+      if (made.value.note !== "") notes.push(made.value.note);
+      const what = made.value.wrote ? "did" : "found done";
+      await audit(ports, remediation, what, changeText(change), action);
+    }
+  }
+  return { ok: true, value: { writes, notes } };
+}
+
+const withoutNote = (made: Made): Done =>
+  made.ok ? { ok: true, value: { wrote: made.value.wrote, note: "" } } : made;
+
+const isWrite = (change: Change): change is WriteChange =>
+  change.kind === "apply" || change.kind === "edit";
+
+/** The same failure, with the action that it stopped at and those that were not begun. */
+function stopped(plan: Plan, index: number, reply: Failure): Failure {
+  const names = plan.actions.map((one) => one.action);
+  if (names.length < 2) return reply;
+  const rest = names.slice(index + 1);
+  const more = rest.length === 0 ? "" : `; not done: ${rest.join(", ")}`;
+  return failure(reply.code, `${names[index] ?? ""}: ${reply.message}${more}`);
+}
+
+/** Which changes still make sense: none to a target that the plan itself has ended, or that ended by the plan's effect on its workload. */
+async function pendingOf(
+  cluster: Cluster,
+  { target }: Remediation,
+  plan: Plan,
+): Promise<Reply<(change: Change) => boolean>> {
+  if (!removesTarget(plan) && !outlivesTarget(plan, target)) return { ok: true, value: () => true };
+  const end = await podEnd(cluster, target);
+  if (!end.ok) return end;
+  const isGone = end.value !== "present";
+  return {
+    ok: true,
+    value: (change) => !isGone || change.kind !== "edit" || change.uid !== target.uid,
+  };
 }
 
 /** Looks whether what was applied still holds after its settle time, and says so as exactly as is known. */
@@ -55,6 +110,7 @@ export async function check(ports: Ports, remediation: Remediation): Promise<Rep
   if (difference.value !== "") {
     return worked("unverifiable", "ChangedMeanwhile", difference.value, {});
   }
+  if (removesTarget(remediation.plan)) return checkRemoved(ports, remediation);
   const open = remediation.plan?.residualAllows.length ?? 0;
   const isIsolation = remediation.plan?.actions.some((action) => action.action === "isolate");
   if (isIsolation !== true) return worked("verified", "ReadBackTwice", "the value stayed", {});
@@ -66,12 +122,20 @@ export async function check(ports: Ports, remediation: Remediation): Promise<Rep
   return worked("settled", "SettleTimeElapsed", message, {});
 }
 
+/** Asked again after a minute while the pod is on its way out: its node gives it its grace period. */
+async function checkRemoved(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
+  const end = await podEnd(ports.cluster, remediation.target);
+  if (!end.ok) return end;
+  if (end.value === "gone") return worked("verified", "Gone", "the pod of that uid is gone", {});
+  return { ok: true, value: { event: undefined, status: {} } };
+}
+
 /** Takes everything back, last change first. What somebody changed meanwhile is left and named. */
 export function undo(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
   return holding(ports, remediation, async () => {
     const left: string[] = [];
     const changes = remediation.plan === undefined ? [] : changesOf(remediation.plan);
-    for (const change of changes.toReversed()) {
+    for (const change of changes.filter(isWrite).toReversed()) {
       const taken = await takeBack(ports.cluster, change, remediation.name.name);
       if (!taken.ok) return taken;
       if (taken.value.left !== undefined) left.push(taken.value.left);
@@ -96,7 +160,17 @@ function worked(
 
 async function differences(cluster: Cluster, remediation: Remediation): Promise<Reply<string>> {
   const found: string[] = [];
-  for (const change of remediation.plan === undefined ? [] : changesOf(remediation.plan)) {
+  const { plan } = remediation;
+  if (plan === undefined) return { ok: true, value: "" };
+  const pending = await pendingOf(cluster, remediation, plan);
+  if (!pending.ok) return pending;
+  for (const change of changesOf(plan).filter(pending.value)) {
+    if (change.kind === "remove") {
+      const end = await podEnd(cluster, change);
+      if (!end.ok) return end;
+      if (end.value === "present") found.push(`${changeText(change)}: it is still there`);
+    }
+    if (!isWrite(change)) continue;
     const back = await readBack(cluster, change, remediation.name.name);
     if (!back.ok) return back;
     if (back.value.difference !== undefined) found.push(back.value.difference);
@@ -104,12 +178,16 @@ async function differences(cluster: Cluster, remediation: Remediation): Promise<
   return { ok: true, value: found.join("; ") };
 }
 
-const audit = (ports: Ports, remediation: Remediation, what: string, change: string) =>
+const audit = (ports: Ports, remediation: Remediation, what: string, change: string, action = "") =>
   ports.audit({
     what,
     who: "parapet",
     remediation: keyOf(remediation.name),
-    detail: { change, digest: remediation.plan?.digest ?? "" },
+    detail: {
+      change,
+      digest: remediation.plan?.digest ?? "",
+      ...(action === "" ? {} : { action }),
+    },
   });
 
 const targetKey = (target: Target): string => (target.uid === "" ? target.name : target.uid);

@@ -19,8 +19,11 @@ export type Target = {
 /**
  * One write, complete with what it takes to check it, to read it back and to undo it.
  * `apply`: an object of our own, which carries {@link ownershipLabel}. `edit`: values inside an object of somebody else.
+ * The others write nothing that could be taken back: see effects.ts.
  */
-export type Change =
+export type Change = WriteChange | Effect;
+
+export type WriteChange =
   | { readonly kind: "apply"; readonly type: ResourceType; readonly manifest: JsonObject }
   | {
       readonly kind: "edit";
@@ -29,7 +32,34 @@ export type Change =
       readonly name: string;
       readonly uid: string;
       readonly edits: readonly Edit[];
+      /** `delete`: turned round, the edits would do harm; the object is deleted instead (a pod that its owner let go). */
+      readonly undo?: "delete" | undefined;
     };
+
+type PodReference = { readonly namespace: string; readonly name: string; readonly uid: string };
+
+export type Effect =
+  /** Ends a pod, bound to its uid: by the eviction API, which respects disruption budgets, or past it. */
+  | (PodReference & {
+      readonly kind: "remove";
+      readonly how: "evict" | "delete";
+      /** Undefined: the pod's own. */
+      readonly graceSeconds?: number | undefined;
+    })
+  /** Lets what follows happen only while enough else is ready. */
+  | (PodReference & {
+      readonly kind: "guard";
+      /** Controller of the pod; '' for none, then only budgets count. */
+      readonly owner: string;
+      /** Ready pods of that controller beside this one. */
+      readonly minReady: number;
+      /** Whether PodDisruptionBudgets must allow one disruption. */
+      readonly budgets: boolean;
+    })
+  /** Gathers what is known of a pod before it changes, and keeps it. */
+  | (PodReference & { readonly kind: "capture"; readonly logLines: number })
+  /** A Kubernetes Event on the target and, with a name in `to`, a message to that configured destination. */
+  | { readonly kind: "notify"; readonly to: string };
 
 /** An allow that stays open after the change, named by the policy that causes it. */
 export type ResidualAllow = {
@@ -71,12 +101,23 @@ const actionJson = (action: PlannedAction): JsonObject => ({
 /** A change as it stands in a Remediation's spec. */
 export function changeJson(change: Change): JsonObject {
   if (change.kind === "apply") return { apply: change.manifest, ...typeJson(change.type) };
-  const { namespace, name, uid } = change;
+  if (change.kind !== "edit") {
+    const { kind, ...rest } = change;
+    return { [kind]: definedOnly(rest) };
+  }
+  const { namespace, name, uid, undo } = change;
+  const edits = change.edits.map(editJson);
   return {
-    edit: { namespace, name, uid, edits: change.edits.map(editJson) },
+    edit: { namespace, name, uid, edits, ...(undo === undefined ? {} : { undo }) },
     ...typeJson(change.type),
   };
 }
+
+const definedOnly = (members: Readonly<Record<string, Json | undefined>>): JsonObject => {
+  const json: Record<string, Json> = {};
+  for (const [name, value] of Object.entries(members)) if (value !== undefined) json[name] = value;
+  return json;
+};
 
 const typeJson = (type: ResourceType): { readonly type: JsonObject } => ({
   type: {
@@ -100,6 +141,7 @@ export const changesOf = (plan: Plan): readonly Change[] =>
 
 /** One line for people: what the change does. */
 export function changeText(change: Change): string {
+  if (change.kind !== "apply" && change.kind !== "edit") return effectText(change);
   if (change.kind === "apply") {
     const name = textAt(change.manifest, ["metadata", "name"]);
     const namespace = textAt(change.manifest, ["metadata", "namespace"]);
@@ -111,6 +153,52 @@ export function changeText(change: Change): string {
   });
   return `${what.join(", ")} on ${change.type.kind} ${change.namespace}/${change.name}`;
 }
+
+function effectText(effect: Effect): string {
+  if (effect.kind === "notify") {
+    return `tell by an Event${effect.to === "" ? "" : ` and ${effect.to}`}`;
+  }
+  const pod = `Pod ${effect.namespace}/${effect.name}`;
+  switch (effect.kind) {
+    case "remove":
+      return `${effect.how} ${pod}`;
+    case "guard": {
+      const parts = [
+        effect.owner === "" || effect.minReady === 0
+          ? ""
+          : `${effect.minReady} other pod(s) of ${effect.owner} are ready`,
+        effect.budgets ? "disruption budgets allow it" : "",
+      ];
+      return `only while ${parts.filter((part) => part !== "").join(" and ")}: ${pod}`;
+    }
+    case "capture":
+      return `keep evidence of ${pod}`;
+    default:
+      return effect satisfies never;
+  }
+}
+
+/** Whether the plan ends the target: that it is gone afterwards is success. */
+export const removesTarget = (plan: Plan | undefined): boolean =>
+  plan !== undefined && changesOf(plan).some((change) => change.kind === "remove");
+
+/** Whether the plan changes things that stay as they are when the target is gone: a node, the pod's workload. */
+export const outlivesTarget = (plan: Plan | undefined, target: Target): boolean =>
+  plan !== undefined &&
+  changesOf(plan).some((change) => change.kind === "edit" && change.uid !== target.uid);
+
+/** Kinds where one change touches what many share. */
+const sharedKinds: ReadonlySet<string> = new Set(["v1 Node", "v1 Namespace"]);
+
+/** People who must approve the plan: two, and different ones, where it changes a node or a namespace. */
+export const approversOf = (plan: Plan | undefined): number =>
+  plan !== undefined &&
+  changesOf(plan).some(
+    (change) =>
+      change.kind === "edit" && sharedKinds.has(`${change.type.apiVersion} ${change.type.kind}`),
+  )
+    ? 2
+    : 1;
 
 /** The edits that take an edit change back, last first. */
 export const inverseEdits = (edits: readonly Edit[]): readonly Edit[] =>

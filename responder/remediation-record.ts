@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import type { Json, JsonObject } from "#policy/json";
+import type { JsonObject } from "#policy/json";
 import { isObject } from "#policy/json";
 import { types } from "#responder/cluster";
-import type { Change, Plan } from "#responder/plan";
-import { changeJson, changeText, digestLabel } from "#responder/plan";
+import { digestLabel } from "#responder/plan";
+import { planJson, planSchema, toPlan } from "#responder/plan-record";
 import type { Remediation, Status } from "#responder/remediation";
 import { historyMax, initialStatus, modes, states } from "#responder/remediation";
 
@@ -15,8 +15,6 @@ export const targetLabel = "parapet.dev/target-uid";
 /** Label of Remediations and Approvals: the first 32 hex digits of the plan digest. */
 export const digestLabelKey = "parapet.dev/digest";
 
-const json: z.ZodType<Json> = z.json();
-const jsonObject = z.custom<JsonObject>(isObject, "must be an object");
 export const instant = z.iso.datetime({ offset: true });
 const text = z.string();
 
@@ -26,35 +24,6 @@ const target = z.object({
   namespace: text,
   name: text,
   uid: text,
-});
-
-const resourceType = z.object({
-  apiVersion: text,
-  kind: text,
-  resource: text,
-  namespaced: z.boolean(),
-});
-
-const editSchema = z.object({
-  path: z.array(z.union([text, jsonObject])),
-  from: json.optional(),
-  to: json.optional(),
-});
-
-const changeSchema = z.object({
-  type: resourceType,
-  apply: jsonObject.optional(),
-  edit: z.object({ namespace: text, name: text, uid: text, edits: z.array(editSchema) }).optional(),
-});
-
-const planSchema = z.object({
-  digest: text,
-  summary: z.array(text).default([]),
-  actions: z.array(z.object({ action: text, changes: z.array(changeSchema) })),
-  residualAllows: z
-    .array(z.object({ policy: text, direction: z.enum(["Ingress", "Egress"]), detail: text }))
-    .default([]),
-  notes: z.array(text).default([]),
 });
 
 export const metadata = z.object({
@@ -153,34 +122,6 @@ export const ms = (at: string | undefined): number | undefined =>
 /** As Kubernetes writes times, in UTC. */
 export const iso = (atMs: number): string => new Date(atMs).toISOString();
 
-function toPlan(stored: z.infer<typeof planSchema>): Plan | string {
-  const actions = [];
-  for (const action of stored.actions) {
-    const changes = [];
-    for (const change of action.changes) {
-      const read = toChange(change);
-      if (read === undefined) return "a change of the plan is neither apply nor edit";
-      changes.push(read);
-    }
-    actions.push({ action: action.action, changes });
-  }
-  const { digest, residualAllows, notes } = stored;
-  return { digest, actions, residualAllows, notes };
-}
-
-function toChange(stored: z.infer<typeof changeSchema>): Change | undefined {
-  if (stored.apply !== undefined) {
-    return { kind: "apply", type: stored.type, manifest: stored.apply };
-  }
-  if (stored.edit === undefined) return undefined;
-  const edits = stored.edit.edits.map(({ path, from, to }) => ({
-    path,
-    ...(from === undefined ? {} : { from }),
-    ...(to === undefined ? {} : { to }),
-  }));
-  return { kind: "edit", type: stored.type, ...stored.edit, edits };
-}
-
 function toStatus(stored: z.infer<typeof remediationStatus>): Status {
   return {
     state: stored.state,
@@ -273,19 +214,6 @@ export function remediationJson(
       decideBefore: iso(remediation.decideBeforeMs),
       ...(plan === undefined ? {} : { plan: planJson(plan) }),
     },
-  };
-}
-
-function planJson(plan: Plan): JsonObject {
-  return {
-    digest: plan.digest,
-    summary: plan.actions.flatMap((action) => action.changes.map(changeText)),
-    actions: plan.actions.map((action) => ({
-      action: action.action,
-      changes: action.changes.map(changeJson),
-    })),
-    residualAllows: plan.residualAllows.slice(0, 100),
-    notes: plan.notes,
   };
 }
 

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { planIsolation } from "#responder/actions/isolate";
+import { textAt } from "#policy/json";
 import type { Alert } from "#responder/alert";
 import { readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
-import type { Failure, ObjectList, Reply } from "#responder/cluster";
+import type { Cluster, Failure, ObjectList, Reply } from "#responder/cluster";
 import { keyOf } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
-import type { Plan } from "#responder/plan";
-import { planDigest } from "#responder/plan";
+import { checkGuard } from "#responder/guard";
+import { approversOf, changesOf } from "#responder/plan";
+import { type PlannedResponse, planResponse } from "#responder/plan-response";
 import type { Remediation } from "#responder/remediation";
 import type { RecordPorts } from "#responder/remediation-store";
 import { findOpen, openRemediation } from "#responder/remediation-store";
-import type { ActionSpec, ResponsePolicy } from "#responder/response-policy";
-import { preselects, whenHolds } from "#responder/response-policy";
+import type { ResponsePolicy } from "#responder/response-policy";
+import { modeIn, preselects, whenHolds } from "#responder/response-policy";
 import { resolveTarget, type Resolved, workloadOf } from "#responder/target";
 
 export type RespondPorts = RecordPorts & {
@@ -28,6 +29,10 @@ export type RespondPorts = RecordPorts & {
   readonly networkPolicies: (namespace: string) => Promise<Reply<ObjectList>>;
   /** Adds an alert to the count of a remediation; resolves when it is written. */
   readonly count: (key: string, fingerprint: string, atMs: number) => Promise<void>;
+  /** All that are known; needed where a policy limits how many are in force in the cluster. */
+  readonly remediationsEverywhere?: () => readonly Remediation[];
+  /** Where planning reads, if not the cluster that records are written to. */
+  readonly around?: Pick<Cluster, "get" | "list">;
   readonly stopped: () => boolean;
   readonly settings: {
     /** Where remediations without a namespaced target are kept. */
@@ -151,8 +156,8 @@ async function draftOf(
   name: string,
 ): Promise<Draft> {
   const namespace = resolved.kind === "pod" ? resolved.target.namespace : ports.settings.namespace;
-  const allowance = modeFor(ports, policy, alert, resolved, namespace);
   const planned = await planFor(ports, policy, resolved, name);
+  const allowance = await modeFor(ports, policy, alert, resolved, namespace, planned);
   const notes = [allowance.reason, planned.reason].filter((one) => one !== "").join("; ");
   const nowMs = ports.now();
   return {
@@ -182,55 +187,82 @@ function auditActor(alert: Alert): string {
   return typeof user === "string" ? user.slice(0, 256) : "";
 }
 
-function modeFor(
+async function modeFor(
   ports: RespondPorts,
   policy: ResponsePolicy,
   alert: Alert,
   resolved: Resolved,
   namespace: string,
-): Allowance {
+  planned: Awaited<ReturnType<typeof planFor>>,
+): Promise<Allowance> {
+  const mode = modeIn(policy, namespace);
+  const protectedBy = mode === "Observe" ? "" : await protectedLabel(ports, resolved);
   const ageMs =
     alert.timeNs === undefined ? Infinity : ports.now() - Number(alert.timeNs / 1_000_000n);
   return allow({
-    mode: policy.mode,
+    mode,
     policy: policy.name,
     namespace,
     workload: resolved.kind === "pod" ? workloadOf(resolved.pod) : "",
     limits: policy.spec.limits,
     others: ports.remediationsIn(namespace),
+    ...(ports.remediationsEverywhere === undefined || policy.spec.limits.perCluster === undefined
+      ? {}
+      : { everywhere: ports.remediationsEverywhere() }),
     isStale: ageMs > ports.settings.alertAgeMsMax,
-    isProtected: ports.settings.protectedNamespaces.includes(namespace),
+    isProtected: protectedBy !== "" || ports.settings.protectedNamespaces.includes(namespace),
+    protectedBy,
+    approvers: approversOf(planned.plan),
+    tooFewReady: planned.tooFewReady,
+    nowMs: ports.now(),
     stopped: ports.stopped(),
   });
 }
 
-type Planned = { readonly plan: Plan | undefined; readonly ttlMs: number; readonly reason: string };
+/** On a pod or a namespace, with the value `true`: whatever a policy says, it is only recorded. */
+export const protectedLabelKey = "parapet.dev/protected";
 
+async function protectedLabel(ports: RespondPorts, resolved: Resolved): Promise<string> {
+  if (resolved.kind !== "pod") return "";
+  const path = ["metadata", "labels", protectedLabelKey];
+  if (textAt(resolved.pod, path) === "true") return `the pod is labelled ${protectedLabelKey}`;
+  const live = await ports.getNamespace(resolved.target.namespace);
+  if (!live.ok && live.code !== "NotFound") throw new NotNow(live);
+  return live.ok && textAt(live.value, path) === "true"
+    ? `namespace ${resolved.target.namespace} is labelled ${protectedLabelKey}`
+    : "";
+}
+
+/** The plan, and why it would leave too few ready pods if it would. */
 async function planFor(
   ports: RespondPorts,
   policy: ResponsePolicy,
   resolved: Resolved,
   remediation: string,
-): Promise<Planned> {
-  const isolate = policy.spec.do.map(isolateOf).find((one) => one !== undefined);
-  const ttlMs = isolate?.ttl ?? 0;
-  if (resolved.kind !== "pod") return { plan: undefined, ttlMs, reason: resolved.reason };
-  if (isolate === undefined) return { plan: undefined, ttlMs, reason: "no action for a pod" };
-  const policies = await ports.networkPolicies(resolved.target.namespace);
-  if (!policies.ok) throw new NotNow(policies);
-  const { target, pod } = resolved;
-  const planned = planIsolation({
-    target,
-    pod,
-    policies: policies.value.items,
-    remediation,
-    parameters: isolate,
-  });
-  if (!planned.ok) return { plan: undefined, ttlMs, reason: planned.message };
-  const actions = [planned.action];
-  const { residualAllows, notes } = planned;
-  const digest = planDigest(target, actions);
-  return { plan: { digest, actions, residualAllows, notes }, ttlMs, reason: "" };
+): Promise<PlannedResponse & { readonly tooFewReady: string }> {
+  if (resolved.kind !== "pod") {
+    return { plan: undefined, ttlMs: 0, reason: resolved.reason, tooFewReady: "" };
+  }
+  const cluster = ports.around ?? ports.cluster;
+  const planned = await planResponse(
+    {
+      target: resolved.target,
+      pod: resolved.pod,
+      remediation,
+      read: cluster.get,
+      listIn: async (type, namespace) => {
+        const listed = await cluster.list(type, { namespace });
+        return listed.ok ? { ok: true, value: listed.value.items } : listed;
+      },
+      networkPolicies: ports.networkPolicies,
+    },
+    policy.spec,
+  );
+  if (!planned.ok) throw new NotNow(planned);
+  for (const change of planned.value.plan === undefined ? [] : changesOf(planned.value.plan)) {
+    if (change.kind !== "guard") continue;
+    const held = await checkGuard(cluster, change);
+    if (!held.ok) return { ...planned.value, tooFewReady: held.message };
+  }
+  return { ...planned.value, tooFewReady: "" };
 }
-
-const isolateOf = (action: ActionSpec) => ("isolate" in action ? action.isolate : undefined);

@@ -9,11 +9,12 @@ import {
   type RemediationCache,
 } from "#responder/caches";
 import type { Cluster } from "#responder/cluster";
-import { fromKey, keyOf, types } from "#responder/cluster";
+import { failure, fromKey, keyOf, types } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { type Counter, makeCounter } from "#responder/counts";
 import { type Intake, makeIntake } from "#responder/intake";
 import { makeLocks } from "#responder/locks";
+import type { EffectPorts } from "#responder/effects";
 import { startDrift } from "#responder/drift-kinds";
 import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
@@ -32,6 +33,8 @@ export type ResponderPorts = {
   readonly queue: AlertQueue;
   readonly spool: Spool;
   readonly audit: AuditFile;
+  /** Undefined: no destination is configured and evidence is kept nowhere, which the action then says. */
+  readonly effects?: Pick<EffectPorts, "evidence" | "send">;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly now: () => number;
@@ -50,6 +53,12 @@ export type Responder = {
 };
 
 const complaintMs = 30_000;
+
+const noPlace = failure("Invalid", "no place for evidence is configured");
+const noEffects: Pick<EffectPorts, "evidence" | "send"> = {
+  evidence: { find: () => Promise.resolve(noPlace), keep: () => Promise.resolve(noPlace) },
+  send: (to) => Promise.resolve(failure("Invalid", `no destination is called ${to}`)),
+};
 
 /** Starts watching and acting; the doors are opened by whoever calls. Never rejects: an API server that is away is waited for. */
 export function startResponder(config: Config, ports: ResponderPorts): Responder {
@@ -141,6 +150,7 @@ const makeRecordPorts = (
   stopped: () => stop.on,
   knownOf: remediations.ofFinding,
   remediationsIn: remediations.inNamespace,
+  remediationsEverywhere: remediations.all,
   locks: makeLocks(),
   audit: ports.audit.append,
   wake: work.add,
@@ -179,6 +189,7 @@ function makeEngine(
     approvals: on.approvals.inNamespace,
     counts: counter,
     audit: ports.audit.append,
+    effects: { cluster: ports.cluster, now: ports.now, ...(ports.effects ?? noEffects) },
     stopped: () => on.stop.on,
     now: ports.now,
     busy: new Set(),

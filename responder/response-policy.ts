@@ -7,27 +7,16 @@ import { compileExpression, type Program } from "#policy/cel/compile";
 import { makeEnvironment } from "#policy/cel/environment";
 import { boolType, dynType } from "#policy/cel/types";
 import { CelError, type CelValue, Double } from "#policy/cel/values";
-import { parseDuration } from "#policy/kubernetes/duration";
+import { matchesWildcard } from "#policy/kubernetes/wildcard";
 import type { Problem } from "#policy/problem";
+import { actionProblem, actionSchema } from "#responder/action-spec";
+import { duration, ttlMsMax } from "#responder/actions/parameters";
 import type { Alert, Priority } from "#responder/alert";
 import { alertView, priorities } from "#responder/alert";
 import type { ExactJson } from "#responder/exact-json";
 import { isExactArray, isExactObject } from "#responder/exact-json";
 import type { Mode } from "#responder/remediation";
 import { modes } from "#responder/remediation";
-
-/** Longest time that an isolation may last without a new approval (DESIGN.md: everything expires). */
-export const ttlMsMax = 30 * 24 * 3_600_000;
-
-/** A duration such as `1h30m`, in milliseconds. */
-const duration = (maxMs: number) =>
-  z.string().transform((text, context) => {
-    const parsed = parseDuration(text);
-    const ms = parsed.ok ? Number(parsed.value / 1_000_000n) : -1;
-    if (ms > 0 && ms <= maxMs) return ms;
-    context.addIssue({ code: "custom", message: "must be a duration such as 30s, 10m or 1h30m" });
-    return z.NEVER;
-  });
 
 const priorityMatch = z.string().transform((text, context) => {
   const match = /^(>=|<=|=|>|<)?\s*([A-Za-z]+)$/.exec(text.trim());
@@ -39,14 +28,6 @@ const priorityMatch = z.string().transform((text, context) => {
 });
 
 const names = z.array(z.string().min(1).max(256)).min(1).max(200);
-
-const isolate = z.strictObject({
-  ttl: duration(ttlMsMax).default(3_600_000),
-  allow: z
-    .array(z.strictObject({ cidr: z.union([z.cidrv4(), z.cidrv6()]) }))
-    .max(20)
-    .default([]),
-});
 
 const specSchema = z.strictObject({
   match: z.union([
@@ -61,20 +42,20 @@ const specSchema = z.strictObject({
     z.strictObject({ drift: z.strictObject({ kinds: names.optional() }) }),
   ]),
   when: z.string().min(1).max(10_000).optional(),
-  do: z
-    .array(
-      z.union([
-        z.strictObject({ isolate }),
-        z.strictObject({ rollback: z.strictObject({ ttl: duration(ttlMsMax).optional() }) }),
-      ]),
-    )
-    .min(1)
-    .max(10),
+  do: z.array(actionSchema).min(1).max(10),
   mode: z.enum(modes).default("Propose"),
+  /** The first entry that names the target's namespace replaces `mode`; `*` and `?` are wildcards. */
+  modes: z
+    .array(z.strictObject({ namespaces: names, mode: z.enum(modes) }))
+    .max(50)
+    .default([]),
   limits: z
     .strictObject({
       perWorkload: z.int().min(1).max(1_000).default(1),
       perNamespace: z.int().min(1).max(1_000).default(5),
+      perCluster: z.int().min(1).max(100_000).optional(),
+      /** Ready pods of the target's controller that must be left beside it. */
+      minReady: z.int().min(0).max(10_000).optional(),
       cooldown: duration(ttlMsMax).default(600_000),
     })
     .prefault({}),
@@ -83,7 +64,6 @@ const specSchema = z.strictObject({
 
 export type PolicySpec = z.infer<typeof specSchema>;
 export type Limits = PolicySpec["limits"];
-export type ActionSpec = PolicySpec["do"][number];
 
 /** A ResponsePolicy, compiled. */
 export type ResponsePolicy = {
@@ -118,7 +98,7 @@ export function parseResponsePolicy(object: JsonObject): ParsedPolicy {
     return { ok: false, problems };
   }
   const spec = parsed.data;
-  const mismatch = actionProblem(spec);
+  const mismatch = actionProblem(spec.do, "falco" in spec.match);
   if (mismatch !== undefined) {
     return { ok: false, problems: [{ document, path: "spec.do", message: mismatch }] };
   }
@@ -147,12 +127,10 @@ function make(
   return { name, generation, spec, mode: spec.mode, when };
 }
 
-function actionProblem(spec: PolicySpec): string | undefined {
-  const wanted = "falco" in spec.match ? "isolate" : "rollback";
-  const wrong = spec.do.find((action) => !(wanted in action));
-  if (wrong === undefined) return undefined;
-  return `${Object.keys(wrong).join()} is not possible here: ${"falco" in spec.match ? "an alert" : "a drift"} can ${wanted}`;
-}
+/** How far the policy goes in a namespace. */
+export const modeIn = (policy: ResponsePolicy, namespace: string): Mode =>
+  policy.spec.modes.find((one) => one.namespaces.some((name) => matchesWildcard(name, namespace)))
+    ?.mode ?? policy.mode;
 
 export type Match = { readonly matches: boolean; readonly why: string };
 

@@ -3,7 +3,7 @@ import type { JsonObject } from "#policy/json";
 import { approvalJson } from "#responder/approval-record";
 import { type Reply, failure, types } from "#responder/cluster";
 import { pathText } from "#responder/edit";
-import { type Change, changeText, type Plan } from "#responder/plan";
+import { type Change, changeJson, changeText, type Plan } from "#responder/plan";
 import { isFinal, type Remediation } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
 import { failureText } from "../cluster/connect.ts";
@@ -122,6 +122,8 @@ const indent = (text: string): string =>
 
 function changeBody(change: Change): string {
   if (change.kind === "apply") return formatYaml(change.manifest);
+  if (change.kind !== "edit") return formatYaml(changeJson(change));
+  if (change.kind !== "edit") return formatYaml(changeJson(change));
   return change.edits
     .map(({ path, from, to }) => {
       const before = from === undefined ? "nothing" : JSON.stringify(from);

@@ -20,6 +20,8 @@ export type Call = {
 export type Send = {
   /** The JSON answer. */
   readonly json: (call: Call) => Promise<Reply<JsonObject>>;
+  /** The answer as text, where it is no JSON. */
+  readonly text: (call: Call) => Promise<Reply<string>>;
   /** The lines of a streaming answer, each one JSON object, until it ends, fails or `signal` aborts. */
   readonly lines: (
     call: Call,
@@ -43,6 +45,17 @@ export function makeSend(connection: Connection): Send {
       try {
         const response = await open(call, false);
         return toReply(response.statusCode ?? 0, await readJson(response));
+      } catch (error) {
+        return failure("Unavailable", messageOf(error));
+      }
+    },
+    text: async (call) => {
+      try {
+        const response = await open(call, false);
+        const text = await readText(response);
+        if (response.statusCode === 200) return { ok: true, value: text };
+        const reply = toReply(response.statusCode ?? 0, toJson(text));
+        return reply.ok ? failure("Unavailable", "an unexpected answer") : reply;
       } catch (error) {
         return failure("Unavailable", messageOf(error));
       }
@@ -127,11 +140,17 @@ const done: Reply<undefined> = { ok: true, value: undefined };
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : "failed");
 
-async function readJson(response: IncomingMessage): Promise<unknown> {
+const readJson = async (response: IncomingMessage): Promise<unknown> =>
+  toJson(await readText(response));
+
+async function readText(response: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of response)
     if (chunk instanceof Uint8Array) chunks.push(Buffer.from(chunk));
-  const text = Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function toJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {

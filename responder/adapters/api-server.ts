@@ -5,6 +5,7 @@ import { makeSend, type Send } from "#responder/adapters/api-request";
 import type { Connection } from "#responder/adapters/kubeconfig";
 import type {
   Cluster,
+  EndOptions,
   ObjectList,
   ObjectName,
   Reply,
@@ -12,7 +13,7 @@ import type {
   WatchEvent,
   WriteOptions,
 } from "#responder/cluster";
-import { failure, fieldManager, nameOf, versionOf } from "#responder/cluster";
+import { failure, fieldManager, nameOf, types, versionOf } from "#responder/cluster";
 
 /** Objects per page of a list; client-go's default. */
 const pageSize = 500;
@@ -73,14 +74,7 @@ export function makeApiServer(connection: Connection, manager = fieldManager): C
         query: write(undefined),
         body: object,
       }),
-    remove: async (type, name, uid) => {
-      const reply = await send.json({
-        method: "DELETE",
-        path: pathOf(type, name),
-        body: { preconditions: { uid }, propagationPolicy: "Background" },
-      });
-      return reply.ok ? { ok: true, value: undefined } : reply;
-    },
+    ...endings(send),
     watch: (type, query, onEvent, signal) => watch(send, type, query, onEvent, signal),
     ping: async () => {
       const reply = await send.json({ method: "GET", path: "/version" });
@@ -90,6 +84,47 @@ export function makeApiServer(connection: Connection, manager = fieldManager): C
     close: send.close,
   };
 }
+
+/** How objects end, and what is left of a pod to read. */
+const endings = (send: Send): Pick<Cluster, "remove" | "evict" | "podLog"> => ({
+  remove: async (type, name, uid, options) => {
+    const reply = await send.json({
+      method: "DELETE",
+      path: pathOf(type, name),
+      body: { ...endOptions(uid, options), propagationPolicy: "Background" },
+    });
+    return reply.ok ? { ok: true, value: undefined } : reply;
+  },
+  evict: async (name, uid, options) => {
+    const reply = await send.json({
+      method: "POST",
+      path: `${pathOf(types.pod, name)}/eviction`,
+      body: {
+        apiVersion: "policy/v1",
+        kind: "Eviction",
+        metadata: { name: name.name, namespace: name.namespace },
+        deleteOptions: endOptions(uid, options),
+      },
+    });
+    return reply.ok ? { ok: true, value: undefined } : reply;
+  },
+  podLog: (name, query) =>
+    send.text({
+      method: "GET",
+      path: `${pathOf(types.pod, name)}/log`,
+      query: {
+        container: query.container,
+        tailLines: `${query.lines}`,
+        limitBytes: `${query.bytesMax}`,
+        timestamps: "true",
+      },
+    }),
+});
+
+const endOptions = (uid: string, options: EndOptions | undefined): JsonObject => ({
+  preconditions: { uid },
+  ...(options?.graceSeconds === undefined ? {} : { gracePeriodSeconds: options.graceSeconds }),
+});
 
 const root = (apiVersion: string): string =>
   apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;

@@ -4,6 +4,7 @@ import { at, field, isObject, textAt } from "#policy/json";
 import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
 import { parseLabelSelectorText } from "#responder/adapters/label-selector-text";
 import { afterUpdate, applied } from "#responder/adapters/memory-ownership";
+import { makePodCalls } from "#responder/adapters/memory-pods";
 import type { Cluster, ObjectName, Reply, ResourceType, WatchEvent } from "#responder/cluster";
 import { failure, fieldManager, keyOf, nameOf, types, uidOf, versionOf } from "#responder/cluster";
 
@@ -53,8 +54,9 @@ export function makeMemoryCluster(
     known: [
       ...Object.values(types),
       plain("v1", "ConfigMap", "configmaps"),
-      plain("v1", "Service", "services"),
       plain("apps/v1", "Deployment", "deployments"),
+      plain("apps/v1", "ReplicaSet", "replicasets"),
+      plain("apps/v1", "StatefulSet", "statefulsets"),
       ...more,
     ],
     version: 1,
@@ -71,11 +73,17 @@ export function makeMemoryCluster(
 }
 
 function makeClient(store: Store, now: () => number, manager: string, force: boolean): Cluster {
+  const writes = makeWrites(store, now, manager, force);
   return {
     get: (type, name) => Promise.resolve(find(store, type, name)),
     list: (type, query) => Promise.resolve(listed(store, type, query)),
-    ...makeWrites(store, now, manager, force),
+    ...writes,
     watch: (type, query, onEvent, signal) => watch(store, type, query, onEvent, signal),
+    ...makePodCalls({
+      get: (name) => find(store, types.pod, name),
+      budgets: (namespace) => listed(store, types.disruptionBudget, { namespace }),
+      remove: (name, uid) => writes.remove(types.pod, name, uid),
+    }),
     ping: () =>
       store.up
         ? Promise.resolve({ ok: true, value: undefined })

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
+import { at, textAt } from "#policy/json";
+import {
+  type ActionInfo,
+  type ActionInput,
+  notPlanned,
+  type Planned,
+} from "#responder/actions/action";
+import { ttl, ttlMsDefault } from "#responder/actions/parameters";
+import { editOf } from "#responder/actions/pod-edit";
+import { types, uidOf } from "#responder/cluster";
+
+export const cordonInfo: ActionInfo = {
+  name: "cordon",
+  does: "marks the pod's node unschedulable, so that no new pod comes to it",
+  targets: ["Node"],
+  inverse: "the node becomes schedulable again, unless it was unschedulable before",
+  verified: "read back at once and after the settle time",
+  rbac: [{ apiGroups: [""], resources: ["nodes"], verbs: ["get", "patch"] }],
+};
+
+export const cordonParameters = z.strictObject({ ttl: ttl.default(ttlMsDefault) });
+
+/** A node is shared by all: its plan needs two approvers, and no policy does it without asking. */
+export async function planCordon(input: ActionInput): Promise<Planned> {
+  const name = textAt(input.pod, ["spec", "nodeName"]);
+  if (name === "") return notPlanned("the pod is on no node yet");
+  const node = await input.read(types.node, { namespace: "", name });
+  if (!node.ok) return node.code === "NotFound" ? notPlanned(`node ${name} is unknown`) : node;
+  if (at(node.value, ["spec", "unschedulable"]) === true) {
+    return notPlanned(`node ${name} is unschedulable already`);
+  }
+  const edits = [editOf(node.value, ["spec", "unschedulable"], true)];
+  return {
+    ok: true,
+    action: {
+      action: "cordon",
+      changes: [
+        { kind: "edit", type: types.node, namespace: "", name, uid: uidOf(node.value), edits },
+      ],
+    },
+    notes: [
+      `node ${name} takes no new pods; those that are on it go on running`,
+      "changes a node: needs two approvers",
+    ],
+  };
+}
