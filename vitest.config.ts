@@ -1,6 +1,10 @@
 import { defineConfig } from "vitest/config";
 
-// Three suites that differ in what they need: unit nothing, conformance the corpora, cluster real servers.
+// Three suites that differ in what they need: unit nothing but seconds, conformance the corpora and time, cluster real
+// servers. A test beside the code that takes seconds (hostile input by the thousand, a program started for each row) is
+// named *.slow.test.ts and runs with conformance, so that `npm test` stays a matter of seconds.
+const rooms = "{policy,function,responder,advisor,cli,test/support}";
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -9,13 +13,14 @@ export default defineConfig({
         test: {
           name: "unit",
           testTimeout: 20_000,
-          include: ["{policy,function,responder,advisor,cli,test/support}/**/*.test.ts"],
+          include: [`${rooms}/**/*.test.ts`],
+          exclude: ["**/*.slow.test.ts"],
         },
       },
       {
         test: {
           name: "conformance",
-          include: ["test/conformance/**/*.test.ts"],
+          include: ["test/conformance/**/*.test.ts", `${rooms}/**/*.slow.test.ts`],
           testTimeout: 120_000,
         },
       },

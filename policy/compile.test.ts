@@ -2,114 +2,17 @@
 import { describe, expect, test } from "vitest";
 import { compile, documentsMax } from "#policy/compile";
 import { generate, mutate, validate } from "#policy/evaluate";
-import { isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { reviewOf } from "#policy/kubernetes/kinds";
 import { formatProblem } from "#policy/problem";
+import { mutating, onePolicyOfEachKind, pod, podRules, validating } from "#policy/testing";
 import { emptyWorld } from "#policy/world";
 
-const podRules = [
-  { apiGroups: [""], apiVersions: ["v1"], resources: ["pods"], operations: ["CREATE"] },
-];
-const validating: JsonObject = {
-  apiVersion: "policies.kyverno.io/v1",
-  kind: "ValidatingPolicy",
-  metadata: { name: "named" },
-  spec: {
-    matchConstraints: { resourceRules: podRules },
-    matchConditions: [{ name: "c", expression: "true" }],
-    variables: [{ name: "v", expression: "object.metadata.name" }],
-    validations: [{ expression: "variables.v != ''", messageExpression: "'no name'" }],
-    auditAnnotations: [{ key: "a", valueExpression: "'x'" }],
-  },
-};
-const mutating: JsonObject = {
-  apiVersion: "policies.kyverno.io/v1",
-  kind: "MutatingPolicy",
-  metadata: { name: "mutating" },
-  spec: {
-    matchConstraints: { resourceRules: podRules },
-    mutations: [
-      {
-        patchType: "JSONPatch",
-        jsonPatch: { expression: "[JSONPatch{op: 'add', path: '/x', value: 1}]" },
-      },
-      { patchType: "ApplyConfiguration", applyConfiguration: { expression: "Object{}" } },
-    ],
-  },
-};
-const generating: JsonObject = {
-  apiVersion: "policies.kyverno.io/v1",
-  kind: "GeneratingPolicy",
-  metadata: { name: "generating" },
-  spec: {
-    matchConstraints: { resourceRules: podRules },
-    generate: [
-      { expression: "generator.Apply('a', [{'kind': 'ConfigMap'}])" },
-      { template: { interpolate: "cel", value: "kind: X\nname: (( object.metadata.name ))" } },
-    ],
-  },
-};
-const admission: JsonObject = {
-  apiVersion: "admissionregistration.k8s.io/v1",
-  kind: "ValidatingAdmissionPolicy",
-  metadata: { name: "vap" },
-  spec: {
-    paramKind: { apiVersion: "v1", kind: "ConfigMap" },
-    matchConstraints: { resourceRules: podRules },
-    validations: [{ expression: "object.metadata.name != ''" }],
-  },
-};
-const binding: JsonObject = {
-  apiVersion: "admissionregistration.k8s.io/v1",
-  kind: "ValidatingAdmissionPolicyBinding",
-  metadata: { name: "bound" },
-  spec: { policyName: "vap", paramRef: { name: "p" }, validationActions: ["Deny"] },
-};
-const mutatingAdmission: JsonObject = {
-  ...mutating,
-  apiVersion: "admissionregistration.k8s.io/v1",
-  kind: "MutatingAdmissionPolicy",
-};
-const exception: JsonObject = {
-  apiVersion: "policies.kyverno.io/v1",
-  kind: "PolicyException",
-  metadata: { name: "e", namespace: "n" },
-  spec: {
-    policyRefs: [{ name: "named", kind: "ValidatingPolicy" }],
-    matchConditions: [{ name: "c", expression: "true" }],
-  },
-};
-const classic: JsonObject = {
-  apiVersion: "kyverno.io/v1",
-  kind: "ClusterPolicy",
-  metadata: { name: "classic" },
-  spec: {
-    rules: [
-      {
-        name: "r",
-        match: { any: [{ resources: { kinds: ["Pod"] } }] },
-        validate: { message: "m", pattern: { metadata: { name: "?*" } } },
-      },
-    ],
-  },
-};
-const all = [
-  validating,
-  mutating,
-  generating,
-  admission,
-  binding,
-  mutatingAdmission,
-  exception,
-  classic,
-];
-const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p", namespace: "n" }, spec: {} };
 const problemsOf = (document: unknown): readonly string[] =>
   compile([document]).problems.map(formatProblem);
 
 test("one policy of each kind compiles, in the order of its documents", () => {
-  const { set, problems, unsupported } = compile(all);
+  const { set, problems, unsupported } = compile(onePolicyOfEachKind);
   expect(problems).toEqual([]);
   expect(unsupported).toEqual([]);
   expect(set.policies.map(({ ref }) => ref.kind)).toEqual([
@@ -235,48 +138,6 @@ describe("hostile documents give problems, never an exception", () => {
     ]);
     expect(Object.keys(Object.prototype)).toEqual([]);
   });
-
-  const junk: readonly Json[] = [null, 7, "text", [], {}, [null], { a: { b: [1] } }, [[]], true];
-
-  /** Every path of a document, deepest last. */
-  function paths(
-    value: Json,
-    path: readonly (string | number)[] = [],
-  ): readonly (readonly (string | number)[])[] {
-    if (typeof value !== "object" || value === null) return [path];
-    const below = Object.entries(value).flatMap(([key, item]) =>
-      paths(item, [...path, Array.isArray(value) ? Number(key) : key]),
-    );
-    return [path, ...below];
-  }
-  function replaced(value: Json, path: readonly (string | number)[], by: Json): Json {
-    const [step, ...rest] = path;
-    if (step === undefined) return by;
-    if (Array.isArray(value)) {
-      return value.map((item: Json, index) => (index === step ? replaced(item, rest, by) : item));
-    }
-    if (!isObject(value)) return value;
-    return { ...value, [step]: replaced(value[step] ?? null, rest, by) };
-  }
-
-  for (const document of all) {
-    test(`${textAt(document, ["kind"])} with junk at every path compiles or is refused, and evaluates without a throw`, () => {
-      const world = emptyWorld(0);
-      let compiled = 0;
-      for (const path of paths(document)) {
-        for (const by of junk) {
-          const others = all.filter((other) => other !== document);
-          const { set } = compile([replaced(document, path, by), ...others]);
-          compiled += set.policies.length;
-          const review = reviewOf(pod);
-          validate(set, review, world);
-          mutate(set, review, world);
-          generate(set, review, world);
-        }
-      }
-      expect(compiled).toBeGreaterThan(0);
-    });
-  }
 });
 
 describe("objects of any shape are judged without a throw", () => {
@@ -292,7 +153,7 @@ describe("objects of any shape are judged without a throw", () => {
       ["__proto__", { metadata: 1 }],
     ]),
   ];
-  const { set } = compile(all);
+  const { set } = compile(onePolicyOfEachKind);
   for (const [index, object] of objects.entries()) {
     test(`object ${index}`, () => {
       for (const operation of ["CREATE", "UPDATE", "DELETE"] as const) {

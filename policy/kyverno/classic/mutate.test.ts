@@ -321,7 +321,7 @@ describe("properties", () => {
   test("whatever patch and object are, the answer is the same each time and the object as it was", () => {
     const random = makeRandom(5);
     const seen = new Set<string>();
-    for (let round = 0; round < 5_000; round += 1) {
+    for (let round = 0; round < 600; round += 1) {
       const rule = patchSpec(makeJson(random, 4, keys));
       const before: JsonObject = { ...pod(), spec: makeJson(random, 4, keys) };
       const text = JSON.stringify(before);
@@ -335,7 +335,7 @@ describe("properties", () => {
 
   test("a patch without anchors, lists and directives changes nothing the second time", () => {
     const random = makeRandom(6);
-    for (let round = 0; round < 2_000; round += 1) {
+    for (let round = 0; round < 300; round += 1) {
       const rule = patchSpec(withoutLists(makeJson(random, 4, ["a", "b", "c", "name"])));
       const { object: once, results } = mutate([rule], pod());
       if (results[0]?.result !== "pass") continue;

@@ -306,7 +306,7 @@ describe("the pattern language", () => {
   test("never throws, whatever pattern and resource are", () => {
     const random = makeRandom(11);
     const seen = new Set<string>();
-    for (let round = 0; round < 20_000; round += 1) {
+    for (let round = 0; round < 3_000; round += 1) {
       const pattern = makeJson(random, 4, patternKeys);
       const resource = makeJson(random, 4, keys);
       seen.add(run(pattern, resource).split(/[: ]/)[0] ?? "");
