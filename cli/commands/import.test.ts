@@ -25,10 +25,32 @@ const folder = makeFolder({
   actions:
     - action: Isolate
 `,
+  "all.yaml": `
+- rule: all
+  match: {rules: [a]}
+  actions:
+    - action: Kill
+      actionner: kubernetes:terminate
+      parameters: {grace_period_seconds: 3, min_healthy_replicas: 2, ignore_daemonsets: true}
+    - action: Cordon
+      actionner: kubernetes:cordon
+    - action: Mark
+      actionner: kubernetes:label
+      parameters: {labels: {quarantine: true, second: b, gone: ""}}
+    - action: Note
+      actionner: kubernetes:annotation
+      parameters: {annotations: {seen: "yes"}}
+    - action: Log
+      actionner: kubernetes:log
+      parameters: {tail_lines: 10}
+    - action: Again
+      actionner: kubernetes:log
+    - action: Nothing
+      actionner: kubernetes:label
+`,
   "lossy.yaml": `
 - action: Kill
-  actionner: kubernetes:terminate
-  parameters: {grace_period_seconds: 3}
+  actionner: kubernetes:drain
 - rule: kill
   match: {rules: [a]}
   actions: [{action: Kill}]
@@ -101,13 +123,13 @@ describe("import talon", () => {
     const ran = await folder.run(importCommand, "talon", "lossy.yaml", "-o", "json", "--strict");
     expect(ran.code).toBe(1);
     for (const remark of [
-      "rule kill: lost: action Kill (kubernetes:terminate): no action here deletes a pod",
+      "rule kill: lost: action Kill (kubernetes:drain): no action here drains a node",
       "rule kill: lost: nothing of it is left to do, so no policy was written",
       "rule mixed: lost: match.wrong: is unknown",
       "rule mixed: lost: actions[1]: no action is called Nowhere",
       "rule mixed: lost: action Isolate (kubernetes:networkpolicy): parameter allow_namespaces: isolate allows address ranges only",
       "parameter allow: Talon ignores it, too",
-      "parameter other: isolate has no such parameter",
+      "parameter other: has no counterpart",
       "ignore_errors has no counterpart",
       "output has no counterpart",
       "action Cut (cilium:networkpolicy): it denies the one remote address",
@@ -123,6 +145,28 @@ describe("import talon", () => {
     expect(lenient.code).toBe(0);
   });
 
+  test("puts every action that has a counterpart where it belongs", async () => {
+    const ran = await folder.run(importCommand, "talon", "all.yaml", "-o", "json", "--ttl", "30m");
+    expect(at(parseJson(ran.out), ["items", 0, "spec", "do"])).toEqual([
+      { "capture-evidence": {} },
+      { "quarantine-label": { label: { key: "quarantine", value: "true" }, ttl: "30m" } },
+      { annotate: { annotations: { seen: "yes" } } },
+      { cordon: { ttl: "30m" } },
+      { delete: { gracePeriod: "3s" } },
+    ]);
+    for (const remark of [
+      "Kill (kubernetes:terminate): parameter min_healthy_replicas: say it in the policy",
+      "Kill (kubernetes:terminate): parameter ignore_daemonsets: has no counterpart",
+      "label second: quarantine-label sets one label",
+      "gone: no action here removes a label",
+      "Log (kubernetes:log): parameter tail_lines: has no counterpart",
+      "Again (kubernetes:log): capture-evidence is there already",
+      "Nothing (kubernetes:label): its parameters name nothing to do",
+    ]) {
+      expect(ran.err).toContain(remark);
+    }
+  });
+
   test.each([
     { reason: "a dry run only observes", words: ["--mode", "Automatic"], mode: "Observe" },
     { reason: "whatever the mode is", words: [], mode: "Observe" },
@@ -132,7 +176,11 @@ describe("import talon", () => {
   });
 
   test.each([
-    { reason: "an address range that is none", file: "cidr.yaml", says: "spec.do" },
+    {
+      reason: "an address range that is none",
+      file: "cidr.yaml",
+      says: "isolate does not take it: spec.do",
+    },
     { reason: "a priority that Falco does not have", file: "priority.yaml", says: '">=Loud"' },
     { reason: "a field test that is none", file: "fields.yaml", says: '"nonsense" is neither' },
     { reason: "a rule without actions", file: "no-actions.yaml", says: "actions: must be a list" },

@@ -25,7 +25,7 @@ otherwise.`,
       choices: modes,
       help: "how far the policies go by themselves (default Propose)",
     },
-    { name: "ttl", value: "DURATION", help: "how long an isolation lasts (default 1h)" },
+    { name: "ttl", value: "DURATION", help: "how long what is done lasts (default 1h)" },
     { name: "strict", help: "exit with 1 when anything was lost" },
     {
       name: "output",

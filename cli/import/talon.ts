@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isArray, type Json, type JsonObject } from "#policy/json";
+import type { JsonObject } from "#policy/json";
 import { priorities } from "#responder/alert";
 import type { Mode } from "#responder/remediation";
 import { parseResponsePolicy } from "#responder/response-policy";
-import type { FieldTest, TalonAction, TalonRule } from "./talon-rules.ts";
+import { importActions, type Remark } from "./talon-actions.ts";
+import type { FieldTest, TalonRule } from "./talon-rules.ts";
 
 export type ImportSettings = {
   /** How far the policies may go by themselves; a rule with `dry_run` only observes. */
   readonly mode: Mode;
-  /** How long an isolation lasts, e.g. `1h`. */
+  /** How long what is done lasts before it is undone, e.g. `1h`. */
   readonly ttl: string;
 };
-
-/** One remark on a rule: `lost` has no counterpart here; `differs` was carried over with another meaning. */
-export type Remark = { readonly kind: "lost" | "differs"; readonly text: string };
 
 export type Imported = {
   readonly rule: string;
@@ -41,12 +39,12 @@ export function importTalon(
 
 function importRule(rule: TalonRule, settings: ImportSettings, names: Set<string>): Imported {
   const remarks: Remark[] = rule.problems.map((text) => ({ kind: "lost", text }));
-  const actions = rule.actions.map((action) => importAction(action, settings, remarks));
-  const isolate = actions.find((one) => one !== undefined);
+  const done = importActions(rule, settings.ttl);
+  remarks.push(...done.remarks);
   const conditions = [fieldsCondition(rule), tagsCondition(rule)].filter((one) => one !== "");
   const match = matchOf(rule, remarks);
   general(rule, remarks);
-  if (isolate === undefined || match === undefined) {
+  if (done.actions.length === 0 || match === undefined) {
     const text = "nothing of it is left to do, so no policy was written";
     return { rule: rule.name, policy: undefined, remarks: [...remarks, { kind: "lost", text }] };
   }
@@ -63,7 +61,7 @@ function importRule(rule: TalonRule, settings: ImportSettings, names: Set<string
     spec: {
       match: { falco: match },
       ...(conditions.length === 0 ? {} : { when: joined(conditions, " && ") }),
-      do: [{ isolate }],
+      do: done.actions,
       mode: rule.dryRun ? "Observe" : settings.mode,
     },
   };
@@ -74,79 +72,6 @@ function importRule(rule: TalonRule, settings: ImportSettings, names: Set<string
     text: `no policy was written: ${path}: ${message}`,
   }));
   return { rule: rule.name, policy: undefined, remarks: [...remarks, ...problems] };
-}
-
-/** What Talon's other actionners would need; each is named so that nobody believes it was carried over. */
-const missing: Readonly<Record<string, string>> = {
-  "kubernetes:terminate": "no action here deletes a pod",
-  "kubernetes:label": "no action here sets labels of one's choice",
-  "kubernetes:annotation": "no action here sets annotations of one's choice",
-  "kubernetes:exec": "nothing is ever run inside a pod here",
-  "kubernetes:script": "nothing is ever run inside a pod here",
-  "kubernetes:log": "no action here fetches logs",
-  "kubernetes:delete": "no action here deletes an object",
-  "kubernetes:cordon": "no action here cordons a node",
-  "kubernetes:drain": "no action here drains a node",
-  "kubernetes:download": "no action here fetches files",
-  "kubernetes:tcpdump": "no action here captures packets",
-  "kubernetes:sysdig": "no action here captures system calls",
-  "aws:lambda": "no action here calls a cloud function",
-  "gcp:function": "no action here calls a cloud function",
-  "calico:networkpolicy":
-    "it denies the one remote address of the alert; here a pod is cut off altogether or not at all",
-  "cilium:networkpolicy":
-    "it denies the one remote address of the alert; here a pod is cut off altogether or not at all",
-};
-
-function importAction(
-  action: TalonAction,
-  settings: ImportSettings,
-  remarks: Remark[],
-): JsonObject | undefined {
-  const label = action.name === "" ? action.actionner : `${action.name} (${action.actionner})`;
-  if (action.actionner !== "kubernetes:networkpolicy") {
-    const known = Object.hasOwn(missing, action.actionner) ? missing[action.actionner] : undefined;
-    remarks.push({ kind: "lost", text: `action ${label}: ${known ?? "the actionner is unknown"}` });
-    return undefined;
-  }
-  for (const other of action.others) {
-    remarks.push({ kind: "lost", text: `action ${label}: ${other} has no counterpart` });
-  }
-  remarks.push({
-    kind: "differs",
-    text: `action ${label}: Talon stops the egress of all pods of the workload for good; isolate cuts the alert's pod alone, in both directions, for ${settings.ttl}`,
-  });
-  return { ttl: settings.ttl, ...allowOf(action, label, remarks) };
-}
-
-function allowOf(action: TalonAction, label: string, remarks: Remark[]): JsonObject {
-  const allow: Json[] = [];
-  for (const [name, value] of Object.entries(action.parameters)) {
-    if (name !== "allow_cidr" && name !== "allow") {
-      const why =
-        name === "allow_namespaces"
-          ? "isolate allows address ranges only"
-          : "isolate has no such parameter";
-      remarks.push({ kind: "lost", text: `action ${label}: parameter ${name}: ${why}` });
-      continue;
-    }
-    if (name === "allow") {
-      remarks.push({
-        kind: "lost",
-        text: `action ${label}: parameter allow: Talon ignores it, too; it means allow_cidr`,
-      });
-      continue;
-    }
-    for (const cidr of isArray(value) ? value : [value]) {
-      if (typeof cidr === "string") allow.push({ cidr });
-      else
-        remarks.push({
-          kind: "lost",
-          text: `action ${label}: allow_cidr holds ${JSON.stringify(cidr)}, which is no text`,
-        });
-    }
-  }
-  return allow.length === 0 ? {} : { allow };
 }
 
 function matchOf(rule: TalonRule, remarks: Remark[]): JsonObject | undefined {
