@@ -397,6 +397,8 @@ function shuffled(value: Json, shuffle: <E>(items: readonly E[]) => E[]): Json {
   );
 }
 
+// The servers must not outlive a benchmark that is cut short.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
 await main().catch((error: unknown) => {
   console.error(error);
   process.exit(1);
