@@ -47,6 +47,17 @@ export async function startResponderScene(): Promise<ResponderScene | undefined>
     await redis.stop();
     return undefined;
   }
+  try {
+    return await furnish(plane, redis);
+  } catch (error) {
+    // Without a scene nobody could stop them.
+    await plane.stop();
+    await redis.stop();
+    throw error;
+  }
+}
+
+async function furnish(plane: ControlPlane, redis: TestRedis): Promise<ResponderScene> {
   await installCrds(plane.api, readCrds());
   const people = makeApiServer(await fromKubeconfig(plane.kubeconfig), "kubectl-edit");
   await people.create(types.namespace, namespaceObject("parapet-system"));
