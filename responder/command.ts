@@ -49,7 +49,10 @@ export async function main(args: readonly string[]): Promise<number | undefined>
   }
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const running = await runResponder({ ...config, identity: config.identity ?? hostname() }, log);
+  let stopping = false;
   const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
     log("info", "stopping", { signal });
     running
       .stop()
@@ -61,8 +64,8 @@ export async function main(args: readonly string[]): Promise<number | undefined>
         process.exit(1);
       });
   };
-  process.once("SIGTERM", () => stop("SIGTERM"));
-  process.once("SIGINT", () => stop("SIGINT"));
+  // npm passes on the Ctrl-C that its child has had already: the second one must not cut the first one short.
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop(signal));
   return undefined;
 }
 
