@@ -17,6 +17,8 @@ import { type Running, runResponder } from "#responder/run";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const reviewer = "demo";
+/** What shells give a program that SIGINT ended. */
+const interruptedCode = 130;
 
 export const demoCommand: Command = {
   name: "demo",
@@ -38,15 +40,15 @@ its own, and cleans up. On a terminal it then stays up with the review page unti
 
 async function runDemo(io: Io, once: boolean): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), "parapet-demo-"));
-  const kubeconfig = process.env["PARAPET_KUBECONFIG"] ?? process.env["KUBECONFIG"]?.split(":")[0];
-  const stage = makeStage(io.out);
+  const interruption = listenForInterruption();
+  const stage = makeStage(io.out, interruption.signal);
   let place: Place | undefined;
   let running: Running | undefined;
   try {
+    place = await openNamedPlace();
     stage.chapter("A composition under guard (examples/bucket)");
     await showComposition(stage, join(root, "examples/bucket"), directory);
     stage.chapter("A Falco alert");
-    place = await openPlace(kubeconfig === "" ? undefined : kubeconfig, join(root, "package/crds"));
     const tokens = {
       intake: randomBytes(16).toString("hex"),
       review: randomBytes(16).toString("hex"),
@@ -61,9 +63,13 @@ async function runDemo(io: Io, once: boolean): Promise<number> {
     await showDrift(scene);
     const stays = process.stdout.isTTY && !once;
     sayGoodbye(io, running, tokens.review, stays);
-    if (stays) await interrupted();
+    if (stays) await interruption.happened;
     return exitCodes.good;
   } catch (error) {
+    if (interruption.signal.aborted) {
+      io.err("parapet demo: interrupted; what it made is taken away\n");
+      return interruptedCode;
+    }
     io.err(`parapet demo: ${error instanceof Error ? error.message : "failed"}\n`);
     return exitCodes.failed;
   } finally {
@@ -110,8 +116,38 @@ Go on         npm run -s parapet -- check -p examples/bucket/composition.yaml --
 ${stays ? "\nCtrl-C ends the demo and takes away what it made.\n" : ""}`);
 }
 
-function interrupted(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+/** The cluster that the environment names, or one in memory. @throws with the kubeconfig's name and the way out. */
+async function openNamedPlace(): Promise<Place> {
+  const kubeconfig = process.env["PARAPET_KUBECONFIG"] || process.env["KUBECONFIG"]?.split(":")[0];
+  const crds = join(root, "package/crds");
+  if (kubeconfig === undefined || kubeconfig === "") return openPlace(undefined, crds);
+  try {
+    return await openPlace(kubeconfig, crds);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.trim() : "failed";
+    throw new Error(
+      `cannot play on the cluster of kubeconfig ${kubeconfig}: ${reason}\nUnset KUBECONFIG and PARAPET_KUBECONFIG to play in memory.`,
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * From here on Ctrl-C ends the demo at its next step, with what it made taken away. Listens on: npm passes on the signal
+ * that this process has had already, and the second one must not cut the cleaning short.
+ */
+function listenForInterruption(): {
+  readonly signal: AbortSignal;
+  readonly happened: Promise<void>;
+} {
+  const controller = new AbortController();
+  const happened = new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.on(signal, () => {
+        controller.abort();
+        resolve();
+      });
+    }
   });
+  return { signal: controller.signal, happened };
 }

@@ -9,14 +9,17 @@ export type Stage = {
 
 const wordWidth = 12;
 
-export function makeStage(out: (text: string) => void): Stage {
+/** `interruption`: once it is there, the next thing to say throws, so that the demo ends between two steps. */
+export function makeStage(out: (text: string) => void, interruption: AbortSignal): Stage {
   let chapters = 0;
   return {
     chapter: (title) => {
+      interruption.throwIfAborted();
       chapters += 1;
       out(`\n${chapters}  ${title}\n`);
     },
     say: (word, ...lines) => {
+      interruption.throwIfAborted();
       lines.forEach((line, index) => {
         out(`   ${(index === 0 ? word : "").padEnd(wordWidth)} ${line}\n`);
       });
