@@ -74,6 +74,13 @@ const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    "rbac",
+    {
+      summary: "print the responder's role for the actions that are enabled",
+      load: async () => (await import("./commands/rbac.ts")).rbacCommand,
+    },
+  ],
+  [
     "test",
     {
       summary: "run kyverno-test files",

@@ -36,6 +36,20 @@ const tls = z.strictObject({
 
 const names = z.array(z.string().min(1)).default([]);
 
+/** Where messages may go; a policy names one of these and can give no address itself. */
+const destination = z
+  .strictObject({
+    name: z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/),
+    format: z.enum(["webhook", "slack"]).default("webhook"),
+    url: z.url({ protocol: /^https?$/ }).optional(),
+    urlFile: z.string().min(1).optional(),
+    /** Signs the body with HMAC-SHA256. */
+    secret: secret.optional(),
+    timeout: duration.prefault("5s"),
+  })
+  .refine((one) => (one.url === undefined) !== (one.urlFile === undefined), "name url or urlFile")
+  .refine((one) => one.timeout >= 100 && one.timeout <= 30_000, "timeout is 100ms to 30s");
+
 const schema = z.strictObject({
   intake: z
     .strictObject({
@@ -102,6 +116,9 @@ const schema = z.strictObject({
       "crossplane-system",
       "parapet-system",
     ]),
+  notify: z.strictObject({ destinations: z.array(destination).max(50).default([]) }).prefault({}),
+  /** Where evidence is kept; dataDirectory/evidence unless named. */
+  evidenceDirectory: z.string().min(1).optional(),
   alertAgeMax: duration.prefault("10m"),
   settle: duration.prefault("10s"),
   actConcurrency: z.int().min(1).max(200).default(32),
@@ -183,6 +200,9 @@ function contradictions(config: Config): readonly string[] {
   if (intake.clientNames.length > 0 && intake.tls?.clientCaFile === undefined) {
     problems.push("intake.clientNames: needs intake.tls.clientCaFile");
   }
+  const destinations = config.notify.destinations.map((one) => one.name);
+  const twice = destinations.find((name, i) => destinations.indexOf(name) !== i);
+  if (twice !== undefined) problems.push(`notify.destinations: ${twice} is there twice`);
   if (review.reviewers.length > 0 && review.tls === undefined && !isLoopback(review.listen.host)) {
     problems.push("review.tls: is needed where the console is not on loopback");
   }

@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { isolateRbac } from "#responder/actions/isolate";
+import { type ActionName, actionNames } from "#responder/action-spec";
+import type { RbacRule } from "#responder/actions/action";
 import { rollbackVerbs } from "#responder/actions/rollback";
+import { actionTable } from "#responder/actions/table";
 import type { Config } from "#responder/config";
-
-type Rule = {
-  readonly apiGroups: readonly string[];
-  readonly resources: readonly string[];
-  readonly resourceNames?: readonly string[];
-  readonly verbs: readonly string[];
-};
 
 /** A kind that drift is watched on, with the plural that RBAC names. */
 export type WatchedResource = { readonly apiVersion: string; readonly resource: string };
@@ -25,10 +20,11 @@ export function rolesFor(
     readonly review: { readonly reviewers: readonly unknown[] };
   },
   watched: readonly WatchedResource[],
+  actions: readonly ActionName[] = ["isolate", "rollback"],
 ): readonly JsonObject[] {
   const own = ["parapet.dev"];
   const decides = config.review.reviewers.length > 0;
-  const rules: readonly Rule[] = [
+  const rules: readonly RbacRule[] = [
     { apiGroups: own, resources: ["remediations"], verbs: ["get", "list", "watch", "create"] },
     { apiGroups: own, resources: ["remediations/status"], verbs: ["update"] },
     {
@@ -39,15 +35,17 @@ export function rolesFor(
     { apiGroups: own, resources: ["responsepolicies"], verbs: ["get", "list", "watch"] },
     { apiGroups: own, resources: ["responsepolicies/status"], verbs: ["update"] },
     { apiGroups: own, resources: ["driftexceptions"], verbs: ["get", "list", "watch"] },
-    { apiGroups: [""], resources: ["namespaces"], verbs: ["get"] },
-    ...isolateRbac,
-    ...watched.map(({ apiVersion, resource }) => ({
+    { apiGroups: [""], resources: ["namespaces", "pods"], verbs: ["get"] },
+    ...actionNames.filter((one) => actions.includes(one)).flatMap((one) => actionTable[one].rbac),
+    // `minReady` counts the pods beside the target and reads budgets, whichever action takes it out of service.
+    ...(actions.some((one) => takesOutOfService.has(one)) ? guardRbac : []),
+    ...(actions.includes("rollback") ? watched : []).map(({ apiVersion, resource }) => ({
       apiGroups: [apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : ""],
       resources: [resource],
       verbs: rollbackVerbs,
     })),
   ];
-  const inNamespace: readonly Rule[] = [
+  const inNamespace: readonly RbacRule[] = [
     {
       apiGroups: ["coordination.k8s.io"],
       resources: ["leases"],
@@ -56,12 +54,52 @@ export function rolesFor(
     { apiGroups: [""], resources: ["configmaps"], resourceNames: ["parapet-stop"], verbs: ["get"] },
   ];
   return [
-    role("ClusterRole", { name }, rules),
+    role("ClusterRole", { name }, merged(rules)),
     role("Role", { name, namespace: config.namespace }, inNamespace),
   ];
 }
 
-const role = (kind: string, metadata: JsonObject, rules: readonly Rule[]): JsonObject => ({
+const takesOutOfService: ReadonlySet<ActionName> = new Set([
+  "isolate",
+  "quarantine-label",
+  "evict",
+  "delete",
+]);
+
+const guardRbac: readonly RbacRule[] = [
+  { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
+  { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: ["list"] },
+];
+
+/** Every verb that Kubernetes has, in the order that people write them. */
+const verbOrder = ["get", "list", "watch", "create", "update", "patch", "delete"];
+
+/** One rule for each resource, with all that is asked of it; sorted, so that the same actions give the same role. */
+export function merged(rules: readonly RbacRule[]): readonly RbacRule[] {
+  const verbs = new Map<
+    string,
+    { readonly group: string; readonly resource: string; readonly verbs: Set<string> }
+  >();
+  for (const rule of rules) {
+    for (const group of rule.apiGroups) {
+      for (const resource of rule.resources) {
+        const key = `${group}/${resource}`;
+        const entry = verbs.get(key) ?? { group, resource, verbs: new Set<string>() };
+        for (const verb of rule.verbs) entry.verbs.add(verb);
+        verbs.set(key, entry);
+      }
+    }
+  }
+  return [...verbs]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, entry]) => ({
+      apiGroups: [entry.group],
+      resources: [entry.resource],
+      verbs: verbOrder.filter((verb) => entry.verbs.has(verb)),
+    }));
+}
+
+const role = (kind: string, metadata: JsonObject, rules: readonly RbacRule[]): JsonObject => ({
   apiVersion: "rbac.authorization.k8s.io/v1",
   kind,
   metadata,

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import type { AlertQueue } from "#responder/alert-queue";
 import { openAuditFile } from "#responder/adapters/audit-file";
 import { makeApiServer } from "#responder/adapters/api-server";
+import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
 import { fromKubeconfig, inCluster } from "#responder/adapters/kubeconfig";
 import { lockDirectory } from "#responder/adapters/pid-lock";
+import { makeSendHttp } from "#responder/adapters/send-http";
 import { openSpool } from "#responder/adapters/spool";
 import type { Cluster } from "#responder/cluster";
 import type { Config } from "#responder/config";
@@ -22,6 +24,7 @@ import {
 } from "#responder/http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
+import type { Destination } from "#responder/notification";
 import { type Responder, startResponder } from "#responder/responder";
 
 export type Running = {
@@ -46,7 +49,13 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
     openAuditFile(join(config.dataDirectory, "audit.jsonl"), Date.now),
   ]);
   log("info", "queue", { queue: queue.description });
-  const ports = { cluster, queue, spool, audit, metrics, log, now: Date.now };
+  const effects = {
+    evidence: makeEvidenceDirectory(
+      config.evidenceDirectory ?? join(config.dataDirectory, "evidence"),
+    ),
+    send: makeSendHttp(await readDestinations(config), Date.now),
+  };
+  const ports = { cluster, queue, spool, audit, effects, metrics, log, now: Date.now };
   const responder = startResponder(config, ports);
   const doors = await openDoors(config, responder, cluster, metrics, log);
   return {
@@ -201,6 +210,21 @@ async function readCredentials(config: Config): Promise<Credentials> {
     certificateNames: intake.clientNames,
     certificates: intake.tls?.clientCaFile !== undefined,
   };
+}
+
+/** An address that holds a token, as Slack's do, stands in a file. */
+function readDestinations(config: Config): Promise<readonly Destination[]> {
+  return Promise.all(
+    config.notify.destinations.map(async (one) => {
+      const url = new URL(one.url ?? (await readFile(one.urlFile ?? "", "utf8")).trim());
+      if (!["https:", "http:"].includes(url.protocol)) {
+        throw new Error(`notify destination ${one.name}: is no http address`);
+      }
+      const secret = one.secret === undefined ? undefined : await secretOf(one.secret);
+      const { name, format, timeout } = one;
+      return { name, format, url: url.href, secret, timeoutMs: timeout };
+    }),
+  );
 }
 
 async function readTls(files: Config["intake"]["tls"]): Promise<TlsFiles | undefined> {

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+import { stringify } from "yaml";
+import { type ActionName, actionNames } from "#responder/action-spec";
+import { actionTable } from "#responder/actions/table";
+import { bindingsFor, rolesFor, type WatchedResource } from "#responder/rbac";
+import type { Arguments } from "../arguments.ts";
+import { type Command, exitCodes, type Io } from "../command.ts";
+
+/** `parapet rbac`: the least rights that the responder needs for the actions that are enabled. */
+export const rbacCommand: Command = {
+  name: "rbac",
+  summary: "print the responder's role for the actions that are enabled",
+  usage:
+    "rbac [--actions NAME,...] [--watch APIVERSION/RESOURCE...] [--namespace NAME] [--console]",
+  details: `Prints a ClusterRole, a Role and their bindings to the responder's service account, as YAML for kubectl apply. They hold what the
+responder itself and the named actions need, and nothing beyond; an action that no rule allows fails as Forbidden and is tried again later.
+actions: ${actionNames.join(", ")}`,
+  options: [
+    {
+      name: "actions",
+      value: "NAMES",
+      help: "actions to enable, separated by commas; isolate,rollback unless given",
+    },
+    {
+      name: "watch",
+      value: "RESOURCE",
+      many: true,
+      help: "a kind watched for drift, as apps/v1/deployments or v1/configmaps",
+    },
+    {
+      name: "namespace",
+      short: "n",
+      value: "NAME",
+      help: "where the responder runs; parapet-system unless given",
+    },
+    { name: "account", value: "NAME", help: "its service account; parapet-responder unless given" },
+    { name: "console", help: "the responder serves the review console, which creates Approvals" },
+    { name: "list", help: "list the actions with what each does, its inverse and its rights" },
+  ],
+  examples: [
+    { line: "parapet rbac | kubectl apply -f -", does: "grant what isolate and rollback need" },
+    {
+      line: "parapet rbac --actions isolate,evict,notify --watch v1/configmaps",
+      does: "for three actions, with drift of ConfigMaps seen but not taken back",
+    },
+  ],
+  run,
+};
+
+function run(args: Arguments, io: Io): number {
+  if (args.flag("list")) {
+    io.out(actionNames.map(describe).join("\n"));
+    return exitCodes.good;
+  }
+  const actions = parseActions(args.one("actions") ?? "isolate,rollback");
+  const watched = (args.many("watch") ?? []).map(parseWatched);
+  const problem = [...actions, ...watched].find(
+    (one) => typeof one === "string" && one.includes(" "),
+  );
+  if (typeof problem === "string" || args.positionals.length > 0) {
+    const said = typeof problem === "string" ? problem : `takes no ${args.positionals.join(" ")}`;
+    io.err(`parapet rbac: ${said}\nparapet rbac --help shows its options\n`);
+    return exitCodes.usage;
+  }
+  const namespace = args.one("namespace") ?? "parapet-system";
+  const config = { namespace, review: { reviewers: args.flag("console") ? [{}] : [] } };
+  const kinds = watched.filter((one) => typeof one !== "string");
+  const enabled = actionNames.filter((one) => actions.includes(one));
+  const name = args.one("account") ?? "parapet-responder";
+  const subject = { kind: "ServiceAccount", name, namespace };
+  const objects = [...rolesFor(config, kinds, enabled), ...bindingsFor(subject, namespace)];
+  io.out(objects.map((object) => stringify(object)).join("---\n"));
+  return exitCodes.good;
+}
+
+/** Texts with a space are problems. */
+function parseActions(text: string): readonly string[] {
+  const named = text.split(",").map((one) => one.trim());
+  const unknown = named.find((one) => !actionNames.some((known) => known === one));
+  return unknown === undefined ? named : [`no action is called ${JSON.stringify(unknown)}`];
+}
+
+function parseWatched(text: string): WatchedResource | string {
+  const match = /^((?:[a-z0-9.-]+\/)?v\d[a-z0-9]*)\/([a-z0-9]+)$/.exec(text);
+  if (match === null)
+    return `--watch is APIVERSION/RESOURCE such as apps/v1/deployments, got ${text}`;
+  return { apiVersion: match[1] ?? "", resource: match[2] ?? "" };
+}
+
+function describe(name: ActionName): string {
+  const { does, targets, inverse, verified, rbac } = actionTable[name];
+  const rights = rbac.map(
+    (rule) =>
+      `  needs     ${rule.verbs.join(", ")} on ${rule.resources.join(", ")}${rule.apiGroups[0] === "" ? "" : ` (${rule.apiGroups.join(", ")})`}\n`,
+  );
+  return `${name}\n  does      ${does}\n  on        ${targets.join(", ")}\n  inverse   ${inverse}\n  verified  ${verified}\n${rights.join("")}`;
+}
