@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import type { Json, JsonObject } from "#policy/json";
+import { at, isObject, parseJson, textAt } from "#policy/json";
+import { bundleMax } from "#responder/actions/capture-evidence";
+import { originalLabelsAnnotation } from "#responder/actions/quarantine-label";
+import { actionTable } from "#responder/actions/table";
+import { actionNames, actionSchema, type ActionSpec } from "#responder/action-spec";
+import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
+import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
+import type { Cluster, Reply, ResourceType } from "#responder/cluster";
+import { failure, types, uidOf } from "#responder/cluster";
+import type { EffectPorts } from "#responder/effects";
+import { sha256 } from "#responder/finding";
+import { act, check, undo } from "#responder/perform";
+import { approversOf, changesOf, changeText, type Plan } from "#responder/plan";
+import { planResponse } from "#responder/plan-response";
+import { planJson, planSchema, toPlan } from "#responder/plan-record";
+import type { Remediation } from "#responder/remediation";
+import { merged, rolesFor } from "#responder/rbac";
+import { exampleRemediation } from "#test/support/example-remediation";
+
+const ended: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ended.splice(0)) end();
+});
+
+const good = <T>(reply: Reply<T>): T => {
+  if (reply.ok) return reply.value;
+  throw new Error(`${reply.code}: ${reply.message}`);
+};
+
+const deployment: ResourceType = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  resource: "deployments",
+  namespaced: true,
+};
+const replicaSet = { ...deployment, kind: "ReplicaSet", resource: "replicasets" };
+
+const named = (name: string, more: JsonObject = {}): JsonObject => ({
+  name,
+  namespace: "shop",
+  ...more,
+});
+
+const owner = (apiVersion: string, kind: string, object: JsonObject): JsonObject => ({
+  ownerReferences: [
+    {
+      apiVersion,
+      kind,
+      name: textAt(object, ["metadata", "name"]),
+      uid: uidOf(object),
+      controller: true,
+    },
+  ],
+});
+
+const ready = { conditions: [{ type: "Ready", status: "True" }] };
+
+/** Deployment web with two ready pods, a Service, a default-deny policy and a node. */
+async function startScene() {
+  const memory = makeMemoryCluster(() => Date.UTC(2026, 10, 22));
+  const cluster = memory.client();
+  const people = memory.client("kubectl");
+  const make = async (type: ResourceType, object: JsonObject): Promise<JsonObject> =>
+    good(await people.create(type, object));
+  const labels = { app: "web", "pod-template-hash": "abc", team: "shop" };
+  await make(types.namespace, { metadata: { name: "shop" } });
+  await make(types.node, { metadata: { name: "node-1" }, spec: {} });
+  const web = await make(deployment, { metadata: named("web"), spec: { replicas: 2 } });
+  const set = await make(replicaSet, {
+    metadata: named("web-abc", owner("apps/v1", "Deployment", web)),
+    spec: { selector: { matchLabels: { app: "web", "pod-template-hash": "abc" } } },
+  });
+  await make(types.service, { metadata: named("web"), spec: { selector: { app: "web" } } });
+  const makePod = (name: string): Promise<JsonObject> =>
+    make(types.pod, {
+      metadata: named(name, { labels, ...owner("apps/v1", "ReplicaSet", set) }),
+      spec: {
+        nodeName: "node-1",
+        containers: [
+          { name: "web", image: "nginx", env: [{ name: "DB_PASSWORD", value: "hunter2hunter2" }] },
+        ],
+      },
+      status: { phase: "Running", ...ready },
+    });
+  const pod = await makePod("web-1");
+  const twin = await makePod("web-2");
+  const directory = mkdtempSync(join(tmpdir(), "parapet-actions-"));
+  ended.push(() => rmSync(directory, { recursive: true, force: true }));
+  const sent: string[] = [];
+  const effects: EffectPorts = {
+    cluster,
+    now: () => Date.UTC(2026, 10, 22),
+    evidence: makeEvidenceDirectory(join(directory, "evidence")),
+    send: (to) => {
+      sent.push(to);
+      return Promise.resolve(
+        to === "down" ? failure("Unavailable", "down") : { ok: true, value: undefined },
+      );
+    },
+  };
+  return { memory, cluster, people, pod, twin, directory, effects, sent };
+}
+
+type Scene = Awaited<ReturnType<typeof startScene>>;
+
+async function plan(scene: Scene, actions: readonly Json[], limits: JsonObject = {}) {
+  const specs: readonly ActionSpec[] = actions.map((one) => actionSchema.parse(one));
+  const { minReady } = limits;
+  return good(
+    await planResponse(
+      {
+        target: {
+          apiVersion: "v1",
+          kind: "Pod",
+          namespace: "shop",
+          name: "web-1",
+          uid: uidOf(scene.pod),
+        },
+        pod: scene.pod,
+        remediation: "web-1-0123456789",
+        read: scene.cluster.get,
+        listIn: async (type, namespace) => {
+          const listed = await scene.cluster.list(type, { namespace });
+          return listed.ok ? { ok: true, value: listed.value.items } : listed;
+        },
+        networkPolicies: (namespace) => scene.cluster.list(types.networkPolicy, { namespace }),
+      },
+      {
+        do: [...specs],
+        limits: {
+          perWorkload: 1,
+          perNamespace: 5,
+          cooldown: 1,
+          ...(typeof minReady === "number" ? { minReady } : {}),
+        },
+      },
+    ),
+  );
+}
+
+/** Plans, stores and reads the plan back as the custom resource holds it, so that all below runs on what was stored. */
+async function remediate(scene: Scene, actions: readonly Json[], limits: JsonObject = {}) {
+  const planned = await plan(scene, actions, limits);
+  if (planned.plan === undefined) throw new Error(planned.reason);
+  const stored = toPlan(planSchema.parse(JSON.parse(JSON.stringify(planJson(planned.plan)))));
+  if (typeof stored === "string") throw new Error(stored);
+  expect(stored).toEqual(JSON.parse(JSON.stringify(planned.plan)));
+  const remediation: Remediation = {
+    ...exampleRemediation({ name: "web-1-0123456789", state: "Applying" }),
+    name: { namespace: "shop", name: "web-1-0123456789" },
+    target: {
+      apiVersion: "v1",
+      kind: "Pod",
+      namespace: "shop",
+      name: "web-1",
+      uid: uidOf(scene.pod),
+    },
+    plan: stored,
+    ttlMs: planned.ttlMs,
+  };
+  const records: string[] = [];
+  const ports = {
+    cluster: scene.cluster,
+    effects: scene.effects,
+    now: () => Date.UTC(2026, 10, 22),
+    busy: new Set<string>(),
+    settings: { namespace: "shop", identity: "one", settleMs: 0 },
+    audit: (entry: { readonly what: string; readonly detail: JsonObject }) => {
+      records.push(`${entry.what} ${textAt(entry.detail, ["change"])}`);
+      return Promise.resolve();
+    },
+  };
+  return {
+    remediation,
+    records,
+    act: () => act(ports, remediation),
+    check: () => check(ports, remediation),
+    undo: () => undo(ports, remediation),
+  };
+}
+
+const webPod = { namespace: "shop", name: "web-1" };
+const live = async (cluster: Cluster): Promise<JsonObject> =>
+  good(await cluster.get(types.pod, webPod));
+
+describe("parameters", () => {
+  it.each([
+    { reason: "Unknown parameters are refused.", action: { evict: { force: true } } },
+    { reason: "Unknown actions are refused.", action: { exec: { command: "sh" } } },
+    { reason: "One action in one entry.", action: { evict: {}, delete: {} } },
+    { reason: "None is none.", action: {} },
+    {
+      reason: "An annotation's key is a qualified name.",
+      action: { annotate: { annotations: { "a b": "c" } } },
+    },
+    { reason: "Nothing to write.", action: { annotate: { annotations: {} } } },
+    {
+      reason: "A label's value has limits.",
+      action: { "quarantine-label": { label: { key: "a", value: "x y" } } },
+    },
+    {
+      reason: "A destination is a name, never an address.",
+      action: { notify: { url: "https://evil.example" } },
+    },
+    { reason: "Nothing lasts for ever.", action: { cordon: { ttl: "9000h" } } },
+    { reason: "A grace period is bounded.", action: { delete: { gracePeriod: "48h" } } },
+    { reason: "Logs are bounded.", action: { "capture-evidence": { logLines: 1_000_000 } } },
+  ])("$reason", ({ action }) => {
+    expect(actionSchema.safeParse(action).success).toBe(false);
+  });
+
+  it("have defaults for every action that can do without", () => {
+    for (const name of actionNames.filter((one) => one !== "annotate")) {
+      expect(actionSchema.safeParse({ [name]: {} }).success).toBe(true);
+    }
+  });
+});
+
+describe("quarantine-label", () => {
+  it("labels, and takes the label away again", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ "quarantine-label": {} }]);
+    good(await run.act());
+    expect(
+      textAt(await live(scene.cluster), ["metadata", "labels", "parapet.dev/quarantine"]),
+    ).toBe("true");
+    good(await run.undo());
+    expect((await live(scene.cluster))["metadata"]).toMatchObject({
+      labels: { app: "web", team: "shop" },
+    });
+    expect(
+      textAt(await live(scene.cluster), ["metadata", "labels", "parapet.dev/quarantine"]),
+    ).toBe("");
+  });
+
+  it("detaches from Services and controller, keeps the labels, and ends by deleting the pod", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ "quarantine-label": { detach: true } }]);
+    good(await run.act());
+    const pod = await live(scene.cluster);
+    expect(at(pod, ["metadata", "labels"])).toEqual({
+      team: "shop",
+      "parapet.dev/quarantine": "true",
+    });
+    const kept = textAt(pod, ["metadata", "annotations", originalLabelsAnnotation]);
+    expect(parseJson(kept)).toEqual({ app: "web", "pod-template-hash": "abc", team: "shop" });
+    good(await run.act());
+    good(await run.undo());
+    expect(await scene.cluster.get(types.pod, webPod)).toMatchObject({
+      ok: false,
+      code: "NotFound",
+    });
+    expect((await scene.cluster.get(types.pod, { ...webPod, name: "web-2" })).ok).toBe(true);
+  });
+
+  it("does not delete a pod that somebody took back", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ "quarantine-label": { detach: true } }]);
+    good(await run.act());
+    good(
+      await scene.people.patch(types.pod, webPod, [
+        { op: "add", path: "/metadata/labels/app", value: "web" },
+      ]),
+    );
+    expect(good(await run.undo()).event?.message).toContain("somebody changed it since");
+    expect((await scene.cluster.get(types.pod, webPod)).ok).toBe(true);
+  });
+
+  it("refuses to open a pod by taking it out of the policies that close it, unless it is isolated too", async () => {
+    const scene = await startScene();
+    good(
+      await scene.people.create(types.networkPolicy, {
+        metadata: named("deny-egress"),
+        spec: { podSelector: { matchLabels: { app: "web" } }, policyTypes: ["Egress"] },
+      }),
+    );
+    const alone = await plan(scene, [{ "quarantine-label": { detach: true } }]);
+    expect(alone.plan).toBeUndefined();
+    expect(alone.reason).toContain("NetworkPolicy deny-egress would no longer cover the pod");
+    const isolated = await plan(scene, [{ isolate: {} }, { "quarantine-label": { detach: true } }]);
+    expect(isolated.plan?.actions.map((one) => one.action)).toEqual([
+      "isolate",
+      "quarantine-label",
+    ]);
+  });
+});
+
+describe("annotate", () => {
+  it("restores the value that was there, unless somebody changed it", async () => {
+    const scene = await startScene();
+    const key = "example.org/state";
+    const path = ["metadata", "annotations", key];
+    good(
+      await scene.people.patch(types.pod, webPod, [
+        { op: "add", path: "/metadata/annotations", value: { [key]: "fine" } },
+      ]),
+    );
+    const now = { ...scene, pod: await live(scene.cluster) };
+    const run = await remediate(now, [{ annotate: { annotations: { [key]: "suspect" } } }]);
+    good(await run.act());
+    expect(textAt(await live(scene.cluster), path)).toBe("suspect");
+    good(await run.undo());
+    expect(textAt(await live(scene.cluster), path)).toBe("fine");
+    good(await run.act());
+    good(
+      await scene.people.patch(types.pod, webPod, [
+        { op: "replace", path: "/metadata/annotations/example.org~1state", value: "mine" },
+      ]),
+    );
+    expect(good(await run.undo()).event?.message).toContain("left as it is");
+    expect(textAt(await live(scene.cluster), path)).toBe("mine");
+  });
+});
+
+describe("evict and delete", () => {
+  const budget = (allowed: number): JsonObject => ({
+    metadata: named("web"),
+    spec: { selector: { matchLabels: { app: "web" } }, minAvailable: 2 },
+    status: { disruptionsAllowed: allowed },
+  });
+
+  it("evicts the pod of that uid, finds it gone, and says so", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ evict: {} }]);
+    good(await run.act());
+    expect(await scene.cluster.get(types.pod, webPod)).toMatchObject({ code: "NotFound" });
+    // As after a crash between the act and its record.
+    good(await run.act());
+    expect(run.records).toEqual(["did evict Pod shop/web-1", "found done evict Pod shop/web-1"]);
+    expect(good(await run.check()).event).toMatchObject({ kind: "verified", reason: "Gone" });
+  });
+
+  it.each([
+    { reason: "Eviction is left to the API's answer.", action: { evict: {} } },
+    { reason: "Deletion goes past budgets, so they are read.", action: { delete: {} } },
+  ])("waits for a disruption budget: $reason", async ({ action }) => {
+    const scene = await startScene();
+    good(await scene.people.create(types.disruptionBudget, budget(0)));
+    const run = await remediate(scene, [{ annotate: { annotations: { a: "b" } } }, action]);
+    expect(await run.act()).toMatchObject({ ok: false, code: "Unavailable" });
+    expect((await scene.cluster.get(types.pod, webPod)).ok).toBe(true);
+    const there = good(
+      await scene.cluster.get(types.disruptionBudget, { namespace: "shop", name: "web" }),
+    );
+    good(
+      await scene.people.replace(types.disruptionBudget, {
+        ...there,
+        ...budget(1),
+        metadata: there["metadata"] ?? {},
+      }),
+    );
+    good(await run.act());
+    expect(await scene.cluster.get(types.pod, webPod)).toMatchObject({ code: "NotFound" });
+  });
+
+  it("leaves the next pod of that name alone", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ delete: {} }]);
+    good(await scene.people.remove(types.pod, webPod, uidOf(scene.pod)));
+    const next = good(await scene.people.create(types.pod, { metadata: named("web-1"), spec: {} }));
+    good(await run.act());
+    expect(uidOf(await live(scene.cluster))).toBe(uidOf(next));
+  });
+});
+
+describe("cordon and scale-to-zero", () => {
+  it("cordons the pod's node, which two people must approve, and takes it back", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ cordon: {} }]);
+    expect(approversOf(run.remediation.plan)).toBe(2);
+    const node = { namespace: "", name: "node-1" };
+    good(await run.act());
+    expect(at(good(await scene.cluster.get(types.node, node)), ["spec"])).toEqual({
+      unschedulable: true,
+    });
+    expect(good(await run.check()).event?.kind).toBe("verified");
+    good(await run.undo());
+    expect(at(good(await scene.cluster.get(types.node, node)), ["spec"])).toEqual({});
+  });
+
+  it("is not planned on a node that is cordoned already: the undo would free what we did not close", async () => {
+    const scene = await startScene();
+    good(
+      await scene.people.patch(types.node, { namespace: "", name: "node-1" }, [
+        { op: "add", path: "/spec/unschedulable", value: true },
+      ]),
+    );
+    expect((await plan(scene, [{ cordon: {} }])).reason).toContain("unschedulable already");
+  });
+
+  it("scales the Deployment behind the ReplicaSet to 0 and back, also when the pod has gone meanwhile", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ "quarantine-label": {} }, { "scale-to-zero": {} }]);
+    const web = { namespace: "shop", name: "web" };
+    const replicas = async (): Promise<Json | undefined> =>
+      at(good(await scene.cluster.get(deployment, web)), ["spec", "replicas"]);
+    good(await run.act());
+    expect(await replicas()).toBe(0);
+    good(await scene.people.remove(types.pod, webPod, uidOf(scene.pod)));
+    good(await run.act());
+    expect(good(await run.check()).event?.kind).toBe("verified");
+    good(await run.undo());
+    expect(await replicas()).toBe(2);
+  });
+
+  it("leaves a number that somebody set since", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ "scale-to-zero": {} }]);
+    good(await run.act());
+    good(
+      await scene.people.patch(deployment, { namespace: "shop", name: "web" }, [
+        { op: "replace", path: "/spec/replicas", value: 7 },
+      ]),
+    );
+    expect(good(await run.undo()).event?.message).toContain("left as it is");
+  });
+});
+
+describe("the least number of ready pods", () => {
+  it("is counted without the target, and waits while too few are ready", async () => {
+    const scene = await startScene();
+    const two = await remediate(scene, [{ isolate: {} }], { minReady: 2 });
+    expect(changesOf(planOf(two.remediation)).map(changeText)[0]).toContain(
+      "2 other pod(s) of ReplicaSet/web-abc are ready",
+    );
+    expect(await two.act()).toMatchObject({
+      ok: false,
+      code: "Unavailable",
+      message: "1 other pod(s) of ReplicaSet/web-abc are ready, 2 must be",
+    });
+    expect(
+      textAt(await live(scene.cluster), ["metadata", "labels", "isolate.parapet.dev/0123456789"]),
+    ).toBe("");
+    const one = await remediate(scene, [{ isolate: {} }], { minReady: 1 });
+    good(await one.act());
+  });
+
+  it("does not stop what leaves the pod in service", async () => {
+    const scene = await startScene();
+    const kinds = (
+      await plan(scene, [{ annotate: { annotations: { a: "b" } } }, { "quarantine-label": {} }], {
+        minReady: 5,
+      })
+    ).plan;
+    expect(changesOf(kinds ?? planOf(undefined)).map((one) => one.kind)).toEqual(["edit", "edit"]);
+  });
+});
+
+const planOf = (remediation: Remediation | undefined): Plan => {
+  if (remediation?.plan === undefined) throw new Error("no plan");
+  return remediation.plan;
+};
+
+describe("capture-evidence", () => {
+  it("comes first, is masked, hashed, kept once, and says what could not be had", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ delete: {} }, { "capture-evidence": {} }]);
+    expect(run.remediation.plan?.actions.map((one) => one.action)).toEqual([
+      "capture-evidence",
+      "delete",
+    ]);
+    const note = good(await run.act()).event?.message ?? "";
+    const folder = join(scene.directory, "evidence");
+    expect(readdirSync(folder)).toEqual(["shop_web-1-0123456789.json"]);
+    const file = join(folder, "shop_web-1-0123456789.json");
+    const text = readFileSync(file, "utf8");
+    expect(note).toContain(`sha256:${sha256(text)}`);
+    expect(statSync(file).mode & 0o777).toBe(0o400);
+    expect(text).not.toContain("hunter2");
+    const bundle = parseJson(text);
+    expect(at(bundle, ["parts", "pod", "metadata", "uid"])).toBe(uidOf(scene.pod));
+    expect(at(bundle, ["parts", "pod", "spec", "containers", 0, "env", 0])).toEqual({
+      name: "DB_PASSWORD",
+      value: "[masked]",
+    });
+    expect(at(bundle, ["parts", "owners", 1, "kind"])).toBe("Deployment");
+    expect(textAt(bundle, ["parts", "log web", "unavailable"])).toContain("no kubelet");
+    // Again, after the pod is gone: what was kept first stays.
+    good(await run.act());
+    expect(readFileSync(file, "utf8")).toBe(text);
+  });
+
+  it("masks and bounds logs, and leaves out what does not fit", async () => {
+    const scene = await startScene();
+    const cluster: Cluster = {
+      ...scene.cluster,
+      podLog: () =>
+        Promise.resolve({
+          ok: true,
+          value: `Authorization: Bearer abcdefghijkl\n${"x".repeat(10 * bundleMax)}`,
+        }),
+    };
+    const first = { ...scene, cluster, effects: { ...scene.effects, cluster } };
+    const run = await remediate(first, [{ "capture-evidence": {} }]);
+    good(await run.act());
+    const file = join(scene.directory, "evidence", "shop_web-1-0123456789.json");
+    expect(statSync(file).size).toBeLessThan(bundleMax);
+    expect(readFileSync(file, "utf8")).not.toContain("abcdefghijkl");
+  });
+
+  it("that cannot be kept stops what would destroy it", async () => {
+    const scene = await startScene();
+    const lost = failure("Unavailable", "disk full");
+    const effects = {
+      ...scene.effects,
+      evidence: { ...scene.effects.evidence, keep: () => Promise.resolve(lost) },
+    };
+    const run = await remediate({ ...scene, effects }, [
+      { "capture-evidence": {} },
+      { delete: {} },
+    ]);
+    expect(await run.act()).toMatchObject({
+      ok: false,
+      message: "capture-evidence: disk full; not done: delete",
+    });
+    expect((await scene.cluster.get(types.pod, webPod)).ok).toBe(true);
+  });
+});
+
+describe("notify", () => {
+  it("writes an Event on the target and sends once, however often it is run", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ notify: { to: "ops" } }]);
+    good(await run.act());
+    good(await run.act());
+    expect(scene.sent).toEqual(["ops"]);
+    const events = good(await scene.cluster.list(types.event, { namespace: "shop" })).items;
+    expect(events.map((one) => textAt(one, ["involvedObject", "uid"]))).toEqual([uidOf(scene.pod)]);
+  });
+
+  it("that reaches nobody is told in the history and stops nothing", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ notify: { to: "down" } }, { "quarantine-label": {} }]);
+    expect(good(await run.act()).event?.message).toContain("not told: down");
+    expect(
+      textAt(await live(scene.cluster), ["metadata", "labels", "parapet.dev/quarantine"]),
+    ).toBe("true");
+  });
+});
+
+describe("the rights of actions", () => {
+  it("are stated for every action but rollback, whose are those of the watched kinds", () => {
+    for (const name of actionNames) {
+      expect(actionTable[name].name).toBe(name);
+      expect(actionTable[name].rbac.length > 0).toBe(name !== "rollback");
+    }
+  });
+
+  it("are in the role when the action is enabled, and not when it is not", () => {
+    const config = { namespace: "parapet-system", review: { reviewers: [] } };
+    const verbs = (actions: Parameters<typeof rolesFor>[2], resource: string): Json => {
+      const rules = at(rolesFor(config, [], actions)[0], ["rules"]);
+      const found = Array.isArray(rules)
+        ? rules.find((one: unknown) => isObject(one) && at(one, ["resources", 0]) === resource)
+        : undefined;
+      return isObject(found) ? (found["verbs"] ?? []) : [];
+    };
+    expect(verbs(["isolate"], "pods")).toEqual(["get", "list", "patch"]);
+    expect(verbs(["notify"], "pods")).toEqual(["get"]);
+    expect(verbs(["delete"], "pods")).toEqual(["get", "list", "delete"]);
+    expect(verbs(["isolate"], "nodes")).toEqual([]);
+    expect(verbs(["cordon"], "nodes")).toEqual(["get", "patch"]);
+    expect(verbs(actionNames, "secrets")).toEqual([]);
+    expect(verbs(actionNames, "approvals")).toEqual(["get", "list", "watch"]);
+  });
+
+  it("are merged to one sorted rule for each resource", () => {
+    const rule = (verb: string) => ({
+      apiGroups: [""],
+      resources: ["pods", "nodes"],
+      verbs: [verb],
+    });
+    expect(merged([rule("patch"), rule("get"), rule("patch")])).toEqual([
+      { apiGroups: [""], resources: ["nodes"], verbs: ["get", "patch"] },
+      { apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] },
+    ]);
+  });
+});
