@@ -2,9 +2,7 @@
 import { formatKey } from "../input/resources.ts";
 import { policyName } from "../verdict.ts";
 import type { Verdict } from "../verdict.ts";
-
-/** The line of a file where a resource's document starts, 1 where it cannot be told. */
-export type LineOf = (verdict: Verdict) => number;
+import type { LineOf } from "./lines.ts";
 
 /** Verdicts that a reviewer should see beside the line. */
 const isNoted = ({ result }: Verdict): boolean =>
@@ -84,32 +82,3 @@ export function formatSarif(
 
 const uriOf = (file: string): string =>
   (file === "-" ? "stdin" : file).split("/").map(encodeURIComponent).join("/");
-
-/** Finds the lines on which the documents of files start, reading each file once and only when asked. */
-export function makeLineOf(read: (file: string) => string | undefined): LineOf {
-  const known = new Map<string, ReadonlyMap<string, number>>();
-  return ({ file, resource }) => {
-    const starts = known.get(file) ?? findStarts(read(file) ?? "");
-    known.set(file, starts);
-    return starts.get(`${resource.kind}\n${resource.name}`) ?? 1;
-  };
-}
-
-/** Line of each document's start, by the kind at its margin and the first name that is indented once. */
-function findStarts(text: string): ReadonlyMap<string, number> {
-  const starts = new Map<string, number>();
-  let here = { line: 1, kind: "", name: "" };
-  for (const [index, line] of `${text}\n---`.split("\n").entries()) {
-    if (/^---(\s|$)/.test(line)) {
-      starts.set(`${here.kind}\n${here.name}`, here.line);
-      here = { line: index + 2, kind: "", name: "" };
-      continue;
-    }
-    const found = /^(\s*)"?(kind|name)"?\s*:\s*["']?([^"',#]*)/.exec(line);
-    if (found === null) continue;
-    const [, indent = "", key, value = ""] = found;
-    if (key === "kind" && indent === "") here.kind = value.trim();
-    if (key === "name" && indent !== "" && here.name === "") here.name = value.trim();
-  }
-  return starts;
-}

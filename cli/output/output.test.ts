@@ -4,8 +4,9 @@ import { at, parseJson } from "#policy/json";
 import type { RuleResult } from "#policy/report/result";
 import type { Verdict } from "../verdict.ts";
 import { isFailure } from "../verdict.ts";
-import { formatGithub, formatSarif, makeLineOf } from "./annotations.ts";
+import { formatGithub, formatSarif } from "./annotations.ts";
 import { formatJunit } from "./junit.ts";
+import { makeLineOf } from "./lines.ts";
 import { formatTable } from "./table.ts";
 import { formatJson, formatVerdictTable } from "./verdicts.ts";
 
@@ -134,6 +135,44 @@ describe("annotations", () => {
         },
       ],
     });
+  });
+});
+
+describe("lines", () => {
+  const pod = "apiVersion: v1\nkind: Pod\n";
+  test.each([
+    [
+      "metadata in flow style",
+      `${pod}metadata: {labels: {a: b}, name: "web", namespace: default}\n`,
+      1,
+    ],
+    [
+      "an item of a List, after one of another name",
+      `kind: List\nitems:\n- kind: Pod\n  metadata: {name: other}\n- metadata:\n    name: web\n  kind: Pod\n`,
+      5,
+    ],
+    [
+      "an item of a JSON List",
+      JSON.stringify(
+        { kind: "List", items: ["a", "web"].map((name) => ({ kind: "Pod", metadata: { name } })) },
+        null,
+        2,
+      ),
+      11,
+    ],
+    [
+      "the one of its namespace, of two with one name",
+      `${pod}metadata:\n  name: web\n  namespace: other\n---\n# ours\n${pod}metadata:\n  name: web\n  namespace: default\n`,
+      8,
+    ],
+    [
+      "names of owners, containers and references are not the object's",
+      `${pod}metadata:\n  ownerReferences:\n  - kind: Pod\n    name: owner\n  name: web\nspec:\n  containers: [{name: c}]\n`,
+      1,
+    ],
+    ["minified JSON has one line", JSON.stringify({ kind: "Pod", metadata: { name: "web" } }), 1],
+  ])("%s", (_reason, text, want) => {
+    expect(makeLineOf(() => text)(verdict({}))).toBe(want);
   });
 });
 
