@@ -133,7 +133,8 @@ function run(
   switch (work) {
     case "mutate": {
       const done = policy.mutate?.(review, world);
-      const changed = done !== undefined && done.object !== review.object;
+      // What is deleted has no object to change: those that come after see it as it was.
+      const changed = done !== undefined && review.object !== null && done.object !== review.object;
       const after = changed ? done.object : before;
       return { ...unchanged, after, results: done?.results ?? [], targets: done?.targets ?? [] };
     }

@@ -60,6 +60,33 @@ spec:
       - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
   validations: [{expression: "false", message: never}]
 `,
+  "brackets.yaml": `
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: brackets}
+spec:
+  matchConstraints:
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  validations:
+    - expression: >-
+        (object.metadata.name == "x" || true) && !(object.metadata.name == "x") && object.kind == "Pod"
+`,
+  "classic.yaml": `
+apiVersion: kyverno.io/v1
+kind: ClusterPolicy
+metadata: {name: classic}
+spec:
+  rules:
+    - name: label
+      match: {any: [{resources: {kinds: [Pod]}}]}
+      mutate: {patchStrategicMerge: {metadata: {labels: {team: a}}}}
+    - name: keep
+      match: {any: [{resources: {kinds: [Pod], operations: [DELETE]}}]}
+      validate:
+        message: "{{ request.oldObject.metadata.name }} may not be deleted"
+        deny: {}
+`,
   "broken.yaml": `
 apiVersion: policies.kyverno.io/v1
 kind: ValidatingPolicy
@@ -207,6 +234,23 @@ describe("check", () => {
       `${files["bad.yaml"]}---\n${files["good.yaml"]}`,
     );
     expect(fromGlob.out).toBe(fromStdin.out);
+  });
+
+  test("the explanation quotes expressions with their brackets", async () => {
+    const { out } = await run(checkCommand, "-p brackets.yaml -r bad.yaml --explain");
+    expect(out).toMatch(/^ +\(object\.metadata\.name == "x" \|\| true\) = true$/m);
+    expect(out).toMatch(/ !\(object\.metadata\.name == "x"\) = true$/m);
+  });
+
+  test("a mutate rule leaves what is deleted to the rules after it", async () => {
+    const ran = await run(
+      checkCommand,
+      "-p classic.yaml -r bad.yaml --operation DELETE --fail-on violation -o json",
+    );
+    expect(resultsOf(ran).map((one) => at(one, ["message"]))).toEqual(["bad may not be deleted"]);
+    expect(ran.code).toBe(1);
+    const mutated = await run(mutateCommand, "-p classic.yaml -r bad.yaml --operation DELETE");
+    expect(parseText(mutated.out).documents).toEqual(parseText(files["bad.yaml"] ?? "").documents);
   });
 
   test("the explanation shows what each part gave", async () => {

@@ -58,7 +58,7 @@ export function parsePrimary(state: ParseState): Expression {
     take(state);
     const inner = state.expression(state);
     expectSymbol(state, ")");
-    return inner;
+    return { ...inner, span: spanFrom(state, inner.span.position, token.start) };
   }
   if (isSymbol(token, "[")) return parseList(state);
   if (isSymbol(token, "{")) return parseMap(state);
