@@ -16,6 +16,10 @@ export const isCalicoPolicy = (policy: JsonObject): boolean =>
   /^(crd\.)?projectcalico\.org\//.test(textAt(policy, ["apiVersion"])) &&
   kinds.includes(textAt(policy, ["kind"]));
 
+/** Told apart from Kubernetes' NetworkPolicy by its group. */
+export const calicoKind = (policy: JsonObject): string =>
+  `${textAt(policy, ["kind"])}.projectcalico.org`;
+
 type Tier = { readonly name: string; readonly order: number; readonly passes: boolean };
 type Selecting = {
   readonly policy: JsonObject;
@@ -136,7 +140,7 @@ function selectingOf(policy: JsonObject, pod: PodView, direction: Direction): Se
   const selected = selects(policy, spec, pod, direction);
   const namespace = isGlobal(policy) ? "" : textAt(policy, ["metadata", "namespace"]);
   const name = {
-    kind: textAt(policy, ["kind"]),
+    kind: calicoKind(policy),
     namespace,
     name: textAt(policy, ["metadata", "name"]),
   };

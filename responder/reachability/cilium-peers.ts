@@ -11,7 +11,7 @@ export type CiliumPeers = {
   readonly unsure?: string | undefined;
 };
 
-const anyNode: Peer = { kind: "nodes", text: "nodes", matches: () => "yes" };
+const anyNode: Peer = { kind: "nodes", everything: true, text: "nodes", matches: () => "yes" };
 const unknownOutside = (text: string): Peer => ({ kind: "unknown", among: "outside", text });
 
 /**
@@ -24,8 +24,10 @@ const entityPeers: { readonly [entity: string]: readonly Peer[] } = {
   "world-ipv4": [networkPeer("0.0.0.0/0", [], "outside")],
   "world-ipv6": [networkPeer("::/0", [], "outside")],
   cluster: [{ kind: "pods", pods: allPods }, anyNode],
-  host: [{ kind: "nodes", text: "the pod's own node", matches: () => "maybe" }],
-  "remote-node": [{ kind: "nodes", text: "other nodes", matches: () => "maybe" }],
+  host: [{ kind: "nodes", everything: false, text: "the pod's own node", matches: () => "maybe" }],
+  "remote-node": [
+    { kind: "nodes", everything: false, text: "other nodes", matches: () => "maybe" },
+  ],
   none: [],
 };
 

@@ -139,6 +139,7 @@ export function nodesPeer(selector: Json): Peer {
   const parsed = parseLabelSelector(selector);
   return {
     kind: "nodes",
+    everything: parsed.ok && parsed.selector.empty,
     text: `nodes ${labelSelectorText(selector)}`,
     matches: (labels) => (parsed.ok ? matchOf(parsed.selector.matches(labels)) : "maybe"),
   };

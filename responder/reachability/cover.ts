@@ -5,11 +5,11 @@ import { type Peer, type Port, type Rule, portMax } from "#responder/reachabilit
 import { type Protocol, protocols } from "#responder/reachability/traffic";
 
 /**
- * A set of remote ends: pods that a selector selects, or all else, with addresses in one network. Every peer is a union
- * of these, so that an allow can be compared with the denies before it.
+ * A set of remote ends with addresses in one network: pods that a selector selects, nodes, or all else. Every peer is a
+ * union of these, so that an allow can be compared with the denies before it.
  */
 type Ends = {
-  readonly who: "pods" | "others";
+  readonly who: "pods" | "nodes" | "world";
   readonly pods: PodSelector;
   readonly network: Cidr;
 };
@@ -77,28 +77,34 @@ const portsOverlap = (a: Ports, b: Ports): boolean =>
 const podsIn = (pods: PodSelector, networks: readonly Cidr[]): readonly Ends[] =>
   networks.map((network) => ({ who: "pods", pods, network }));
 
-const othersIn = (networks: readonly Cidr[]): readonly Ends[] =>
-  networks.map((network) => ({ who: "others", pods: allPods, network }));
+const othersIn = (who: "nodes" | "world", networks: readonly Cidr[]): readonly Ends[] =>
+  networks.map((network) => ({ who, pods: allPods, network }));
+
+const outsideIn = (networks: readonly Cidr[]): readonly Ends[] => [
+  ...othersIn("nodes", networks),
+  ...othersIn("world", networks),
+];
 
 /** All that a peer may match. */
 function endsAtMost(peer: Peer): readonly Ends[] {
   switch (peer.kind) {
     case "any":
-      return [...podsIn(allPods, everywhere), ...othersIn(everywhere)];
+      return [...podsIn(allPods, everywhere), ...outsideIn(everywhere)];
     case "pods":
       return podsIn(peer.pods, everywhere);
     case "network":
       return [
         ...(peer.scope === "all" ? podsIn(allPods, [peer.cidr]) : []),
-        ...othersIn([peer.cidr]),
+        ...outsideIn([peer.cidr]),
       ];
     case "world":
+      return othersIn("world", everywhere);
     case "nodes":
-      return othersIn(everywhere);
+      return othersIn("nodes", everywhere);
     case "unknown":
       return [
         ...(peer.among === "outside" ? [] : podsIn(allPods, everywhere)),
-        ...(peer.among === "pods" ? [] : othersIn(everywhere)),
+        ...(peer.among === "pods" ? [] : outsideIn(everywhere)),
       ];
     default:
       return peer satisfies never;
@@ -109,8 +115,10 @@ function endsAtMost(peer: Peer): readonly Ends[] {
 function endsAtLeast(peer: Peer): readonly Ends[] {
   if (peer.kind === "any") return endsAtMost(peer);
   if (peer.kind === "pods") return peer.pods.exact ? endsAtMost(peer) : [];
-  if (peer.kind === "network") return peer.except.length === 0 ? endsAtMost(peer) : [];
-  return [];
+  if (peer.kind === "nodes") return peer.everything ? endsAtMost(peer) : [];
+  if (peer.kind === "world") return endsAtMost(peer);
+  if (peer.kind !== "network" || peer.except.length > 0) return [];
+  return peer.scope === "all" ? endsAtMost(peer) : othersIn("world", [peer.cidr]);
 }
 
 const allPorts = (protocol: Protocol | "other", name = ""): Ports => ({

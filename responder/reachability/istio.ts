@@ -37,11 +37,21 @@ export function meshStages(policies: readonly JsonObject[], pod: PodView): reado
   const uncertainEnd = allows.length > 0 ? "denyOrNext" : "next";
   return [
     {
-      groups: [rulesFor("CUSTOM"), rulesFor("DENY"), rulesFor("ALLOW")],
+      groups: [[[pastTheProxy]], rulesFor("CUSTOM"), rulesFor("DENY"), rulesFor("ALLOW")],
       end: sure ? "deny" : uncertainEnd,
     },
   ];
 }
+
+/** What is not TCP does not go through the proxy. */
+const pastTheProxy: Rule = {
+  policy: { kind: "", namespace: "", name: "" },
+  index: 0,
+  direction: "Ingress",
+  action: "Pass",
+  peers: [{ kind: "any" }],
+  ports: [allPortsOf("UDP"), allPortsOf("SCTP"), { kind: "other", text: "other protocols" }],
+};
 
 export type MeshAllow = { readonly rule: Rule; readonly reason: string; readonly sure: false };
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type JsonObject, textAt } from "#policy/json";
+import { calicoKind, isCalicoPolicy } from "#responder/reachability/calico";
 import { isCovered, mayOverlap } from "#responder/reachability/cover";
 import { ruleText } from "#responder/reachability/describe";
 import { meshAllows } from "#responder/reachability/istio";
 import { chainsAt, parseWorld } from "#responder/reachability/policy-world";
-import type { PolicyName, Rule } from "#responder/reachability/rule";
+import type { Peer, PolicyName, Rule } from "#responder/reachability/rule";
 import type { Group, Stage } from "#responder/reachability/stage";
 import type { Direction, PodView } from "#responder/reachability/traffic";
 
@@ -54,9 +55,27 @@ export function openRules(
   const others = policies.filter((policy) => !planned.has(identityOf(policy)));
   const world = parseWorld([...others, ...plan]);
   return chainsAt(world, target, direction)
-    .flatMap((stages) => openInChain(stages, direction))
+    .flatMap((stages) => openInChain(withoutExceptions(stages, planned), direction))
     .filter(({ rule }) => !planned.has(nameKey(rule.policy)));
 }
+
+/** What the plan's own denies except is its allow-list: intended, like its allows. */
+function withoutExceptions(
+  stages: readonly Stage[],
+  planned: ReadonlySet<string>,
+): readonly Stage[] {
+  const whole = (rule: Rule): Rule =>
+    rule.action === "Deny" && planned.has(nameKey(rule.policy))
+      ? { ...rule, peers: rule.peers.map(wholeNetwork) }
+      : rule;
+  return stages.map((stage) => ({
+    ...stage,
+    groups: stage.groups.map((group) => group.map((rules) => rules.map(whole))),
+  }));
+}
+
+const wholeNetwork = (peer: Peer): Peer =>
+  peer.kind === "network" ? { ...peer, except: [] } : peer;
 
 const keyOf = (rule: Rule): string =>
   `${nameKey(rule.policy)} ${rule.direction} ${String(rule.index).padStart(6, "0")} ${ruleText(rule)}`;
@@ -65,7 +84,7 @@ const nameKey = (name: PolicyName): string => `${name.kind}/${name.namespace}/${
 
 const identityOf = (policy: JsonObject): string =>
   nameKey({
-    kind: textAt(policy, ["kind"]),
+    kind: isCalicoPolicy(policy) ? calicoKind(policy) : textAt(policy, ["kind"]),
     namespace: textAt(policy, ["metadata", "namespace"]),
     name: textAt(policy, ["metadata", "name"]),
   });

@@ -22,7 +22,7 @@ export type PolicyName = {
 export type Peer =
   | { readonly kind: "any" }
   | { readonly kind: "pods"; readonly pods: PodSelector }
-  /** `scope` outside: pods are not matched by their addresses. */
+  /** `scope` outside: pods are not matched by their addresses, and nodes perhaps. */
   | {
       readonly kind: "network";
       readonly cidr: Cidr;
@@ -32,6 +32,8 @@ export type Peer =
   | { readonly kind: "world" }
   | {
       readonly kind: "nodes";
+      /** Whether it is every node. */
+      readonly everything: boolean;
       readonly text: string;
       readonly matches: (labels: Json) => Match;
     }
@@ -105,7 +107,8 @@ export function peerMatches(peer: Peer, remote: Endpoint): Match {
 function networkMatches(peer: Extract<Peer, { kind: "network" }>, remote: Endpoint): Match {
   if (peer.scope === "outside" && remote.pod !== undefined) return "no";
   if (!cidrContainsIp(peer.cidr, remote.address)) return "no";
-  return matchOf(!peer.except.some((except) => cidrContainsIp(except, remote.address)));
+  if (peer.except.some((except) => cidrContainsIp(except, remote.address))) return "no";
+  return peer.scope === "outside" && remote.node !== undefined ? "maybe" : "yes";
 }
 
 function unknownMatches(among: "any" | "pods" | "outside", remote: Endpoint): Match {

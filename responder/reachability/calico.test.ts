@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from "vitest";
+import type { JsonObject } from "#policy/json";
+import { chainsAt, parseWorld } from "#responder/reachability/policy-world";
+import { endAt, endOfPod, packetBy, podView, tcp } from "#responder/reachability/scene";
+import { judgePacket } from "#responder/reachability/stage";
+import type { Direction, Packet } from "#responder/reachability/traffic";
+
+// What Calico's documentation says, as cases.
+const reference = "https://docs.tigera.io/calico/latest/reference/resources/networkpolicy";
+const global = "https://docs.tigera.io/calico/latest/reference/resources/globalnetworkpolicy";
+const tiers = "https://docs.tigera.io/calico/latest/reference/resources/tier";
+const tiered = "https://docs.tigera.io/calico/latest/network-policy/policy-tiers/tiered-policy";
+const basics =
+  "https://docs.tigera.io/calico/latest/network-policy/get-started/calico-policy/calico-network-policy";
+
+const database = podView("production", { role: "database" });
+const frontend = podView("production", { role: "frontend" });
+const elsewhere = podView("staging", { role: "frontend" });
+const world = endAt("198.51.100.9");
+
+const policy = (spec: JsonObject, kind = "NetworkPolicy", name = "policy"): JsonObject => ({
+  apiVersion: "projectcalico.org/v3",
+  kind,
+  metadata: { name, ...(kind === "NetworkPolicy" ? { namespace: "production" } : {}) },
+  spec: { selector: "role == 'database'", ...spec },
+});
+const globalPolicy = (name: string, order: number, spec: JsonObject): JsonObject =>
+  policy({ order, types: ["Ingress"], ...spec }, "GlobalNetworkPolicy", name);
+const tier = (name: string, order: number, more: JsonObject = {}): JsonObject => ({
+  apiVersion: "projectcalico.org/v3",
+  kind: "Tier",
+  metadata: { name },
+  spec: { order, ...more },
+});
+const standard = (ingress: JsonObject[]): JsonObject => ({
+  apiVersion: "networking.k8s.io/v1",
+  kind: "NetworkPolicy",
+  metadata: { name: "standard", namespace: "production" },
+  spec: { podSelector: {}, policyTypes: ["Ingress"], ingress },
+});
+const fromPod = (pod = frontend, port = 6379) => tcp(endOfPod(pod), endOfPod(database), port);
+const allowFrontend = {
+  action: "Allow",
+  protocol: "TCP",
+  source: { selector: "role == 'frontend'" },
+  destination: { ports: [6379] },
+};
+const allow = { action: "Allow" };
+const deny = { action: "Deny" };
+const pass = { action: "Pass" };
+
+type Row = {
+  readonly reason: string;
+  readonly source: string;
+  readonly policies: readonly JsonObject[];
+  readonly packet?: Packet;
+  readonly direction?: Direction;
+  readonly want: "allow" | "deny" | "either";
+};
+
+const rows: readonly Row[] = [
+  {
+    reason: "The reference's sample: frontends reach the database on its port.",
+    source: reference,
+    policies: [policy({ types: ["Ingress", "Egress"], ingress: [allowFrontend], egress: [allow] })],
+    want: "allow",
+  },
+  {
+    reason: "The reference's sample: another port is denied.",
+    source: reference,
+    policies: [policy({ types: ["Ingress", "Egress"], ingress: [allowFrontend], egress: [allow] })],
+    packet: fromPod(frontend, 80),
+    want: "deny",
+  },
+  {
+    reason: "A selector in a namespaced policy means pods of its own namespace.",
+    source: `${reference}#entityrule`,
+    policies: [policy({ ingress: [allowFrontend] })],
+    packet: fromPod(elsewhere),
+    want: "deny",
+  },
+  {
+    reason: "A namespaceSelector looks into others.",
+    source: `${reference}#entityrule`,
+    policies: [
+      policy({
+        ingress: [
+          {
+            action: "Allow",
+            source: {
+              namespaceSelector: "projectcalico.org/name == 'staging'",
+              selector: "role == 'frontend'",
+            },
+          },
+        ],
+      }),
+    ],
+    packet: fromPod(elsewhere),
+    want: "allow",
+  },
+  {
+    reason: "A selector in a global policy means pods of all namespaces.",
+    source: global,
+    policies: [globalPolicy("g", 1, { ingress: [allowFrontend] })],
+    packet: fromPod(elsewhere),
+    want: "allow",
+  },
+  {
+    reason: "A policy that selects the pod denies what its rules leave.",
+    source: tiers,
+    policies: [policy({ ingress: [], types: ["Ingress"] })],
+    want: "deny",
+  },
+  {
+    reason: "Types left out with no egress rules: ingress alone.",
+    source: `${reference}#spec`,
+    policies: [policy({ ingress: [] })],
+    packet: tcp(endOfPod(database), world),
+    direction: "Egress",
+    want: "allow",
+  },
+  {
+    reason: "Types left out with egress rules alone: egress alone.",
+    source: `${reference}#spec`,
+    policies: [policy({ egress: [deny] })],
+    want: "allow",
+  },
+  {
+    reason: "Lower order first.",
+    source: `${reference}#spec`,
+    policies: [
+      globalPolicy("b", 1, { ingress: [deny] }),
+      globalPolicy("a", 2, { ingress: [allow] }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "Without an order a policy comes last.",
+    source: `${reference}#spec`,
+    policies: [policy({ ingress: [deny] }), globalPolicy("z", 5000, { ingress: [allow] })],
+    want: "allow",
+  },
+  {
+    reason: "Of one order the name decides.",
+    source: `${reference}#spec`,
+    policies: [
+      globalPolicy("b", 1, { ingress: [allow] }),
+      globalPolicy("a", 1, { ingress: [deny] }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "Rules of a policy go from top to bottom.",
+    source: `${reference}#rule`,
+    policies: [
+      policy({ ingress: [{ action: "Deny", source: { selector: "role == 'frontend'" } }, allow] }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "Log decides nothing.",
+    source: `${reference}#rule`,
+    policies: [policy({ ingress: [{ action: "Log" }, allow] })],
+    want: "allow",
+  },
+  {
+    reason: "Pass goes to the next tier.",
+    source: tiers,
+    policies: [
+      tier("security", 10),
+      globalPolicy("security.a", 1, { tier: "security", ingress: [pass] }),
+      globalPolicy("b", 1, { ingress: [deny] }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "A tier whose policy selects the pod drops what is left.",
+    source: tiers,
+    policies: [
+      tier("security", 10),
+      globalPolicy("security.a", 1, {
+        tier: "security",
+        ingress: [{ action: "Allow", source: { nets: ["192.0.2.0/24"] } }],
+      }),
+      globalPolicy("b", 1, { ingress: [allow] }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "Unless its default action is Pass.",
+    source: tiers,
+    policies: [
+      tier("security", 10, { defaultAction: "Pass" }),
+      globalPolicy("security.a", 1, {
+        tier: "security",
+        ingress: [{ action: "Allow", source: { nets: ["192.0.2.0/24"] } }],
+      }),
+      globalPolicy("b", 1, { ingress: [allow] }),
+    ],
+    want: "allow",
+  },
+  {
+    reason: "A tier without a policy for the pod is skipped.",
+    source: tiers,
+    policies: [
+      tier("security", 10),
+      globalPolicy("security.a", 1, {
+        tier: "security",
+        selector: "role == 'other'",
+        ingress: [deny],
+      }),
+      globalPolicy("b", 1, { ingress: [allow] }),
+    ],
+    want: "allow",
+  },
+  {
+    reason: "Tiers by their order.",
+    source: tiers,
+    policies: [
+      tier("late", 20),
+      tier("early", 10),
+      globalPolicy("late.a", 1, { tier: "late", ingress: [allow] }),
+      globalPolicy("early.a", 1, { tier: "early", ingress: [deny] }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "Kubernetes' policies are in the tier default, at order 1000.",
+    source: tiered,
+    policies: [standard([]), globalPolicy("a", 999, { ingress: [allow] })],
+    want: "allow",
+  },
+  {
+    reason: "What comes after order 1000 does not undo their allow.",
+    source: tiered,
+    policies: [standard([{}]), globalPolicy("a", 1001, { ingress: [deny] })],
+    want: "allow",
+  },
+  {
+    reason: "But what they leave may still be allowed after them.",
+    source: tiered,
+    policies: [standard([]), globalPolicy("a", 1001, { ingress: [allow] })],
+    want: "allow",
+  },
+  {
+    reason: "Nothing selects the pod: it is open.",
+    source: basics,
+    policies: [policy({ selector: "role == 'other'", ingress: [deny] })],
+    want: "allow",
+  },
+  {
+    reason: "nets and notNets both hold.",
+    source: `${reference}#entityrule`,
+    policies: [
+      policy({
+        ingress: [{ action: "Allow", source: { nets: ["10.0.0.0/8"], notNets: ["10.1.0.0/16"] } }],
+      }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "Addresses match pods too.",
+    source: `${reference}#entityrule`,
+    policies: [policy({ ingress: [{ action: "Allow", source: { nets: ["10.1.0.0/16"] } }] })],
+    want: "allow",
+  },
+  {
+    reason: "notSelector takes pods out.",
+    source: `${reference}#entityrule`,
+    policies: [
+      policy({ ingress: [{ action: "Allow", source: { notSelector: "role == 'frontend'" } }] }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "A range of ports.",
+    source: `${reference}#ports`,
+    policies: [
+      policy({
+        ingress: [{ action: "Allow", protocol: "TCP", destination: { ports: ["6000:7000"] } }],
+      }),
+    ],
+    want: "allow",
+  },
+  {
+    reason: "A named port of the destination.",
+    source: `${reference}#ports`,
+    policies: [
+      policy({ ingress: [{ action: "Allow", protocol: "TCP", destination: { ports: ["http"] } }] }),
+    ],
+    packet: fromPod(frontend, 8080),
+    want: "allow",
+  },
+  {
+    reason: "notPorts.",
+    source: `${reference}#entityrule`,
+    policies: [
+      policy({
+        ingress: [{ action: "Allow", protocol: "TCP", destination: { notPorts: [6379] } }],
+      }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "A protocol by its number: 17 is UDP.",
+    source: `${reference}#protocols`,
+    policies: [policy({ ingress: [{ action: "Allow", protocol: 17 }] })],
+    packet: packetBy("UDP", endOfPod(frontend), endOfPod(database), 53),
+    want: "allow",
+  },
+  {
+    reason: "notProtocol.",
+    source: `${reference}#rule`,
+    policies: [policy({ ingress: [{ action: "Allow", notProtocol: "TCP" }] })],
+    want: "deny",
+  },
+  {
+    reason: "ICMP opens no port.",
+    source: `${reference}#icmp`,
+    policies: [policy({ ingress: [{ action: "Allow", protocol: "ICMP" }] })],
+    want: "deny",
+  },
+  {
+    reason: "The destination of an ingress rule narrows the pods it is about.",
+    source: `${reference}#rule`,
+    policies: [
+      policy({
+        selector: "all()",
+        ingress: [{ action: "Allow", destination: { selector: "role == 'frontend'" } }],
+      }),
+    ],
+    want: "deny",
+  },
+  {
+    reason: "Source ports are not in what is judged.",
+    source: `${reference}#entityrule`,
+    policies: [
+      policy({ ingress: [{ action: "Allow", protocol: "TCP", source: { ports: [123] } }] }),
+    ],
+    want: "either",
+  },
+  {
+    reason: "Service accounts by label cannot be told.",
+    source: `${reference}#serviceaccountmatch`,
+    policies: [
+      policy({ ingress: [{ action: "Allow", source: { serviceAccounts: { names: ["api"] } } }] }),
+    ],
+    want: "either",
+  },
+  {
+    reason: "HTTP rules decide by what is said.",
+    source: `${reference}#rule`,
+    policies: [policy({ ingress: [{ action: "Allow", http: { methods: ["GET"] } }] })],
+    want: "either",
+  },
+  {
+    reason: "preDNAT policies are about host endpoints.",
+    source: global,
+    policies: [globalPolicy("a", 1, { preDNAT: true, applyOnForward: true, ingress: [deny] })],
+    want: "allow",
+  },
+  {
+    reason: "Staged policies decide nothing.",
+    source: "https://docs.tigera.io/calico/latest/reference/resources/stagednetworkpolicy",
+    policies: [policy({ ingress: [deny] }, "StagedNetworkPolicy"), tier("x", 1)],
+    want: "allow",
+  },
+  {
+    reason: "A selector that cannot be read may select.",
+    source: `${reference}#selectors`,
+    policies: [policy({ selector: "role ==", ingress: [deny] })],
+    want: "either",
+  },
+];
+
+describe("Calico's policies, as its documentation describes them", () => {
+  it.each(rows)("$reason", ({ policies, packet = fromPod(), direction = "Ingress", want }) => {
+    const [stages = []] = chainsAt(parseWorld(policies), database, direction);
+    const { allow: allowed, deny: denied } = judgePacket(stages, packet);
+    expect(allowed && denied ? "either" : allowed ? "allow" : "deny").toBe(want);
+  });
+});

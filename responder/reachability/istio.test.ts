@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from "vitest";
+import type { Json, JsonObject } from "#policy/json";
+import { meshStages } from "#responder/reachability/istio";
+import { endAt, endOfPod, packetBy, podView, tcp } from "#responder/reachability/scene";
+import { judgePacket } from "#responder/reachability/stage";
+import type { Packet } from "#responder/reachability/traffic";
+
+// What Istio's documentation says, as cases.
+const reference = "https://istio.io/latest/docs/reference/config/security/authorization-policy/";
+const concepts = "https://istio.io/latest/docs/concepts/security/";
+
+const httpbin = podView("foo", { app: "httpbin" });
+const sleep = podView("foo", { app: "sleep" });
+const other = podView("bar", { app: "sleep" });
+
+const policy = (
+  action: string | undefined,
+  rules: Json | undefined,
+  more: JsonObject = {},
+  namespace = "foo",
+): JsonObject => ({
+  apiVersion: "security.istio.io/v1",
+  kind: "AuthorizationPolicy",
+  metadata: { name: "policy", namespace },
+  spec: {
+    ...(action === undefined ? {} : { action }),
+    ...(rules === undefined ? {} : { rules }),
+    ...more,
+  },
+});
+const fromPod = (pod = sleep, port = 8000) => tcp(endOfPod(pod), endOfPod(httpbin), port);
+const everyone: Json = [{}];
+const blocks = (...ipBlocks: string[]): Json => [{ from: [{ source: { ipBlocks } }] }];
+
+type Row = {
+  readonly reason: string;
+  readonly source: string;
+  readonly policies: readonly JsonObject[];
+  readonly packet?: Packet;
+  readonly want: "allow" | "deny" | "either";
+};
+
+const rows: readonly Row[] = [
+  {
+    reason: "No ALLOW policy for the workload: allowed.",
+    source: reference,
+    policies: [],
+    want: "allow",
+  },
+  {
+    reason: "allow-nothing: no rules never match, so all is denied.",
+    source: `${concepts}#allow-nothing-deny-all-and-allow-all-policy`,
+    policies: [policy(undefined, undefined)],
+    want: "deny",
+  },
+  {
+    reason: "allow-all: an empty rule matches everything.",
+    source: `${concepts}#allow-nothing-deny-all-and-allow-all-policy`,
+    policies: [policy(undefined, everyone)],
+    want: "allow",
+  },
+  {
+    reason: "deny-all.",
+    source: `${concepts}#allow-nothing-deny-all-and-allow-all-policy`,
+    policies: [policy("DENY", everyone)],
+    want: "deny",
+  },
+  {
+    reason: "DENY without rules never matches.",
+    source: reference,
+    policies: [policy("DENY", undefined)],
+    want: "allow",
+  },
+  {
+    reason: "DENY comes before ALLOW.",
+    source: reference,
+    policies: [policy("ALLOW", everyone), policy("DENY", everyone)],
+    want: "deny",
+  },
+  {
+    reason: "AUDIT decides nothing.",
+    source: reference,
+    policies: [policy("AUDIT", everyone)],
+    want: "allow",
+  },
+  {
+    reason: "CUSTOM may deny.",
+    source: reference,
+    policies: [policy("CUSTOM", everyone)],
+    want: "either",
+  },
+  {
+    reason: "DENY holds even when CUSTOM lets pass.",
+    source: reference,
+    policies: [policy("CUSTOM", everyone), policy("DENY", everyone)],
+    want: "deny",
+  },
+  {
+    reason: "A selector that does not select.",
+    source: reference,
+    policies: [policy("DENY", everyone, { selector: { matchLabels: { app: "reviews" } } })],
+    want: "allow",
+  },
+  {
+    reason: "A policy of another namespace.",
+    source: `${concepts}#policy-target`,
+    policies: [policy("DENY", everyone, {}, "bar")],
+    want: "allow",
+  },
+  {
+    reason: "The root namespace is about all.",
+    source: `${concepts}#policy-target`,
+    policies: [policy("DENY", everyone, {}, "istio-system")],
+    want: "deny",
+  },
+  {
+    reason: "A policy for a waypoint may be in front of it.",
+    source: reference,
+    policies: [policy("DENY", everyone, { targetRefs: [{ kind: "Service", name: "httpbin" }] })],
+    want: "either",
+  },
+  {
+    reason: "An address in the block.",
+    source: `${reference}#Source`,
+    policies: [policy("ALLOW", blocks("10.1.0.0/16"))],
+    want: "allow",
+  },
+  {
+    reason: "A single address.",
+    source: `${reference}#Source`,
+    policies: [policy("ALLOW", blocks("192.0.2.7"))],
+    packet: tcp(endAt("192.0.2.7"), endOfPod(httpbin)),
+    want: "allow",
+  },
+  {
+    reason: "An address in no block: ALLOW leaves the rest denied.",
+    source: `${reference}#Source`,
+    policies: [policy("ALLOW", blocks("192.0.2.0/24"))],
+    want: "deny",
+  },
+  {
+    reason: "A namespace needs mutual TLS: it may match.",
+    source: `${reference}#Source`,
+    policies: [policy("DENY", [{ from: [{ source: { namespaces: ["foo"] } }] }])],
+    want: "either",
+  },
+  {
+    reason: "A pod of another namespace never has it.",
+    source: `${reference}#Source`,
+    policies: [policy("DENY", [{ from: [{ source: { namespaces: ["foo"] } }] }])],
+    packet: fromPod(other),
+    want: "allow",
+  },
+  {
+    reason: "A prefix match of a namespace.",
+    source: reference,
+    policies: [policy("ALLOW", [{ from: [{ source: { namespaces: ["ba*"] } }] }])],
+    packet: fromPod(sleep),
+    want: "deny",
+  },
+  {
+    reason: "Principals may match.",
+    source: `${reference}#Source`,
+    policies: [
+      policy("ALLOW", [{ from: [{ source: { principals: ["cluster.local/ns/foo/sa/sleep"] } }] }]),
+    ],
+    want: "either",
+  },
+  {
+    reason: "A port that is not the packet's.",
+    source: `${reference}#Operation`,
+    policies: [policy("DENY", [{ to: [{ operation: { ports: ["80"] } }] }])],
+    want: "allow",
+  },
+  {
+    reason: "The packet's port.",
+    source: `${reference}#Operation`,
+    policies: [policy("DENY", [{ to: [{ operation: { ports: ["8000"] } }] }])],
+    want: "deny",
+  },
+  {
+    reason: "Methods and paths may match.",
+    source: `${reference}#Operation`,
+    policies: [policy("DENY", [{ to: [{ operation: { methods: ["GET"] } }] }])],
+    want: "either",
+  },
+  {
+    reason: "Conditions may hold.",
+    source: `${reference}#Condition`,
+    policies: [policy("DENY", [{ when: [{ key: "request.headers[x]", values: ["y"] }] }])],
+    want: "either",
+  },
+  {
+    reason: "UDP does not pass through the proxy.",
+    source: concepts,
+    policies: [policy("DENY", [{ to: [{ operation: { ports: ["53"] } }] }])],
+    packet: packetBy("UDP", endOfPod(sleep), endOfPod(httpbin), 53),
+    want: "allow",
+  },
+  {
+    reason: "Nor does allow-nothing stop it.",
+    source: concepts,
+    policies: [policy(undefined, undefined)],
+    packet: packetBy("UDP", endOfPod(sleep), endOfPod(httpbin), 53),
+    want: "allow",
+  },
+];
+
+describe("Istio's AuthorizationPolicies, as its documentation describes them", () => {
+  it.each(rows)("$reason", ({ policies, packet = fromPod(), want }) => {
+    const { allow, deny } = judgePacket(meshStages(policies, httpbin), packet);
+    expect(allow && deny ? "either" : allow ? "allow" : "deny").toBe(want);
+  });
+});
