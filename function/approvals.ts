@@ -11,7 +11,7 @@ const digestLabelLength = 32;
 /** Annotation of a policy: how many people must approve, 1 when it says nothing. */
 export const approvalsAnnotation = "parapet.dev/approvals";
 
-/** Set on the composite by an admission policy; a function is told no user. */
+/** Set on the composite by an admission policy, one name a line; a function is told no user. */
 const lastWriterAnnotation = "parapet.dev/last-writer";
 
 /**
@@ -78,13 +78,13 @@ export function approvalState(
     .toSorted((a, b) => (a.by < b.by ? -1 : 1));
   const denial = decisions.find(({ decision }) => decision === "Deny");
   if (denial !== undefined) return { kind: "denied", by: denial.by };
-  const requester = textAt(question.composite.object, [
+  const requesters = textAt(question.composite.object, [
     "metadata",
     "annotations",
     lastWriterAnnotation,
-  ]);
+  ]).split("\n");
   const approving = decisions.filter(({ decision, by }) => decision === "Approve" && by !== "");
-  const others = approving.filter(({ by }) => requester === "" || by !== requester);
+  const others = approving.filter(({ by }) => !requesters.includes(by));
   const people = new Map(others.map((each) => [each.by, each]));
   if (people.size >= question.needed) {
     const times = [...people.values()].flatMap(({ untilMs }) =>

@@ -124,7 +124,7 @@ function formatChange(
   { pending, exists }: { readonly pending: Pending; readonly exists: boolean },
   lines: readonly DiffLine[],
 ): string {
-  const requester = lastWriter(composite.object);
+  const requester = lastWriter(composite.object).replaceAll("\n", " and ");
   const head = [
     ["Composite", `${composite.kind} ${composite.namespace}/${composite.name}`],
     ["Asked by", requester === "" ? "unknown" : `${requester}, who cannot approve it`],

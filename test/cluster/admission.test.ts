@@ -388,7 +388,22 @@ describe.skipIf(kubernetes === undefined || core === undefined || providerCrds =
         .apiAs("operator")
         .mergePatch(`${stores}/stamped`, { metadata: { labels: { a: "b" } } });
       expect(await lastWriter()).toBe("tenant");
+      // Nobody has looked at what the tenant asked for: it is not forgotten.
       await plane.apiAs("operator").mergePatch(`${stores}/stamped`, { spec: { size: 2 } });
+      expect(await lastWriter()).toBe("tenant\noperator");
+      const seen = { type: "Synced", status: "True", observedGeneration: 1_000 };
+      const say = (conditions: readonly Json[]) =>
+        plane.apiAs(crossplane).mergePatch(`${stores}/stamped`, { status: { conditions } });
+      await say([seen]);
+      await plane.apiAs("tenant").mergePatch(`${stores}/stamped`, { spec: { size: 3 } });
+      expect(await lastWriter()).toBe("tenant");
+      // Nor while it waits for approval; each name is there once.
+      await say([seen, { type: "ApprovalPending", status: "True" }]);
+      await plane.apiAs("operator").mergePatch(`${stores}/stamped`, { spec: { size: 4 } });
+      await plane.apiAs("tenant").mergePatch(`${stores}/stamped`, { spec: { size: 5 } });
+      expect(await lastWriter()).toBe("tenant\noperator");
+      await say([seen, { type: "ApprovalPending", status: "False" }]);
+      await plane.apiAs("operator").mergePatch(`${stores}/stamped`, { spec: { size: 6 } });
       expect(await lastWriter()).toBe("operator");
       await plane
         .apiAs(crossplane)

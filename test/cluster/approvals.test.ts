@@ -213,6 +213,13 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await specIs("revoked", { size: 5 });
     });
 
+    it("refuses an approval that could never be found", async () => {
+      const digest = `sha256:${"c".repeat(64)}`;
+      const unlabelled = { ...approval("none", digest), metadata: { generateName: "none-" } };
+      const told = textAt((await send("jane", unlabelled)).body, ["message"]);
+      expect(told).toContain(`the label parapet.dev/digest must be ${"c".repeat(32)}`);
+    });
+
     it("lets one no outweigh every yes", async () => {
       await scene.setBox("tenant", "denied", { x: { size: 50 } });
       const digest = await waiting("denied");
@@ -273,6 +280,45 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await create("jane", approval("own", digest));
       await specIs("own", { size: 50 });
     });
+
+    it("keeps the one who asked among the writers while others edit the composite", async () => {
+      await scene.setBox("tenant", "laundered", { x: { size: 50 } });
+      await waiting("laundered");
+      await scene.setBox("jane", "laundered", { x: { size: 50 }, y: { size: 1 } });
+      await eventually("y is made", () => scene.thing("laundered", "y"));
+      const digest = await waiting("laundered");
+      await create("tenant", approval("laundered", digest));
+      await create("jane", approval("laundered", digest));
+      await quiet();
+      expect(await scene.thing("laundered", "x")).toBe(undefined);
+      const path = `/apis/${sceneGroup}/v1/namespaces/default/boxes/laundered`;
+      const claimed = await scene.plane
+        .apiAs("jane")
+        .send(
+          "PATCH",
+          path,
+          { metadata: { annotations: { "parapet.dev/last-writer": "jane" } } },
+          "application/merge-patch+json",
+        );
+      expect(textAt(claimed.body, ["message"])).toContain("is set by the API server");
+      await create("joe", approval("laundered", digest));
+      await specIs("laundered", { size: 50 });
+      // Once nothing waits, whoever writes next is the only one who asked.
+      await scene.saying("laundered", "ApprovalPending", "Approved");
+      await eventually("the guard has seen all of it", async () => {
+        await scene.setBox("joe", "laundered", { x: { size: 60 }, y: { size: 1 } });
+        return (await lastWriter("laundered")) === "joe";
+      });
+    });
+
+    it("counts whoever wrote before the guard had looked", async () => {
+      await scene.setBox("tenant", "fast", { x: { size: 50 } });
+      await scene.setBox("jane", "fast", { x: { size: 50 }, y: { size: 1 } });
+      expect(await lastWriter("fast")).toBe("tenant\njane");
+    });
+
+    const lastWriter = async (box: string): Promise<string> =>
+      textAt(await scene.box(box), ["metadata", "annotations", "parapet.dev/last-writer"]);
 
     const parapet = (as: string, ...words: readonly string[]) =>
       new Promise<{ readonly code: number; readonly out: string; readonly err: string }>(

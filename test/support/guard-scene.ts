@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { parseAllDocuments } from "yaml";
+import { CORE_SCHEMA, loadAll } from "js-yaml";
 import { readCertificates, rotatingCredentials } from "#function/credentials";
 import { makeHandler } from "#function/handler";
 import { type RunningServer, startServer } from "#function/server";
@@ -183,12 +183,8 @@ function pathOf(object: JsonObject): string {
 const crds = (file: string): readonly JsonObject[] =>
   readDocuments(join(repository, "package/crds", file));
 
-function readDocuments(file: string): readonly JsonObject[] {
-  const documents: readonly unknown[] = parseAllDocuments(readFileSync(file, "utf8")).map(
-    (document): unknown => document.toJS(),
-  );
-  return documents.filter(isObject);
-}
+const readDocuments = (file: string): readonly JsonObject[] =>
+  loadAll(readFileSync(file, "utf8"), { schema: CORE_SCHEMA }).filter(isObject);
 
 const label = { "parapet.dev/composition": "enforced" };
 
