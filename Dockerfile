@@ -17,7 +17,7 @@ COPY package.json LICENSE ./
 COPY --from=bundle /app/dist/function ./function
 # Crossplane runs functions as user 2000: nothing under /app is written to.
 USER 1000:1000
-EXPOSE 9443
+EXPOSE 9443 8080
 ENTRYPOINT ["node", "function/main.js"]
 
 FROM ${NODE_IMAGE} AS dependencies

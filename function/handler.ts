@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { traceOf, type Logger } from "./log.ts";
 import { makeMemo } from "./memo.ts";
+import { makeMeter, type Meter } from "./meter.ts";
 import { makePolicyCache } from "./policies.ts";
 import { Refusal } from "./refusal.ts";
 import { refuse, runFunction, type Engine } from "./run.ts";
@@ -13,6 +14,8 @@ export type HandlerSpec = {
   readonly now: () => number;
   readonly log: Logger;
   readonly approvalNamespace: string;
+  /** Left out where nobody reads the figures. */
+  readonly meter?: Meter;
 };
 
 /**
@@ -23,16 +26,23 @@ export const answerBytesMax = 4 * 1024 * 1024;
 
 /** Bytes in, bytes out. Throws a WireError on bytes that are no request; every other failure becomes a Fatal result. */
 export function makeHandler(spec: HandlerSpec): Handler {
-  const cache = makePolicyCache();
+  const meter = spec.meter ?? makeMeter(() => 0);
+  const cache = makePolicyCache(meter);
   const memo = makeMemo();
+  meter.gauge("policy_cache_inputs", "Parsed inputs that are kept.", cache.size);
+  meter.gauge("remembered_resources", "Resources whose verdict is remembered.", memo.size);
   const engineNow = (): Engine => {
     const { approvalNamespace } = spec;
-    return { cache, memo, nowMs: spec.now(), approvalNamespace };
+    return { cache, memo, nowMs: spec.now(), approvalNamespace, meter };
   };
-  return (bytes) => {
+  const answerBytes = (bytes: Buffer): Buffer => {
     const request = decodeRequest(bytes);
-    const answer = encodeResponse(answerTo(request, engineNow, spec.log));
-    if (answer.length <= answerBytesMax) return answer;
+    const response = answerTo(request, engineNow, spec.log);
+    const answer = encodeResponse(response);
+    const isFatal = response.results.some(({ severity }) => severity === "fatal");
+    const isTooLarge = answer.length > answerBytesMax;
+    meter.call(isFatal || isTooLarge ? "fatal" : "ok");
+    if (!isTooLarge) return answer;
     const sentence = `the answer of ${answer.length} bytes is larger than the ${answerBytesMax} that Crossplane accepts`;
     const { desired, ...rest } = refuse(request, "AnswerTooLarge", [sentence]);
     const empty = { whole: undefined, composite: undefined, resources: new Map() };
@@ -43,6 +53,7 @@ export function makeHandler(spec: HandlerSpec): Handler {
       desired: { ...desired, from: empty },
     });
   };
+  return (bytes) => meter.timed(() => answerBytes(bytes));
 }
 
 function answerTo(request: Request, engine: () => Engine, log: Logger): Response {

@@ -31,6 +31,7 @@ export type MemoKey = {
 export type Memo = {
   readonly recall: (key: MemoKey) => Recalled;
   readonly remember: (key: MemoKey, settled: Settled) => void;
+  readonly size: () => number;
 };
 
 /** A verdict, when everything is the same; else those of the two objects that are, decoded. */
@@ -85,6 +86,7 @@ export function makeMemo(): Memo {
         forget(oldest);
       }
     },
+    size: () => entries.size,
   };
 }
 

@@ -4,6 +4,8 @@ import { parseArgs } from "node:util";
 export type Options = {
   /** `host:port`. */
   readonly address: string;
+  /** `host:port` of the metrics; '' for none. */
+  readonly metricsAddress: string;
   readonly insecure: boolean;
   /** Folder with tls.crt, tls.key and ca.crt. */
   readonly certsDir: string;
@@ -38,12 +40,17 @@ resources by policy. Every option can also be set by the environment variable na
                                (default 20, PARAPET_DRAIN_SECONDS)
   --approval-namespace NAME    namespace of approvals for cluster-scoped composites
                                (PARAPET_APPROVAL_NAMESPACE)
+  --metrics-address HOST:PORT  where GET /metrics is answered in Prometheus' text format,
+                               without TLS; "" for nowhere (default :8080,
+                               PARAPET_METRICS_ADDRESS). A port that cannot be had is
+                               logged, and calls are answered all the same
   --help                       this text
 `;
 
 const flags = {
   address: { type: "string" },
   "tls-server-certs-dir": { type: "string" },
+  "metrics-address": { type: "string" },
   insecure: { type: "boolean" },
   "client-san": { type: "string", multiple: true },
   "max-recv-message-size": { type: "string" },
@@ -65,6 +72,7 @@ export function parseOptions(
   const sans = values["client-san"] ?? (env["PARAPET_CLIENT_SAN"] ?? "").split(",");
   const options: Options = {
     address: values.address ?? env["PARAPET_ADDRESS"] ?? "0.0.0.0:9443",
+    metricsAddress: values["metrics-address"] ?? env["PARAPET_METRICS_ADDRESS"] ?? ":8080",
     insecure: values.insecure === true,
     certsDir: values["tls-server-certs-dir"] ?? env["TLS_SERVER_CERTS_DIR"] ?? "",
     clientSans: sans.map((san) => san.trim()).filter((san) => san !== ""),
@@ -98,6 +106,7 @@ export function parseOptions(
 type Values = {
   readonly address?: string;
   readonly "tls-server-certs-dir"?: string;
+  readonly "metrics-address"?: string;
   readonly insecure?: boolean;
   readonly "client-san"?: readonly string[];
   readonly "max-recv-message-size"?: string;
@@ -125,10 +134,19 @@ function contradictions(options: Options): readonly string[] {
   if (options.insecure && options.clientSans.length > 0) {
     problems.push("--client-san needs TLS and contradicts --insecure");
   }
-  if (!/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]\s]*):\d{1,5}$/.test(options.address)) {
+  if (!isAddress(options.address)) {
     problems.push(`--address must be HOST:PORT, got ${JSON.stringify(options.address)}`);
   }
+  const { metricsAddress } = options;
+  if (metricsAddress !== "" && !isAddress(metricsAddress)) {
+    problems.push(`--metrics-address must be HOST:PORT, got ${JSON.stringify(metricsAddress)}`);
+  }
   return problems;
+}
+
+function isAddress(text: string): boolean {
+  const parts = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]\s]*):(\d{1,5})$/.exec(text);
+  return parts !== null && Number(parts[1]) <= 65_535;
 }
 
 type NumberFlag = {

@@ -13,6 +13,7 @@ import {
   type OnViolation,
   type ParsedInput,
 } from "./input.ts";
+import type { Meter } from "./meter.ts";
 import { policySources, readPolicies, type PolicySource } from "./requirements.ts";
 import type { Slice } from "./wire/reader.ts";
 import { sameKey, sameStruct } from "./wire/same.ts";
@@ -45,6 +46,8 @@ export type CompiledGuard = {
 /** Parsed inputs and compiled policies of the last requests, found again by content. */
 export type PolicyCache = {
   readonly input: (slice: Slice) => CachedInput;
+  /** How many inputs are kept. */
+  readonly size: () => number;
 };
 
 export type CachedInput = {
@@ -59,7 +62,7 @@ const inputsMax = 256;
 /** States of the cluster's policies that are kept per input: the last and, while it changes, the one before. */
 const guardsMax = 2;
 
-export function makePolicyCache(): PolicyCache {
+export function makePolicyCache(meter: Meter): PolicyCache {
   type Known = {
     readonly object: JsonObject;
     readonly length: number;
@@ -78,15 +81,16 @@ export function makePolicyCache(): PolicyCache {
         return found.cached;
       }
       const object = decodeStruct(slice);
-      const cached = cachedInput(object);
+      const cached = cachedInput(object, meter);
       known.unshift({ object, length, cached });
       known.length = Math.min(known.length, inputsMax);
       return cached;
     },
+    size: () => known.length,
   };
 }
 
-function cachedInput(object: JsonObject): CachedInput {
+function cachedInput(object: JsonObject, meter: Meter): CachedInput {
   const parsed = parseInput(object);
   const guardrails = parsed.ok ? parsed.guardrails : undefined;
   const sources = guardrails === undefined ? [] : policySources(guardrails);
@@ -97,11 +101,14 @@ function cachedInput(object: JsonObject): CachedInput {
     sources,
     guard: (fetched) => {
       const found = known.find((each) => sameFetched(each.fetched, sources, fetched));
-      if (found !== undefined) return found.guard;
+      if (found !== undefined) {
+        meter.policiesFound();
+        return found.guard;
+      }
       const decoded: Fetched = new Map(
         sources.map(({ name }) => [name, (fetched.get(name) ?? []).map(essentials)]),
       );
-      const guard = makeGuard(guardrails ?? noGuardrails, sources, decoded);
+      const guard = meter.compiling(() => makeGuard(guardrails ?? noGuardrails, sources, decoded));
       known.unshift({ fetched: decoded, guard });
       known.length = Math.min(known.length, guardsMax);
       return guard;

@@ -15,9 +15,17 @@ import { readComposite, type Composite } from "./composite.ts";
 import type { Guardrails } from "./input.ts";
 import { withPath } from "./json-edit.ts";
 import type { Memo } from "./memo.ts";
+import type { Meter } from "./meter.ts";
 import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.ts";
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
-import { passed, verdictOn, type Judging, type PendingApproval, type Verdict } from "./verdict.ts";
+import {
+  passed,
+  tallyOf,
+  verdictOn,
+  type Judging,
+  type PendingApproval,
+  type Verdict,
+} from "./verdict.ts";
 import type { Violation } from "./violation.ts";
 import { readyFalse, type Request } from "./wire/request.ts";
 import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
@@ -30,6 +38,7 @@ export type Engine = {
   readonly nowMs: number;
   /** Where approvals of cluster-scoped composites live; '' for nowhere. */
   readonly approvalNamespace: string;
+  readonly meter: Meter;
 };
 
 /** How long Crossplane may wait before it asks again, in seconds: late changes of policies and approvals show by then. */
@@ -89,6 +98,7 @@ function judgeAll(
   const requirements = new Map([...sources, ...lookups.used, ...approvals]);
   const missing = [...approvals.keys()].some((name) => !request.required.has(name));
   if (missing || lookups.wanted.size > 0) return untouched(request, requirements);
+  engine.meter.judged(tallyOf(verdicts));
   const stopped = stopSentences(verdicts);
   if (stopped.length > 0) {
     const outcome = fatalOutcome("PolicyViolation", stopped, composite);

@@ -10,6 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import { dnsNames } from "./credentials.ts";
 import { traceOf, type Logger } from "./log.ts";
+import type { Meter } from "./meter.ts";
 import { WireError } from "./wire/reader.ts";
 
 /** Takes the bytes of a RunFunctionRequest and gives those of the answer; throws a WireError on malformed bytes. */
@@ -22,6 +23,8 @@ export type ServerSpec = {
   /** DNS names of which the caller's certificate must carry one; empty for any. */
   readonly clientSans: readonly string[];
   readonly log: Logger;
+  /** Counts calls that never become an answer. */
+  readonly meter?: Meter;
 };
 
 export type RunningServer = {
@@ -75,10 +78,12 @@ const bytesMethod = (path: string): MethodDefinition<Buffer, Buffer> => ({
 function runFunctionHandler(spec: ServerSpec) {
   return (call: BytesCall, reply: sendUnaryData<Buffer>): void => {
     if (call.cancelled) {
+      spec.meter?.call("cancelled");
       reply({ code: status.CANCELLED, details: "the caller has gone" });
       return;
     }
     if (!callerAllowed(call, spec.clientSans)) {
+      spec.meter?.call("unauthorised");
       spec.log("warn", "refused a caller whose certificate carries none of the allowed names");
       reply({ code: status.PERMISSION_DENIED, details: "this client may not call the function" });
       return;
@@ -92,11 +97,13 @@ function answer(spec: ServerSpec, request: Buffer, reply: sendUnaryData<Buffer>)
     reply(null, spec.handler(request));
   } catch (error) {
     if (error instanceof WireError) {
+      spec.meter?.call("malformed");
       spec.log("warn", "malformed request", { bytes: request.length, problem: error.message });
       const details = `malformed RunFunctionRequest: ${error.message}`;
       reply({ code: status.INVALID_ARGUMENT, details });
       return;
     }
+    spec.meter?.call("failed");
     spec.log("error", "the handler failed", { bytes: request.length, ...traceOf(error) });
     reply({ code: status.INTERNAL, details: "internal error, see the function's log" });
   }

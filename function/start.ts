@@ -3,6 +3,8 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { readCertificates, rotatingCredentials } from "./credentials.ts";
 import { makeHandler } from "./handler.ts";
 import { makeLogger, type Logger } from "./log.ts";
+import { makeMeter, type Meter } from "./meter.ts";
+import { startMetricsServer } from "./metrics-server.ts";
 import { help, parseOptions, type Options } from "./options.ts";
 import { startServer } from "./server.ts";
 
@@ -38,7 +40,9 @@ async function run(options: Options, logger: Logger): Promise<void> {
     process.exitCode = 1;
     return;
   }
+  const meter = makeMeter(() => performance.now());
   const handler = makeHandler({
+    meter,
     now: () => Date.now(),
     log: logger,
     approvalNamespace: options.approvalNamespace,
@@ -50,6 +54,7 @@ async function run(options: Options, logger: Logger): Promise<void> {
       receiveBytesMax: options.receiveBytesMax,
       clientSans: options.clientSans,
       log: logger,
+      meter,
     });
     logger("info", "listening", {
       address: options.address,
@@ -57,6 +62,7 @@ async function run(options: Options, logger: Logger): Promise<void> {
       tls: !options.insecure,
       readyAfterMs: Math.round(performance.now()),
     });
+    await serveMetrics(options.metricsAddress, meter, logger);
     stopOnSignal(async () => {
       logger("info", "draining", { limitSeconds: options.drainSeconds });
       const clean = await server.drain(options.drainSeconds * 1000);
@@ -67,6 +73,28 @@ async function run(options: Options, logger: Logger): Promise<void> {
     const reason = error instanceof Error ? error.message : "unknown";
     logger("error", "cannot listen", { address: options.address, reason });
     process.exit(1);
+  }
+}
+
+/** Verdicts matter more than figures: without a port for them the function goes on, and the log says so. */
+async function serveMetrics(address: string, meter: Meter, logger: Logger): Promise<void> {
+  if (address === "") return;
+  meter.gauge("resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss());
+  meter.gauge(
+    "heap_used_bytes",
+    "Memory of live and uncollected objects.",
+    () => process.memoryUsage().heapUsed,
+  );
+  meter.gauge("cpu_seconds", "Processor time of the process.", () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000_000;
+  });
+  try {
+    const { port } = await startMetricsServer(address, meter.text);
+    logger("info", "serving metrics", { metricsPort: port });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "unknown";
+    logger("error", "cannot serve metrics", { address, reason });
   }
 }
 

@@ -5,6 +5,7 @@ import type { ApprovalState } from "./approvals.ts";
 import { judge, type Composed } from "./composed.ts";
 import type { Composite } from "./composite.ts";
 import { hold } from "./hold.ts";
+import type { ResourceOutcome, Tally } from "./meter.ts";
 import type { CompiledGuard } from "./policies.ts";
 import { isBlocking, violationKey, violationsOf, type Violation } from "./violation.ts";
 
@@ -97,3 +98,21 @@ function violationsAgainst(
     ...unjudged.map((violation) => ({ ...violation, resource: resource.name })),
   ];
 }
+
+const outcomes = {
+  send: "sent",
+  wait: "waiting",
+  hold: "held",
+  known: "known",
+  stop: "stopped",
+} satisfies Record<Verdict["step"]["kind"], ResourceOutcome>;
+
+/** The figures of one call's verdicts, for the metrics. */
+export const tallyOf = (verdicts: readonly Verdict[]): Tally => ({
+  outcomes: verdicts.map(({ step }) => outcomes[step.kind]),
+  violations: verdicts.flatMap(({ violations }) =>
+    violations.map(({ answer }) => ({ action: answer === "Tell" ? "Audit" : "Enforce", answer })),
+  ),
+  injected: verdicts.filter(({ resource }) => resource.injected !== resource.rendered).length,
+  companions: verdicts.filter(({ resource }) => resource.subject !== "").length,
+});
