@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { Json, JsonObject } from "#policy/json";
-import { at, isObject, parseJson, textAt } from "#policy/json";
+import { at, isArray, isObject, parseJson, textAt } from "#policy/json";
 import { bundleMax } from "#responder/actions/capture-evidence";
 import { originalLabelsAnnotation } from "#responder/actions/quarantine-label";
 import { actionTable } from "#responder/actions/table";
@@ -556,9 +556,9 @@ describe("the rights of actions", () => {
     const config = { namespace: "parapet-system", review: { reviewers: [] } };
     const verbs = (actions: Parameters<typeof rolesFor>[2], resource: string): Json => {
       const rules = at(rolesFor(config, [], actions)[0], ["rules"]);
-      const found = Array.isArray(rules)
-        ? rules.find((one: unknown) => isObject(one) && at(one, ["resources", 0]) === resource)
-        : undefined;
+      const found = (isArray(rules) ? rules : []).find(
+        (one) => at(one, ["resources", 0]) === resource,
+      );
       return isObject(found) ? (found["verbs"] ?? []) : [];
     };
     expect(verbs(["isolate"], "pods")).toEqual(["get", "list", "patch"]);
