@@ -142,7 +142,7 @@ function listenForInterruption(): {
 } {
   const controller = new AbortController();
   const happened = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       process.on(signal, () => {
         controller.abort();
         resolve();

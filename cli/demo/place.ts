@@ -35,6 +35,9 @@ const crdType: ResourceType = {
 /** Longest wait for the API server to serve a new definition; two seconds is usual. */
 const servedMsMax = 30_000;
 
+/** Longest wait for the namespace to be emptied; five seconds is usual. What is left then, the cluster takes away itself. */
+const goneMsMax = 15_000;
+
 /** Opens the place that a kubeconfig names, or one in memory. @throws when the cluster refuses what the demo needs. */
 export async function openPlace(kubeconfig: string | undefined, crds: string): Promise<Place> {
   const name = `parapet-demo-${randomBytes(3).toString("hex")}`;
@@ -68,6 +71,8 @@ export async function openPlace(kubeconfig: string | undefined, crds: string): P
     cleanUp: async () => {
       for (const policy of [name, `${name}-drift`]) await removePolicy(cluster, policy);
       await cluster.remove(types.namespace, { namespace: "", name }, uidOf(namespace));
+      // A definition that goes while its namespace is emptied makes the namespace controller start over, minutes later.
+      if (made.length > 0) await gone(cluster, name);
       for (const crd of made) {
         await cluster.remove(
           crdType,
@@ -78,6 +83,15 @@ export async function openPlace(kubeconfig: string | undefined, crds: string): P
       cluster.close();
     },
   };
+}
+
+async function gone(cluster: Cluster, namespace: string): Promise<void> {
+  const deadline = Date.now() + goneMsMax;
+  while (Date.now() < deadline) {
+    const live = await cluster.get(types.namespace, { namespace: "", name: namespace });
+    if (!live.ok) return;
+    await sleep(100);
+  }
 }
 
 async function removePolicy(cluster: Cluster, name: string): Promise<void> {
@@ -94,6 +108,7 @@ async function installCrds(cluster: Cluster, folder: string): Promise<readonly J
       schema: CORE_SCHEMA,
     });
     for (const crd of documents.filter(isObject)) {
+      if (crd["kind"] !== crdType.kind) continue;
       const created = await cluster.create(crdType, crd);
       if (created.ok) made.push(created.value);
       else if (created.code !== "AlreadyExists") throw new Error(`${file}: ${created.message}`);

@@ -138,9 +138,9 @@ const webPod = (namespace: string): JsonObject => ({
   apiVersion: "v1",
   kind: "Pod",
   metadata: { name: "web", namespace, labels: { app: "web" } },
-  // No scheduler is asked: the demo's pod need not run for its isolation to be written.
+  // Never scheduled: the demo's pod need not run for its isolation to be written, and without a node it goes at once.
   spec: {
-    nodeName: "demo-node",
+    schedulingGates: [{ name: "parapet.dev/demo" }],
     containers: [{ name: "web", image: "registry.example.org/web:1" }],
   },
 });
