@@ -27,38 +27,59 @@ const everywhere: readonly Cidr[] = [
   { address: { family: 6, bits: 0n }, length: 0 },
 ];
 
+/** A rule taken apart, once: what it may match, and what it surely does. */
+type Pieces = {
+  readonly ends: readonly Ends[];
+  readonly ports: readonly Ports[];
+  readonly sureEnds: readonly Ends[];
+  readonly surePorts: readonly Ports[];
+};
+
+/** Rules never change, so that their pieces can be kept as long as they are. */
+const known = new WeakMap<Rule, Pieces>();
+
+function piecesOf(rule: Rule): Pieces {
+  const found = known.get(rule);
+  if (found !== undefined) return found;
+  const sure = rule.narrowed === undefined;
+  const pieces = {
+    ends: rule.peers.flatMap((peer) => endsAtMost(peer)),
+    ports: portsAtMost(rule),
+    sureEnds: sure ? rule.peers.flatMap((peer) => endsAtLeast(peer)) : [],
+    surePorts: sure ? portsAtLeast(rule) : [],
+  };
+  known.set(rule, pieces);
+  return pieces;
+}
+
 /**
  * Whether denies that come earlier stop all that a rule matches. Never true by mistake: a deny counts only for what it
  * surely stops, the rule for all that it may match, and each piece of the rule must be stopped whole by one deny.
  */
 export function isCovered(rule: Rule, denies: readonly Rule[]): boolean {
-  const sure = denies.filter((deny) => deny.narrowed === undefined);
-  const pieces = rule.peers.flatMap((peer) => endsAtMost(peer));
-  const ports = portsAtMost(rule);
-  return pieces.every((ends) => ports.every((one) => sure.some((deny) => stops(deny, ends, one))));
+  const { ends, ports } = piecesOf(rule);
+  return ends.every((end) =>
+    ports.every((port) => denies.some((deny) => stops(piecesOf(deny), end, port))),
+  );
 }
 
 /** Whether a deny may stop some of what a rule matches. */
 export function mayOverlap(rule: Rule, deny: Rule): boolean {
-  const denied = deny.peers.flatMap((peer) => endsAtMost(peer));
-  const deniedPorts = portsAtMost(deny);
-  const ports = portsAtMost(rule);
-  return rule.peers
-    .flatMap((peer) => endsAtMost(peer))
-    .some((ends) =>
-      denied.some(
-        (other) =>
-          ends.who === other.who &&
-          (cidrContainsCidr(ends.network, other.network) ||
-            cidrContainsCidr(other.network, ends.network)) &&
-          ports.some((a) => deniedPorts.some((b) => portsOverlap(a, b))),
-      ),
-    );
+  const a = piecesOf(rule);
+  const b = piecesOf(deny);
+  return (
+    a.ends.some((end) => b.ends.some((other) => endsOverlap(end, other))) &&
+    a.ports.some((port) => b.ports.some((other) => portsOverlap(port, other)))
+  );
 }
 
-const stops = (deny: Rule, ends: Ends, ports: Ports): boolean =>
-  deny.peers.flatMap((peer) => endsAtLeast(peer)).some((denied) => containsEnds(denied, ends)) &&
-  portsAtLeast(deny).some((denied) => containsPorts(denied, ports));
+const stops = (deny: Pieces, ends: Ends, ports: Ports): boolean =>
+  deny.sureEnds.some((denied) => containsEnds(denied, ends)) &&
+  deny.surePorts.some((denied) => containsPorts(denied, ports));
+
+const endsOverlap = (a: Ends, b: Ends): boolean =>
+  a.who === b.who &&
+  (cidrContainsCidr(a.network, b.network) || cidrContainsCidr(b.network, a.network));
 
 const containsEnds = (outer: Ends, inner: Ends): boolean =>
   outer.who === inner.who &&
