@@ -3,9 +3,12 @@ import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type JsonObject, textAt } from "#policy/json";
+import { at, type JsonObject, textAt } from "#policy/json";
+import { readApproval } from "#responder/approval-record";
+import { remediationJson, statusJson } from "#responder/remediation-record";
 import type { Reply } from "#test/cluster/api";
 import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
+import { exampleRemediation } from "#test/support/example-remediation";
 import {
   conditionOf,
   type GuardScene,
@@ -390,6 +393,70 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       expect(denied.out).toContain("  spec.size: 5\n");
       await scene.saying("kept", "ApprovalPending", "Denied", "denied by joe");
       expect(await isHeld("kept")).toBe(true);
+    });
+
+    it("is given for a remediation's plan by the command line, and taken for that plan alone", async () => {
+      const remediation = exampleRemediation({ name: "web-1", state: "Proposed" });
+      const name = { namespace: "default", name: "web-1" };
+      const object = remediationJson({ ...remediation, name }, "f".repeat(32));
+      const path = "/apis/parapet.dev/v1alpha1/namespaces/default/remediations";
+      await scene.plane.api.create(path, object);
+      const status = statusJson(remediation.status);
+      await scene.plane.api.mergePatch(`${path}/web-1/status`, { status });
+      const words = ["approve", "web-1", "-n", "default", "--reason", "seen"];
+      const unasked = await parapet("jane", ...words);
+      expect(unasked).toMatchObject({ code: 2 });
+      expect(unasked.err).toContain("no terminal to ask at");
+      const given = await parapet("jane", ...words, "--yes", "--expires", "30m");
+      expect(given.err).toBe("");
+      expect(given.out).toContain(`Digest       ${remediation.plan?.digest}`);
+      expect(given.out).toContain("Approve by jane, valid until ");
+      const all = await scene.plane.api.list(approvals("default"));
+      const made = all.find((one) => at(one, ["spec", "for", "remediation", "name"]) === "web-1");
+      expect(readApproval(made ?? {})).toMatchObject({
+        planDigest: remediation.plan?.digest,
+        decision: "Approve",
+        approvedBy: "jane",
+      });
+      const posing = await parapet("jane", ...words, "--yes", "--as", "joe");
+      expect(posing).toMatchObject({ code: 1 });
+      expect(posing.err).toContain("spec.approvedBy must be jane");
+      const nobody = await parapet("jane", "approve", "web-2", ...words.slice(2), "--yes");
+      expect(nobody).toMatchObject({ code: 1, out: "" });
+      expect(nobody.err).toContain("is not there");
+    });
+
+    it("an alert is explained from what is in the cluster, and nothing is written", async () => {
+      await scene.plane.api.create("/api/v1/namespaces/default/pods", {
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata: { name: "web", labels: { app: "web" } },
+        spec: { containers: [{ name: "c", image: "registry.example.org/web" }] },
+      });
+      await scene.plane.api.create("/apis/parapet.dev/v1alpha1/responsepolicies", {
+        apiVersion: "parapet.dev/v1alpha1",
+        kind: "ResponsePolicy",
+        metadata: { name: "shells" },
+        spec: {
+          match: { falco: { rules: ["Shell"] } },
+          when: 'pod.metadata.labels.app == "web"',
+          do: [{ isolate: { ttl: "30m" } }],
+        },
+      });
+      const alert = join(scene.plane.directory, "alert.json");
+      const fields = { "k8s.ns.name": "default", "k8s.pod.name": "web" };
+      const time = new Date().toISOString();
+      const text = { rule: "Shell", priority: "Notice", time, output: "x", output_fields: fields };
+      writeFileSync(alert, JSON.stringify(text));
+      const said = await parapet("joe", "explain", alert);
+      expect(said.err).toBe("");
+      expect(said.out).toContain("Policy shells: policy mode Propose; would be proposed");
+      expect(said.out).toContain("kind: NetworkPolicy");
+      expect(said.out).toContain("Global stop  off");
+      const networking = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
+      expect(await scene.plane.api.list(networking)).toEqual([]);
+      const remediations = "/apis/parapet.dev/v1alpha1/namespaces/default/remediations";
+      expect(await scene.plane.api.list(remediations)).toHaveLength(1);
     });
   },
 );

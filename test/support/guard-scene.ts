@@ -43,7 +43,7 @@ export async function startGuardScene(options: {
   const plane = await startControlPlane({ users });
   if (plane === undefined) throw new Error("no control plane");
   await allowEverybody(plane.api);
-  await installCrds(plane.api, [thingCrd, ...crds("parapet.dev_approvals.yaml")]);
+  await installCrds(plane.api, [thingCrd, ...parapetCrds()]);
   const crossplane = await startCrossplane({
     ...plane,
     kubeconfig: plane.kubeconfigAs(crossplaneUser),
@@ -180,8 +180,13 @@ function pathOf(object: JsonObject): string {
   return `/apis/${textAt(object, ["apiVersion"])}/${plural.toLowerCase()}/${name}`;
 }
 
-const crds = (file: string): readonly JsonObject[] =>
-  readDocuments(join(repository, "package/crds", file));
+function parapetCrds(): readonly JsonObject[] {
+  const folder = join(repository, "package/crds");
+  return readdirSync(folder)
+    .sort()
+    .flatMap((file) => readDocuments(join(folder, file)))
+    .filter((document) => textAt(document, ["kind"]) === "CustomResourceDefinition");
+}
 
 const readDocuments = (file: string): readonly JsonObject[] =>
   loadAll(readFileSync(file, "utf8"), { schema: CORE_SCHEMA }).filter(isObject);
