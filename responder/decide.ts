@@ -154,7 +154,7 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
   if (status.undo !== undefined) {
     return { do: "undo", message: "", by: status.undo.by, reason: status.undo.reason };
   }
-  if (facts.target === "gone" && removesTarget(remediation.plan)) {
+  if (removesTarget(remediation.plan) && (facts.target === "gone" || status.state === "Verified")) {
     return decideRemoved(remediation, facts);
   }
   if (facts.target === "gone" && !outlivesTarget(remediation.plan, remediation.target)) {
@@ -170,7 +170,7 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
   return rest("in force", status.expiresAtMs);
 }
 
-/** The target is gone because that was the plan: checked once, then closed, unless something else of the plan lasts. */
+/** The target is gone because that was the plan (Verified says so, `facts` may be a second behind): checked once, then closed, unless something else of the plan lasts. */
 function decideRemoved(remediation: Remediation, facts: Facts): Decision {
   const { status, plan, target } = remediation;
   if (status.state === "Applied") return { do: "check" };

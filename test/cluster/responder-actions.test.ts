@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFileSync, spawnSync } from "node:child_process";
+import { createServer } from "node:http";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse, parseAllDocuments } from "yaml";
+import type { JsonObject } from "#policy/json";
+import { at, isArray, isObject, textAt } from "#policy/json";
+import { originalLabelsAnnotation } from "#responder/actions/quarantine-label";
+import { actionNames } from "#responder/action-spec";
+import type { Reply } from "#responder/cluster";
+import { nameOf, types, uidOf } from "#responder/cluster";
+import { parseConfig } from "#responder/config";
+import { signature } from "#responder/notification";
+import { rolesFor } from "#responder/rbac";
+import type { Child } from "#test/support/processes";
+import { eventually } from "#test/support/processes";
+import { repository } from "#test/support/shared";
+import {
+  intakeToken,
+  makePod,
+  namespaceObject,
+  type ResponderScene,
+  shellAlert,
+  shellPolicy,
+  startResponderScene,
+} from "./responder-scene.ts";
+
+let scene: ResponderScene;
+let responder: Child;
+const received: { readonly headers: NodeJS.Dict<string | string[]>; readonly body: string }[] = [];
+const secret = "a-signing-secret-for-tests";
+const server = createServer((request, response) => {
+  let body = "";
+  request.setEncoding("utf8");
+  request.on("data", (chunk: string) => {
+    body += chunk;
+  });
+  request.on("end", () => {
+    received.push({ headers: request.headers, body });
+    response.writeHead(204).end();
+  });
+});
+
+const good = <T>(reply: Reply<T>): T => {
+  if (reply.ok) return reply.value;
+  throw new Error(`${reply.code}: ${reply.message}`);
+};
+
+beforeAll(async () => {
+  const started = await startResponderScene();
+  if (started === undefined) throw new Error("needs redis-server and a control plane");
+  scene = started;
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  responder = await scene.startResponder({
+    notify: {
+      destinations: [
+        { name: "ops", url: `http://127.0.0.1:${port}/hook`, secret: { value: secret } },
+      ],
+    },
+  });
+  // The least rights for all actions, as `parapet rbac` prints them.
+  await replaceRole(actionNames);
+}, 1_800_000);
+
+afterAll(async () => {
+  server.close();
+  await scene.stop();
+});
+
+async function replaceRole(actions: Parameters<typeof rolesFor>[2]): Promise<void> {
+  const config = { namespace: "parapet-system", review: { reviewers: [] } };
+  const [wanted] = rolesFor(config, [], actions);
+  const type = good(await scene.people.typeOf("rbac.authorization.k8s.io/v1", "ClusterRole"));
+  if (wanted === undefined) throw new Error("no role");
+  const live = good(await scene.people.get(type, nameOf(wanted)));
+  good(await scene.people.replace(type, { ...live, rules: wanted["rules"] ?? [] }));
+}
+
+async function usePolicy(name: string, actions: readonly JsonObject[], more: JsonObject = {}) {
+  const policy = shellPolicy("Automatic", {
+    when: `alert.pod.namespace == '${name}'`,
+    do: actions,
+    limits: { perWorkload: 100, perNamespace: 100 },
+    ...more,
+  });
+  good(await scene.people.create(types.namespace, namespaceObject(name)));
+  good(await scene.people.create(types.responsePolicy, { ...policy, metadata: { name } }));
+  await eventually("the policy is in use", async () => {
+    const live = await scene.people.get(types.responsePolicy, { namespace: "", name });
+    return live.ok && textAt(live.value, ["status", "conditions", 0, "status"]) === "True";
+  });
+}
+
+async function alert(namespace: string, pod: string, number = 0): Promise<void> {
+  const response = await fetch(scene.url(), {
+    method: "POST",
+    headers: { authorization: `Bearer ${intakeToken}`, "content-type": "application/json" },
+    body: shellAlert(namespace, pod, Date.now(), number),
+  });
+  expect(response.status).toBe(202);
+}
+
+const getPod = (namespace: string, name: string) =>
+  scene.people.get(types.pod, { namespace, name });
+
+describe("the responder's actions on a real API server", () => {
+  it("keeps evidence, tells people with a signature, isolates and ends the pod, in this order", async () => {
+    const name = "shop-chain";
+    await usePolicy(name, [
+      { notify: { to: "ops" } },
+      { isolate: { ttl: "1h" } },
+      { delete: { gracePeriod: "0s" } },
+      { "capture-evidence": {} },
+    ]);
+    const uid = await makePod(scene.people, name, "web");
+    await alert(name, "web");
+    const done = await scene.inState(name, "TargetGone");
+    expect(done.status.history.map((one) => one.to)).toEqual([
+      "Approved",
+      "Applying",
+      "Applied",
+      "Verified",
+      "TargetGone",
+    ]);
+    expect(await getPod(name, "web")).toMatchObject({ ok: false, code: "NotFound" });
+    const policies = good(await scene.people.list(types.networkPolicy, { namespace: name }));
+    expect(policies.items).toEqual([]);
+    const folder = join(scene.directory, "one-data/evidence");
+    const [file = ""] = readdirSync(folder).filter((one) => one.startsWith(name));
+    const bundle: unknown = JSON.parse(readFileSync(join(folder, file), "utf8"));
+    expect(isObject(bundle) && textAt(bundle, ["parts", "pod", "metadata", "uid"])).toBe(uid);
+    // No kubelet answers here, and the bundle says so instead of failing.
+    expect(isObject(bundle) && textAt(bundle, ["parts", "log web", "unavailable"])).not.toBe("");
+    const [message] = received;
+    const timestamp = String(message?.headers["parapet-timestamp"]);
+    expect(message?.headers["parapet-signature"]).toBe(
+      signature(secret, timestamp, message?.body ?? ""),
+    );
+    expect(received).toHaveLength(1);
+    const events = good(await scene.people.list(types.event, { namespace: name }));
+    expect(events.items.map((one) => textAt(one, ["involvedObject", "uid"]))).toContain(uid);
+  });
+
+  it("evicts only when the disruption budget allows it, and never forces", async () => {
+    const name = "shop-evict";
+    await usePolicy(name, [{ "quarantine-label": {} }, { evict: { gracePeriod: "0s" } }]);
+    await makePod(scene.people, name, "web");
+    const budget = {
+      apiVersion: "policy/v1",
+      kind: "PodDisruptionBudget",
+      metadata: { name: "web", namespace: name },
+      spec: { minAvailable: 1, selector: { matchLabels: { app: "web" } } },
+    };
+    const live = good(await getPod(name, "web"));
+    good(
+      await scene.people.replaceStatus(types.pod, {
+        ...live,
+        status: { phase: "Running", conditions: [{ type: "Ready", status: "True" }] },
+      }),
+    );
+    const made = good(await scene.people.create(types.disruptionBudget, budget));
+    await alert(name, "web");
+    const waiting = await eventually("the eviction was refused", async () => {
+      const [one] = await scene.remediations(name);
+      return one !== undefined && one.status.attempts > 0 ? one : false;
+    });
+    expect(waiting.status.state).toBe("Applying");
+    expect(waiting.status.lastError).toContain("evict");
+    const labelled = good(await getPod(name, "web"));
+    expect(textAt(labelled, ["metadata", "labels", "parapet.dev/quarantine"])).toBe("true");
+    good(await scene.people.remove(types.disruptionBudget, nameOf(made), uidOf(made)));
+    await scene.inState(name, "TargetGone");
+    expect(await getPod(name, "web")).toMatchObject({ code: "NotFound" });
+  });
+
+  it("detaches a pod so that its ReplicaSet lets it go and makes another, and ends it by deletion", async () => {
+    const name = "shop-detach";
+    await usePolicy(name, [{ "quarantine-label": { detach: true } }]);
+    const replicaSet = good(await scene.people.typeOf("apps/v1", "ReplicaSet"));
+    const selector = { app: "web" };
+    good(
+      await scene.people.create(replicaSet, {
+        apiVersion: "apps/v1",
+        kind: "ReplicaSet",
+        metadata: { name: "web", namespace: name },
+        spec: {
+          replicas: 1,
+          selector: { matchLabels: selector },
+          template: {
+            metadata: { labels: { ...selector, team: "shop" } },
+            spec: { containers: [{ name: "web", image: "nginx" }] },
+          },
+        },
+      }),
+    );
+    const pods = async (): Promise<readonly JsonObject[]> =>
+      good(await scene.people.list(types.pod, { namespace: name })).items;
+    const [pod] = await eventually("a pod", async () => {
+      const all = await pods();
+      return all.length === 1 ? all : false;
+    });
+    const podName = textAt(pod, ["metadata", "name"]);
+    await alert(name, podName);
+    const applied = await scene.inState(name, "Verified");
+    const replaced = await eventually("another pod", async () => {
+      const all = await pods();
+      return all.length === 2 ? all : false;
+    });
+    const detached = replaced.find((one) => textAt(one, ["metadata", "name"]) === podName);
+    await eventually("its owner lets it go", async () => {
+      const live = await getPod(name, podName);
+      return live.ok && at(live.value, ["metadata", "ownerReferences"]) === undefined;
+    });
+    expect(at(detached, ["metadata", "labels"])).toEqual({
+      team: "shop",
+      "parapet.dev/quarantine": "true",
+    });
+    expect(textAt(detached, ["metadata", "annotations", originalLabelsAnnotation])).toBe(
+      '{"app":"web","team":"shop"}',
+    );
+    await scene.decide(applied, "Deny");
+    await scene.inState(name, "Undone");
+    const left = await eventually("the detached pod is gone", async () => {
+      const all = await pods();
+      return all.every((one) => textAt(one, ["metadata", "name"]) !== podName) ? all : false;
+    });
+    expect(left).toHaveLength(1);
+  });
+
+  it("asks two people before it cordons, and takes it back", async () => {
+    const name = "shop-cordon";
+    const node = { namespace: "", name: "node-1" };
+    const made = { apiVersion: "v1", kind: "Node", metadata: { name: "node-1" } };
+    good(await scene.people.create(types.node, made));
+    await usePolicy(name, [{ cordon: {} }]);
+    await makePod(scene.people, name, "web");
+    await alert(name, "web");
+    const proposed = await scene.inState(name, "Proposed");
+    const unschedulable = async () =>
+      at(good(await scene.people.get(types.node, node)), ["spec", "unschedulable"]);
+    await scene.decide(proposed, "Approve");
+    // The same person again is still one person.
+    await scene.decide(proposed, "Approve");
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect((await scene.remediations(name)).map((one) => one.status.state)).toEqual(["Proposed"]);
+    good(
+      await scene.people.create(types.approval, {
+        apiVersion: "parapet.dev/v1alpha1",
+        kind: "Approval",
+        metadata: { name: "second", namespace: name },
+        spec: {
+          for: {
+            remediation: { name: proposed.name.name, planDigest: proposed.plan?.digest ?? "" },
+          },
+          decision: "Approve",
+          approvedBy: "joe@example.org",
+          reason: "four eyes",
+        },
+      }),
+    );
+    const applied = await scene.inState(name, "Verified");
+    expect(applied.status.approval?.by).toBe("jane@example.org,joe@example.org");
+    expect(await unschedulable()).toBe(true);
+    await scene.decide(applied, "Deny");
+    await scene.inState(name, "Undone");
+    expect(await unschedulable()).toBeUndefined();
+  });
+
+  it("scales the workload to 0 and back to what it was", async () => {
+    const name = "shop-scale";
+    await usePolicy(name, [{ "scale-to-zero": {} }]);
+    const deployment = good(await scene.people.typeOf("apps/v1", "Deployment"));
+    const labels = { app: "web" };
+    good(
+      await scene.people.create(deployment, {
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        metadata: { name: "web", namespace: name },
+        spec: {
+          replicas: 3,
+          selector: { matchLabels: labels },
+          template: {
+            metadata: { labels },
+            spec: { containers: [{ name: "web", image: "nginx" }] },
+          },
+        },
+      }),
+    );
+    const replicas = async () =>
+      at(good(await scene.people.get(deployment, { namespace: name, name: "web" })), [
+        "spec",
+        "replicas",
+      ]);
+    const pods = await eventually("three pods", async () => {
+      const all = good(await scene.people.list(types.pod, { namespace: name })).items;
+      return all.length === 3 ? all : false;
+    });
+    await alert(name, textAt(pods[0], ["metadata", "name"]));
+    const applied = await scene.inState(name, "Verified");
+    expect(await replicas()).toBe(0);
+    await scene.decide(applied, "Deny");
+    await scene.inState(name, "Undone");
+    expect(await replicas()).toBe(3);
+  });
+
+  it("leaves what is labelled as protected alone, and says that an unknown parameter keeps a policy out of use", async () => {
+    const name = "shop-protected";
+    await usePolicy(name, [{ delete: {} }]);
+    await makePod(scene.people, name, "web");
+    const pod = { namespace: name, name: "web" };
+    good(
+      await scene.people.patch(types.pod, pod, [
+        { op: "add", path: "/metadata/labels/parapet.dev~1protected", value: "true" },
+      ]),
+    );
+    await alert(name, "web");
+    await scene.inState(name, "Observed");
+    expect((await getPod(name, "web")).ok).toBe(true);
+    const wrong = shellPolicy("Automatic", { do: [{ evict: { force: true } }] });
+    // As a client without field validation writes it.
+    execFileSync(
+      scene.plane.kubectl,
+      ["--kubeconfig", scene.plane.kubeconfig, "create", "--validate=false", "-f", "-"],
+      { input: JSON.stringify({ ...wrong, metadata: { name: "wrong" } }) },
+    );
+    const message = await eventually("the policy's problem is told", async () => {
+      const live = await scene.people.get(types.responsePolicy, { namespace: "", name: "wrong" });
+      const said = live.ok ? textAt(live.value, ["status", "conditions", 0, "message"]) : "";
+      return said === "" ? false : said;
+    });
+    expect(message).toContain("spec.do.0.evict");
+  });
+
+  it("never found a right missing", () => {
+    expect(responder.log()).not.toContain("Forbidden");
+    expect(responder.log()).not.toContain("forbidden");
+  });
+});
+
+describe("the least role for isolation and rollback", () => {
+  it("is enough: isolated, undone, and nothing is Forbidden", async () => {
+    await replaceRole(["isolate", "rollback"]);
+    const name = "shop-least";
+    await usePolicy(name, [{ isolate: { ttl: "1h" } }], {
+      limits: { perWorkload: 1, perNamespace: 5, minReady: 0 },
+    });
+    await makePod(scene.people, name, "web");
+    await alert(name, "web");
+    const realised = await scene.inState(name, "Realised");
+    expect(realised.status.lastError).toBe("");
+    await scene.decide(realised, "Deny");
+    await scene.inState(name, "Undone");
+    expect(responder.log().toLowerCase()).not.toContain("forbidden");
+  });
+
+  it("is not enough for more: a deletion is Forbidden, said so, and nothing is deleted", async () => {
+    const name = "shop-more";
+    await usePolicy(name, [{ delete: {} }]);
+    await makePod(scene.people, name, "web");
+    await alert(name, "web");
+    await eventually("it says so", async () => {
+      const [one] = await scene.remediations(name);
+      return one?.status.lastError.includes("Forbidden") === true;
+    });
+    expect((await getPod(name, "web")).ok).toBe(true);
+  });
+});
+
+describe("package/install", () => {
+  const objects = (): readonly JsonObject[] =>
+    parseAllDocuments(build())
+      .map((document): unknown => document.toJS())
+      .filter(isObject);
+  const build = (): string =>
+    execFileSync(scene.plane.kubectl, ["kustomize", join(repository, "package/install")], {
+      encoding: "utf8",
+    });
+  const ofKind = (kind: string): JsonObject => {
+    const found = objects().find((one) => one["kind"] === kind);
+    if (found === undefined) throw new Error(`no ${kind}`);
+    return found;
+  };
+
+  it("is taken by the API server as it is, without a warning", () => {
+    const how = ["apply", "--server-side", "--force-conflicts", "--dry-run=server"];
+    const flags = ["--kubeconfig", scene.plane.kubeconfig, ...how, "--validate=strict", "-f", "-"];
+    const done = spawnSync(scene.plane.kubectl, flags, { input: build(), encoding: "utf8" });
+    expect(done.stderr).toBe("");
+    expect(done.stdout.match(/serverside-applied/g)).toHaveLength(objects().length);
+  });
+
+  it("makes pods that the restricted Pod Security Standard lets in, and would not with one field less", async () => {
+    const name = "restricted";
+    const label = { "pod-security.kubernetes.io/enforce": "restricted" };
+    const space = { ...namespaceObject(name), metadata: { name, labels: label } };
+    good(await scene.people.create(types.namespace, space));
+    const account = good(await scene.people.typeOf("v1", "ServiceAccount"));
+    const metadata = { name: "parapet-responder", namespace: name };
+    good(
+      await scene.people.create(account, { apiVersion: "v1", kind: "ServiceAccount", metadata }),
+    );
+    const spec = at(ofKind("StatefulSet"), ["spec", "template", "spec"]);
+    const volumes = at(spec, ["volumes"]);
+    if (!isObject(spec) || !isArray(volumes)) throw new Error("no pod template");
+    const pod = {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: { name: "responder", namespace: name },
+      // The claim is made by the StatefulSet.
+      spec: { ...spec, volumes: [...volumes, { name: "data", emptyDir: {} }] },
+    };
+    good(await scene.people.create(types.pod, pod, { dryRun: true }));
+    const loose = { ...pod, spec: { ...pod.spec, securityContext: {} } };
+    expect(await scene.people.create(types.pod, loose, { dryRun: true })).toMatchObject({
+      ok: false,
+      code: "Forbidden",
+    });
+  });
+
+  it("has the role that is generated, and a configuration that the responder takes", () => {
+    const config = { namespace: "parapet-system", review: { reviewers: [{}] } };
+    const [clusterRole, role] = rolesFor(config, []);
+    expect(ofKind("ClusterRole")).toEqual(clusterRole);
+    expect(ofKind("Role")).toEqual(role);
+    const text = textAt(ofKind("ConfigMap"), ["data", "config.yaml"]);
+    expect(parseConfig(parse(text), {})).toMatchObject({ ok: true });
+  });
+});
