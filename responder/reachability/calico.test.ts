@@ -372,6 +372,12 @@ const rows: readonly Row[] = [
     policies: [policy({ selector: "role ==", ingress: [deny] })],
     want: "either",
   },
+  {
+    reason: "At order 1000 itself Kubernetes' policies and Calico's have no order between them.",
+    source: tiered,
+    policies: [standard([{}]), globalPolicy("a", 1000, { ingress: [deny] })],
+    want: "either",
+  },
 ];
 
 describe("Calico's policies, as its documentation describes them", () => {

@@ -210,6 +210,108 @@ const rows: readonly Row[] = [
     want: ["allows CiliumNetworkPolicy/shop/c Ingress from all pods or nodes, all ports"],
   },
   {
+    reason: "A Deny of one port leaves the others of a range.",
+    policies: [
+      admin("locked", 4, {
+        ingress: [from("Deny", { protocols: [{ tcp: { destinationPort: { number: 80 } } }] })],
+      }),
+      networkPolicy("web", {
+        ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 79, endPort: 80 }] }],
+      }),
+    ],
+    want: ["mayAllow NetworkPolicy/shop/web Ingress from namespace shop, TCP/79-80"],
+  },
+  {
+    reason: "A Deny of some pods leaves the others.",
+    policies: [
+      admin("locked", 4, {
+        ingress: [{ action: "Deny", from: [{ namespaces: { matchLabels: { team: "a" } } }] }],
+      }),
+      networkPolicy("web", { ingress: [{ from: [{ podSelector: {} }] }] }),
+    ],
+    want: ["mayAllow NetworkPolicy/shop/web Ingress from namespace shop, all ports"],
+  },
+  {
+    reason: "A Deny of the very same pods, written in another order, shadows the allow.",
+    policies: [
+      admin("locked", 4, {
+        ingress: [
+          { action: "Deny", from: [{ namespaces: { matchLabels: { team: "a", zone: "b" } } }] },
+        ],
+      }),
+      networkPolicy("web", {
+        ingress: [{ from: [{ namespaceSelector: { matchLabels: { zone: "b", team: "a" } } }] }],
+      }),
+    ],
+    want: [],
+  },
+  {
+    reason: "What another's Deny excepts stays open.",
+    policies: [
+      cilium({
+        egressDeny: [
+          { toCIDRSet: [{ cidr: "0.0.0.0/0", except: ["192.0.2.0/24"] }, { cidr: "::/0" }] },
+          { toEntities: ["cluster"] },
+        ],
+      }),
+      networkPolicy("web", { policyTypes: ["Egress"], egress: [{}] }),
+    ],
+    want: ["mayAllow NetworkPolicy/shop/web Egress to anywhere, all ports"],
+  },
+  {
+    reason: "A Pass leads out of a tier that drops the rest, into the next.",
+    policies: [
+      {
+        apiVersion: "projectcalico.org/v3",
+        kind: "Tier",
+        metadata: { name: "security" },
+        spec: { order: 10 },
+      },
+      {
+        apiVersion: "projectcalico.org/v3",
+        kind: "GlobalNetworkPolicy",
+        metadata: { name: "security.pass" },
+        spec: {
+          tier: "security",
+          selector: "all()",
+          types: ["Ingress"],
+          ingress: [{ action: "Pass" }],
+        },
+      },
+      networkPolicy("web", { ingress: [{}] }),
+    ],
+    want: ["allows NetworkPolicy/shop/web Ingress from anywhere, all ports"],
+  },
+  {
+    reason: "Without a Pass such a tier closes the pod before Kubernetes' policies.",
+    policies: [
+      {
+        apiVersion: "projectcalico.org/v3",
+        kind: "Tier",
+        metadata: { name: "security" },
+        spec: { order: 10 },
+      },
+      {
+        apiVersion: "projectcalico.org/v3",
+        kind: "GlobalNetworkPolicy",
+        metadata: { name: "security.drop" },
+        spec: { tier: "security", selector: "all()", types: ["Ingress"] },
+      },
+      networkPolicy("web", { ingress: [{}] }),
+    ],
+    want: [],
+  },
+  {
+    reason: "Nor the other way round.",
+    policies: [
+      calico("open", 4, [{ action: "Allow", source: { nets: ["192.0.2.0/24"] } }]),
+      cilium({ ingressDeny: [{ fromEntities: ["all"] }] }),
+    ],
+    want: [
+      "allows GlobalNetworkPolicy.projectcalico.org//open Ingress from 192.0.2.0/24, all ports",
+    ],
+  },
+  {
     reason: "A mesh opens nothing that the network closes.",
     policies: [
       {
