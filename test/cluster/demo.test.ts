@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -57,6 +57,14 @@ describe("the demo", () => {
     expect(output).toContain("PGlite");
     expectAllSteps(output);
   });
+
+  it("names a cluster that it cannot play on, and the way out", async () => {
+    const failed = await demo({ KUBECONFIG: "/no/such/kubeconfig" }).catch((error: unknown) =>
+      error instanceof Error ? String(error.cause) : "",
+    );
+    expect(failed).toContain("kubeconfig /no/such/kubeconfig: ENOENT");
+    expect(failed).toContain("Unset KUBECONFIG");
+  });
 });
 
 describe.skipIf(kubernetesBinaries() === undefined)("the demo on a cluster", () => {
@@ -86,5 +94,38 @@ describe.skipIf(kubernetesBinaries() === undefined)("the demo on a cluster", () 
     expect(namespaces.map((one) => textAt(one, ["metadata", "name"])).join()).not.toContain(
       "parapet-demo",
     );
+  });
+
+  it("takes away what it made when Ctrl-C comes in the middle, twice as npm sends it", async () => {
+    const child = spawn(process.execPath, [join(repository, "cli/main.ts"), "demo"], {
+      env: {
+        PATH: process.env["PATH"],
+        HOME: process.env["HOME"],
+        PARAPET_KUBECONFIG: plane.kubeconfig,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    child.stderr.on("data", (data: Buffer) => (output += data.toString()));
+    const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+    child.stdout.on("data", (data: Buffer) => {
+      output += data.toString();
+      if (!data.toString().includes("proposed")) return;
+      child.kill("SIGINT");
+      child.kill("SIGINT");
+    });
+    expect(await ended).toBe(130);
+    expect(output).toContain("interrupted");
+    for (const path of [
+      "/api/v1/namespaces",
+      "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    ]) {
+      // The server is still at work on what it was told to delete.
+      const left = (await plane.api.list(path)).filter(
+        (one) => textAt(one, ["metadata", "deletionTimestamp"]) === "",
+      );
+      const names = left.map((one) => textAt(one, ["metadata", "name"]));
+      expect(names.filter((name) => name.includes("parapet"))).toEqual([]);
+    }
   });
 });
