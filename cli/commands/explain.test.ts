@@ -66,6 +66,9 @@ const folder = makeFolder({
   ),
   "drift.yaml": policy("drift", "{match: {drift: {}}, do: [{rollback: {}}]}"),
   "broken.yaml": policy("broken", `{match: {falco: {}}, when: "alert.", ${does}}`),
+  "cordon.yaml": policy("cordon", "{match: {falco: {}}, do: [{cordon: {}}]}"),
+  "node.yaml": "{apiVersion: v1, kind: Node, metadata: {name: n1, uid: n-1}, spec: {}}",
+  "on-node.yaml": pod("prod", "nodeName: n1"),
   "unknown.yaml": policy("unknown", "{match: {falco: {}}, do: [{reboot: {}}]}"),
   "pod.yaml": pod("prod"),
   "host-network.yaml": pod("prod", "hostNetwork: true"),
@@ -220,6 +223,15 @@ describe("explain", () => {
     expect(ran.out).toContain("Egress dns: to anywhere, UDP/53");
     expect(ran.out).not.toContain("foreign");
     expect(ran.out).not.toContain("\u001b");
+  });
+
+  test.each([
+    { reason: "a node that is there", around: ["node.yaml"], says: "set spec.unschedulable" },
+    { reason: "a node that is not", around: [], says: "node n1 is unknown" },
+  ])("plans with what the files hold: $reason", async ({ around, says }) => {
+    const words = ["-p", "cordon.yaml", "--pod", "on-node.yaml", ...around];
+    const said = JSON.stringify(await json("alert.json", ...words));
+    expect(said.replace("add spec", "set spec")).toContain(says);
   });
 
   test("explains each alert of a file, and policies about drift", async () => {

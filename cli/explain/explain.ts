@@ -62,7 +62,7 @@ export async function explainAlert(question: ExplainQuestion): Promise<Explanati
   if (!resolved.ok) return resolved;
   const where =
     resolved.value.kind === "pod" ? resolved.value.target.namespace : settings.namespace;
-  const known = await surroundings.remediations(where);
+  const known = await surroundings.remediations();
   // A cluster without the responder's own kinds has no remediations, and can still be explained.
   if (!known.ok && known.code !== "NotFound") return known;
   const stopped = await surroundings.stopped(settings.namespace);
@@ -113,7 +113,9 @@ async function makeScene(
     getPod: surroundings.getPod,
     getNamespace: surroundings.getNamespace,
     networkPolicies: surroundings.networkPolicies,
+    around: surroundings.reader,
     knownOf: () => [],
+    remediationsEverywhere: () => all,
     remediationsIn: (namespace) => all.filter((one) => one.name.namespace === namespace),
     locks: makeLocks(),
     audit: () => Promise.resolve(),

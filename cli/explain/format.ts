@@ -46,13 +46,23 @@ function formatPolicy({ policy, parts, response, remediation }: PolicyExplanatio
     const mark = matches === undefined ? "-" : matches ? "yes" : "no";
     return `  ${part.padEnd(9)} ${mark.padEnd(4)} ${showControls(wanted === "" ? why : `${wanted}: ${why}`)}\n`;
   });
-  const { perWorkload, perNamespace, cooldown } = policy.spec.limits;
-  const limits = `  limits    at most ${perWorkload} per workload, ${perNamespace} per namespace; cool-down ${cooldown / 1_000} s\n`;
+  const limits = `  limits    ${limitsText(policy)}\n`;
   const isMatch = response !== undefined && response.outcome !== "notMatched";
   if (!isMatch) return `Policy ${policy.name}: does not respond\n${lines.join("")}`;
   const outcome = outcomeText(policy, response.outcome, remediation);
   const plan = remediation?.plan === undefined ? "" : indent(formatPlan(remediation.plan));
   return `Policy ${policy.name}: ${outcome}\n${lines.join("")}${limits}${plan}`;
+}
+
+function limitsText({ spec }: ResponsePolicy): string {
+  const { perWorkload, perNamespace, perCluster, minReady, cooldown } = spec.limits;
+  return [
+    `at most ${perWorkload} per workload`,
+    `${perNamespace} per namespace`,
+    ...(perCluster === undefined ? [] : [`${perCluster} in the cluster`]),
+    ...(minReady === undefined ? [] : [`${minReady} ready pods left`]),
+    `cool-down ${cooldown / 1_000} s`,
+  ].join(", ");
 }
 
 function outcomeText(
