@@ -4,6 +4,7 @@ import { at, isArray, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { withAutogenRules } from "#policy/kyverno/classic/autogen";
 import { makePolicy } from "#policy/kyverno/classic/policy";
+import { findSpecProblems, findWordProblems } from "#policy/kyverno/classic/policy-check";
 import { compileRule } from "#policy/kyverno/classic/rule";
 import type { Rule } from "#policy/kyverno/classic/rule";
 import { findShapeProblems } from "#policy/kyverno/classic/rule-check";
@@ -35,7 +36,11 @@ export function compileClassicPolicy(
     const message = `must be a list of 1 to ${rulesMax} rules`;
     return { ...nothingCompiled, problems: [problem("spec.rules", message)] };
   }
-  const problems = findProblems(stated).map(({ path, message }) => problem(path, message));
+  const spec = at(document, ["spec"]);
+  const problems = [
+    ...below("spec", isObject(spec) ? findSpecProblems(spec) : []),
+    ...findProblems(stated),
+  ].map(({ path, message }) => problem(path, message));
   if (problems.length > 0) return { ...nothingCompiled, problems };
   const meta = policyMeta(document, "kyverno");
   const owner = {
@@ -84,6 +89,7 @@ function findProblems(rules: readonly unknown[]): readonly RuleProblem[] {
     }
     names.add(name);
     problems.push(...below(path, findShapeProblems(rule, name)));
+    problems.push(...below(path, findWordProblems(rule)));
     problems.push(...below(path, findVariableProblems(rule)));
   }
   return problems;

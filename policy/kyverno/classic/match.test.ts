@@ -141,11 +141,6 @@ describe("resources", () => {
       speaks: true,
     },
     {
-      reason: "any counts before all",
-      match: { any: [pods], all: [{ resources: { names: ["x"] } }] },
-      speaks: true,
-    },
-    {
       reason: "a block without any and all",
       match: { resources: { kinds: ["Pod"] } },
       speaks: true,

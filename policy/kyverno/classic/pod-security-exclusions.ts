@@ -29,6 +29,8 @@ const controls: ReadonlyMap<string, readonly string[]> = new Map([
   ["Volume Types", ["restrictedVolumes"]],
 ]);
 
+export const isControlName = (name: string): boolean => controls.has(name);
+
 /** A control that a policy or an exception leaves out. */
 export type Exclusion = {
   readonly checks: readonly string[];

@@ -100,12 +100,6 @@ const rows: readonly {
     object: two(adds("NET_RAW"), {}),
     want: capabilities(0, "NET_RAW"),
   },
-  {
-    reason: "a control that nobody knows leaves nothing out",
-    exclude: [{ controlName: "capabilities", images: ["*"] }],
-    object: two(adds("NET_RAW"), {}),
-    want: capabilities(0, "NET_RAW"),
-  },
 ];
 
 describe("podSecurity with exclusions", () => {

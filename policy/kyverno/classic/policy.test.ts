@@ -338,7 +338,7 @@ describe("policies that do not compile", () => {
     },
     {
       reason: "nothing to do",
-      rules: [{ name: "r" }],
+      rules: [{ name: "r", match: {} }],
       path: "spec.rules[0]",
       message: "must have",
     },
@@ -350,7 +350,7 @@ describe("policies that do not compile", () => {
     },
     {
       reason: "nothing to mutate",
-      rules: [{ name: "r", mutate: {} }],
+      rules: [{ name: "r", match: {}, mutate: {} }],
       path: "spec.rules[0].mutate",
       message: "must have",
     },
@@ -392,7 +392,7 @@ describe("policies that do not compile", () => {
     },
     {
       reason: "two patches: only one would run",
-      rules: [{ name: "r", mutate: { patchStrategicMerge: {}, patchesJson6902: "[]" } }],
+      rules: [{ name: "r", match: {}, mutate: { patchStrategicMerge: {}, patchesJson6902: "[]" } }],
       path: "spec.rules[0].mutate",
       message: "has patchStrategicMerge, patchesJson6902",
     },
@@ -416,13 +416,13 @@ describe("policies that do not compile", () => {
     },
     {
       reason: "a JSON patch that is none",
-      rules: [{ name: "r", mutate: { patchesJson6902: "- {op: put, path: /a}" } }],
+      rules: [{ name: "r", match: {}, mutate: { patchesJson6902: "- {op: put, path: /a}" } }],
       path: "spec.rules[0].mutate.patchesJson6902",
       message: "put",
     },
     {
       reason: "a JSON patch with a path that is none",
-      rules: [{ name: "r", mutate: { patchesJson6902: "- {op: remove, path: a}" } }],
+      rules: [{ name: "r", match: {}, mutate: { patchesJson6902: "- {op: remove, path: a}" } }],
       path: "spec.rules[0].mutate.patchesJson6902",
       message: "slash",
     },

@@ -107,7 +107,7 @@ function checkProblems(body: JsonObject): readonly RuleProblem[] {
   const foreach = field(body, "foreach");
   if (isArray(foreach)) {
     for (const [index, entry] of foreach.entries()) {
-      if (isObject(entry)) problems.push(...below(`foreach[${index}]`, checkProblems(entry)));
+      if (isObject(entry)) problems.push(...below(`foreach[${index}]`, entryProblems(entry)));
       else problems.push({ path: `foreach[${index}]`, message: "must be an object" });
     }
   } else if (isStated(foreach)) {
@@ -115,6 +115,21 @@ function checkProblems(body: JsonObject): readonly RuleProblem[] {
   }
   return problems;
 }
+
+const entryChecks = ["pattern", "anyPattern", "deny", "foreach"];
+
+/** An entry of a foreach makes exactly one check. */
+const entryProblems = (entry: JsonObject): readonly RuleProblem[] => [
+  ...none(entry, entryChecks),
+  ...several(entry, entryChecks, "only one of"),
+  ...checkProblems(entry),
+];
+
+/** A problem when an object has not one of some fields. */
+const none = (object: JsonObject, keys: readonly string[]): readonly RuleProblem[] =>
+  keys.some((key) => isStated(field(object, key)))
+    ? []
+    : [{ path: "", message: `must have one of ${keys.join(", ")}` }];
 
 function collectAnchors(value: Json | undefined, path: string, problems: RuleProblem[]): void {
   if (problems.length >= problemsMax) return;
