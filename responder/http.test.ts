@@ -212,6 +212,20 @@ describe("the intake", () => {
     expect(Object.keys(reply.headers).sort()).toEqual(["connection", "date", "transfer-encoding"]);
   });
 
+  it("tells a known sender what is wrong with a request, and how much is allowed", async () => {
+    const { port } = await start();
+    const reply = await post(port, good, { headers: bearer, path: "/elsewhere" });
+    expect(JSON.parse(reply.body)).toEqual({
+      status: 404,
+      problems: ["alerts are taken at /falco"],
+    });
+    const large = await post(port, Buffer.alloc(300_000, " "), { headers: bearer }).catch(
+      () => undefined,
+    );
+    // The answer may be lost with the connection while a body is still being sent.
+    if (large !== undefined) expect(large.body).toContain("larger than 262144 bytes");
+  });
+
   it("lives on after a thousand malformed bodies, and takes the next good one", async () => {
     const { port } = await start();
     let seed = 7;

@@ -135,16 +135,18 @@ export function makeIntakeHandler(options: {
     );
     if (sender === undefined) return refuse(request, response, 401);
     const path = (request.url ?? "").split("?", 1)[0];
-    if (path !== "/falco" && path !== "/") return refuse(request, response, 404);
+    const tell = (status: number, problem: string): number =>
+      refuseWith(request, response, status, problem);
+    if (path !== "/falco" && path !== "/") return tell(404, "alerts are taken at /falco");
     // PUT: falcosidekick's webhook can be set to it.
     if (request.method !== "POST" && request.method !== "PUT")
-      return refuse(request, response, 405);
+      return tell(405, "alerts are sent by POST or PUT");
     const encoding = request.headers["content-encoding"] ?? "identity";
-    if (encoding !== "identity") return refuse(request, response, 415);
+    if (encoding !== "identity") return tell(415, "the body must not be compressed");
     if (request.headers.expect !== undefined) response.writeContinue();
     const body = await readBody(request, bytesMax);
-    if (body === "large") return refuse(request, response, 413);
-    if (body === "cut") return refuse(request, response, 408);
+    if (body === "large") return tell(413, `the body is larger than ${bytesMax} bytes`);
+    if (body === "cut") return tell(408, "the body did not come to its end in time");
     const result = await options.intake.accept(body, sender);
     send(response, result.status, result);
     return result.status;
@@ -156,6 +158,18 @@ function refuse(request: IncomingMessage, response: ServerResponse, status: numb
   const isRead = request.complete || request.headers["content-length"] === "0";
   response.writeHead(status, isRead ? {} : { connection: "close" });
   response.end();
+  return status;
+}
+
+/** For a sender that is known: it may read what is wrong. The connection ends as after {@link refuse}. */
+function refuseWith(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  problem: string,
+): number {
+  if (!request.complete) response.setHeader("connection", "close");
+  send(response, status, { status, problems: [problem] });
   return status;
 }
 
