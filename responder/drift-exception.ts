@@ -13,15 +13,18 @@ export type DriftException = {
   readonly expiresAtMs: number;
 };
 
+/** What a DriftException's spec holds; the CRD says the same. */
+export const driftExceptionSpec = z.object({
+  target: z.object({ apiVersion: z.string(), kind: z.string(), name: z.string() }),
+  paths: z.array(z.string().min(1)).min(1),
+  owner: z.string().min(1),
+  reason: z.string().min(1),
+  expiresAt: z.iso.datetime({ offset: true }),
+});
+
 const schema = z.object({
   metadata: z.object({ namespace: z.string() }),
-  spec: z.object({
-    target: z.object({ apiVersion: z.string(), kind: z.string(), name: z.string() }),
-    paths: z.array(z.string().min(1)).min(1),
-    owner: z.string().min(1),
-    reason: z.string().min(1),
-    expiresAt: z.iso.datetime({ offset: true }),
-  }),
+  spec: driftExceptionSpec,
 });
 
 /** Reads a DriftException; undefined when it is not one, so that it permits nothing. */

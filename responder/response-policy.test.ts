@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { at, isObject, type Json, type JsonObject } from "#policy/json";
+import { at, isArray, isObject, type Json, type JsonObject } from "#policy/json";
 import { type Alert, toAlert } from "#responder/alert";
 import { approvalSpec } from "#responder/approval-record";
 import { allow } from "#responder/budget";
+import { driftExceptionSpec } from "#responder/drift-exception";
 import type { ExactJson } from "#responder/exact-json";
 import { mask } from "#responder/mask";
 import { remediationSpec, remediationStatus } from "#responder/remediation-record";
@@ -15,6 +16,7 @@ import {
   matchesDrift,
   parseResponsePolicy,
   preselects,
+  responsePolicySpec,
   whenHolds,
 } from "#responder/response-policy";
 import { exampleRemediation } from "#test/support/example-remediation";
@@ -298,6 +300,8 @@ describe("masking", () => {
 function members(schema: Json | undefined, path: string, into: Set<string>): void {
   const items = at(schema, ["items"]);
   if (items !== undefined && isObject(items)) members(items, `${path}[]`, into);
+  const either = at(schema, ["anyOf"]);
+  for (const one of isArray(either) ? either : []) members(one, path, into);
   const properties = at(schema, ["properties"]);
   if (!isObject(properties)) return;
   for (const [name, below] of Object.entries(properties)) {
@@ -333,6 +337,20 @@ describe("the definitions of our kinds", () => {
       part: "status",
       schema: remediationStatus,
       only: [".reason", ".message"],
+    },
+    {
+      what: "ResponsePolicy spec",
+      file: "parapet.dev_responsepolicies.yaml",
+      part: "spec",
+      schema: responsePolicySpec,
+      only: [],
+    },
+    {
+      what: "DriftException spec",
+      file: "parapet.dev_driftexceptions.yaml",
+      part: "spec",
+      schema: driftExceptionSpec,
+      only: [],
     },
     // The function's part of an Approval, which the responder does not read.
     {

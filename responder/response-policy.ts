@@ -29,7 +29,8 @@ const priorityMatch = z.string().transform((text, context) => {
 
 const names = z.array(z.string().min(1).max(256)).min(1).max(200);
 
-const specSchema = z.strictObject({
+/** What a ResponsePolicy's spec may hold; the CRD says the same. */
+export const responsePolicySpec = z.strictObject({
   match: z.union([
     z.strictObject({
       falco: z.strictObject({
@@ -62,7 +63,7 @@ const specSchema = z.strictObject({
   proposalTtl: duration(ttlMsMax).default(24 * 3_600_000),
 });
 
-export type PolicySpec = z.infer<typeof specSchema>;
+export type PolicySpec = z.infer<typeof responsePolicySpec>;
 export type Limits = PolicySpec["limits"];
 
 /** A ResponsePolicy, compiled. */
@@ -88,7 +89,7 @@ const environment = makeEnvironment({
 export function parseResponsePolicy(object: JsonObject): ParsedPolicy {
   const name = textAt(object, ["metadata", "name"]);
   const document = `ResponsePolicy/${name}`;
-  const parsed = specSchema.safeParse(object["spec"]);
+  const parsed = responsePolicySpec.safeParse(object["spec"]);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => ({
       document,
