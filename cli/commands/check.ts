@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import path from "node:path";
 import type { Arguments } from "../arguments.ts";
 import { exitCodes } from "../command.ts";
 import type { Command, Io } from "../command.ts";
@@ -137,10 +138,20 @@ function format(verdicts: readonly Verdict[], args: Arguments, io: Io): Iterable
       return [formatReport(verdicts, isOpen ? "openreports.io" : "wgpolicyk8s.io", io.nowMs())];
     }
     case "sarif":
-      return [formatSarif(verdicts, lineOf, version())];
+      return [formatSarif(withPlaces(verdicts, io), lineOf, version())];
     case "github":
-      return [formatGithub(verdicts, lineOf)];
+      return [formatGithub(withPlaces(verdicts, io), lineOf)];
     default:
       return [formatVerdictTable(verdicts, args.flag("all"))];
   }
+}
+
+/** Files as GitHub knows them: from the folder in which the command runs, which there is the repository's root. */
+function withPlaces(verdicts: readonly Verdict[], io: Io): readonly Verdict[] {
+  return verdicts.map((verdict) => {
+    if (verdict.file === "-") return verdict;
+    const place = path.relative(io.folder, path.resolve(io.folder, verdict.file));
+    const isInside = !place.startsWith("..") && !path.isAbsolute(place);
+    return isInside ? { ...verdict, file: place.replaceAll(path.sep, "/") } : verdict;
+  });
 }

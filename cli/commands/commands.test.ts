@@ -236,6 +236,17 @@ describe("check", () => {
     expect(fromGlob.out).toBe(fromStdin.out);
   });
 
+  test.each(["bad.yaml", "./bad.yaml", "suite/../bad.yaml", ""])(
+    "a file named %s is named from the root",
+    async (given) => {
+      const resource = given === "" ? path.join(folder, "bad.yaml") : given;
+      const github = await run(checkCommand, `-p policies/labels.yaml -r ${resource} -o github`);
+      expect(github.out).toMatch(/^::error file=bad\.yaml,line=1,/);
+      const sarif = await run(checkCommand, `-p policies/labels.yaml -r ${resource} -o sarif`);
+      expect(sarif.out).toContain('"uri": "bad.yaml"');
+    },
+  );
+
   test("the explanation quotes expressions with their brackets", async () => {
     const { out } = await run(checkCommand, "-p brackets.yaml -r bad.yaml --explain");
     expect(out).toMatch(/^ +\(object\.metadata\.name == "x" \|\| true\) = true$/m);
