@@ -212,7 +212,7 @@ describe("match constraints", () => {
       {
         matchPolicy: "Loose",
         namespaceSelector: { matchExpressions: [{ key: "a", operator: "Is" }] },
-        resourceRules: [{ apiGroups: "apps", scope: 1 }, 7],
+        resourceRules: [{ apiGroups: "apps", operations: ["CREAT"], scope: 1 }, 7],
         excludeResourceRules: {},
       },
       "spec.m",
@@ -222,6 +222,7 @@ describe("match constraints", () => {
       "spec.m.matchPolicy",
       "spec.m.namespaceSelector.matchExpressions[0]",
       "spec.m.resourceRules[0].apiGroups",
+      "spec.m.resourceRules[0].operations",
       "spec.m.resourceRules[0].scope",
       "spec.m.resourceRules[1]",
     ]);

@@ -95,6 +95,9 @@ function rulesAt(
   return value.map((rule, index) => parseRule(rule, `${path}.${key}[${index}]`, problems));
 }
 
+/** Another word would match no request and say nothing (pkg/apis/admissionregistration/validation). */
+const knownOperations: readonly string[] = ["CREATE", "UPDATE", "DELETE", "CONNECT", "*"];
+
 function parseRule(value: Json, path: string, problems: ConstraintsProblem[]): Rule {
   const texts = (key: string): readonly string[] => {
     const list = field(value, key) ?? [];
@@ -107,11 +110,16 @@ function parseRule(value: Json, path: string, problems: ConstraintsProblem[]): R
   if (typeof scope !== "string") {
     problems.push({ path: `${path}.scope`, message: "must be *, Namespaced or Cluster" });
   }
+  const stated = texts("operations");
+  if (!stated.every((operation) => knownOperations.includes(operation))) {
+    const message = `must be of ${knownOperations.join(", ")}`;
+    problems.push({ path: `${path}.operations`, message });
+  }
   return {
     groups: texts("apiGroups"),
     versions: texts("apiVersions"),
     resources: texts("resources").map(splitResource),
-    operations: texts("operations"),
+    operations: stated,
     scope: typeof scope === "string" ? scope : "",
     names: texts("resourceNames"),
   };
