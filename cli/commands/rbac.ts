@@ -54,23 +54,34 @@ function run(args: Arguments, io: Io): number {
   }
   const actions = parseActions(args.one("actions") ?? "isolate,rollback");
   const watched = (args.many("watch") ?? []).map(parseWatched);
-  const problem = [...actions, ...watched].find(
-    (one) => typeof one === "string" && one.includes(" "),
-  );
-  if (typeof problem === "string" || args.positionals.length > 0) {
-    const said = typeof problem === "string" ? problem : `takes no ${args.positionals.join(" ")}`;
-    io.err(`parapet rbac: ${said}\nparapet rbac --help shows its options\n`);
+  const namespace = args.one("namespace") ?? "parapet-system";
+  const name = args.one("account") ?? "parapet-responder";
+  const problem = problemOf(args, [...actions, ...watched], { namespace, account: name });
+  if (problem !== undefined) {
+    io.err(`parapet rbac: ${problem}\nparapet rbac --help shows its options\n`);
     return exitCodes.usage;
   }
-  const namespace = args.one("namespace") ?? "parapet-system";
   const config = { namespace, review: { reviewers: args.flag("console") ? [{}] : [] } };
   const kinds = watched.filter((one) => typeof one !== "string");
   const enabled = actionNames.filter((one) => actions.includes(one));
-  const name = args.one("account") ?? "parapet-responder";
   const subject = { kind: "ServiceAccount", name, namespace };
   const objects = [...rolesFor(config, kinds, enabled), ...bindingsFor(subject, namespace)];
   io.out(objects.map((object) => stringify(object)).join("---\n"));
   return exitCodes.good;
+}
+
+function problemOf(
+  args: Arguments,
+  parsed: readonly (string | WatchedResource)[],
+  names: Readonly<Record<string, string>>,
+): string | undefined {
+  if (args.positionals.length > 0) return `takes no ${args.positionals.join(" ")}`;
+  const wrong = Object.entries(names).find(
+    ([, name]) => !/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name),
+  );
+  if (wrong !== undefined)
+    return `--${wrong[0]} is the name of an object, got ${JSON.stringify(wrong[1])}`;
+  return parsed.filter((one) => typeof one === "string").find((one) => one.includes(" "));
 }
 
 /** Texts with a space are problems. */
