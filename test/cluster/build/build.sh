@@ -48,6 +48,8 @@ build() {
       ;;
     network-policy-oracle)
       compile . network-policy-oracle ""
+      local api; api=$(cd "$src" && go list -mod=mod -m -f '{{.Dir}}' sigs.k8s.io/network-policy-api)
+      cp -r "$api/config/crd/standard" "$bin.tmp/crds" && chmod -R u+w "$bin.tmp"
       ;;
   esac
   mv "$bin.tmp" "$bin"

@@ -2,7 +2,8 @@
 
 // An independent judge of network policies for tests: kube-network-policies' evaluators on cases from standard input,
 // one JSON document a line, answered by one line each: "true" or "false" for egress and for ingress.
-// The order is the API's: the admin tier, NetworkPolicies, the baseline tier; what nobody decides passes.
+// The order is the API's: the admin tier, NetworkPolicies, the baseline tier; what nobody decides passes. The build
+// lays the API's definitions beside it.
 package main
 
 import (
