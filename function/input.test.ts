@@ -72,6 +72,22 @@ const wrong: Record<string, { input: Json | undefined; problems: readonly string
     input: source({ kinds: [{ apiVersion: "policies.kyverno.io/v1", kind: "PolicyException" }] }),
     problems: ["policies.fromCluster.kinds[0]"],
   },
+  CheckOfNothing: {
+    input: guardrails({ policies: { inline: [policy] }, check: { resources: [{}], all: true } }),
+    problems: ["check.all", "check.resources[0].apiVersion", "check.resources[0].kind"],
+  },
+  CheckByTwo: {
+    input: guardrails({
+      policies: { inline: [policy] },
+      check: { resources: [{ ...policy, name: "", matchLabels: { a: 1 }, labels: {} }] },
+    }),
+    problems: [
+      "check.resources[0].labels",
+      'check.resources[0].matchLabels["a"]',
+      "check.resources[0]",
+      "check.resources[0].name",
+    ],
+  },
 };
 
 describe("parseInput", () => {
@@ -114,7 +130,10 @@ describe("the input's CRD", () => {
     ? at(crd, ["spec", "versions", 0, "schema", "openAPIV3Schema"])
     : null;
   const properties = (path: readonly string[]): JsonObject => {
-    const found = at(schema, [...path.flatMap((key) => ["properties", key]), "properties"]);
+    const found = at(schema, [
+      ...path.flatMap((key) => (key === "items" ? [key] : ["properties", key])),
+      "properties",
+    ]);
     return isObject(found) ? found : {};
   };
   const enumAt = (...path: readonly (string | number)[]): readonly Json[] => {
@@ -125,6 +144,10 @@ describe("the input's CRD", () => {
   test("has exactly the fields that the parser takes", () => {
     const places: readonly (readonly [readonly string[], (key: string) => JsonObject])[] = [
       [[], (key) => guardrails({ [key]: null })],
+      [
+        ["check", "resources", "items"],
+        (key) => guardrails({ check: { resources: [{ [key]: null }] } }),
+      ],
       [["policies"], (key) => guardrails({ policies: { [key]: null } })],
       [
         ["policies", "fromCluster"],

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
+import type { Json } from "#policy/json";
 import type { Problem } from "#policy/problem";
+import { makeReader, type Reader } from "./input-reader.ts";
 
 export const inputApiVersion = "parapet.fn.crossplane.io/v1beta1";
 export const inputKind = "Guardrails";
@@ -26,6 +27,16 @@ export type FromCluster = {
   readonly namespaces: readonly string[];
 };
 
+/** Existing resources of one kind: one by name, those with labels, or all. */
+export type CheckSource = SourceKind & {
+  readonly match:
+    | { readonly name: string }
+    | { readonly labels: Readonly<Record<string, string>> }
+    | undefined;
+  /** undefined for cluster-scoped kinds, and for all namespaces. */
+  readonly namespace: string | undefined;
+};
+
 export type Guardrails = {
   /** Policy documents as they were written; the compiler judges them. */
   readonly inline: readonly Json[];
@@ -35,14 +46,13 @@ export type Guardrails = {
   readonly pin: readonly Pin[];
   /** Also write `status.parapet` of the composite; worth it only where the XRD declares the field. */
   readonly writeStatus: boolean;
+  /** Existing resources that an Operation judges. */
+  readonly check: readonly CheckSource[];
 };
 
 export type ParsedInput =
   | { readonly ok: true; readonly guardrails: Guardrails }
   | { readonly ok: false; readonly problems: readonly Problem[] };
-
-/** Most inline documents, kinds or namespaces; the whole input must fit into a Composition object anyway. */
-const itemsMax = 1000;
 
 /** Kinds that may be fetched, with those that live in namespaces; what is not listed would fail the whole pipeline. */
 export const sourceKinds: Readonly<Record<string, "cluster" | "namespaced" | "exception">> = {
@@ -90,6 +100,7 @@ export function parseInput(input: Json | undefined): ParsedInput {
     "onViolation",
     "pin",
     "writeStatus",
+    "check",
   ]);
   reader.oneOf(root["apiVersion"], "apiVersion", [inputApiVersion]);
   reader.oneOf(root["kind"], "kind", [inputKind]);
@@ -111,6 +122,7 @@ export function parseInput(input: Json | undefined): ParsedInput {
     onViolation: reader.choice(root["onViolation"], "onViolation", onViolations) ?? "Hold",
     pin: readPins(reader, root["pin"]),
     writeStatus: reader.boolean(root["writeStatus"], "writeStatus"),
+    check: readCheck(reader, root["check"]),
   };
   if (problems.length === 0) checkTogether(guardrails, problems);
   return problems.length === 0 ? { ok: true, guardrails } : { ok: false, problems };
@@ -121,10 +133,7 @@ function readFromCluster(reader: Reader, value: Json | undefined): FromCluster |
   const path = "policies.fromCluster";
   const source = reader.object(value, path);
   reader.known(source, path, ["matchLabels", "kinds", "namespaces"]);
-  const labels = reader.object(source["matchLabels"], `${path}.matchLabels`);
-  for (const [key, label] of Object.entries(labels)) {
-    reader.text(label, `${path}.matchLabels[${JSON.stringify(key)}]`);
-  }
+  const matchLabels = readLabels(reader, source["matchLabels"], `${path}.matchLabels`);
   const kinds = reader.list(source["kinds"], `${path}.kinds`).map((item, index) => {
     const at = `${path}.kinds[${index}]`;
     const each = reader.object(item, at);
@@ -137,12 +146,45 @@ function readFromCluster(reader: Reader, value: Json | undefined): FromCluster |
     return { apiVersion, kind };
   });
   return {
-    matchLabels: Object.fromEntries(
-      Object.entries(labels).map(([key, label]) => [key, typeof label === "string" ? label : ""]),
-    ),
+    matchLabels,
     kinds,
     namespaces: reader.texts(source["namespaces"], `${path}.namespaces`),
   };
+}
+
+function readLabels(
+  reader: Reader,
+  value: Json | undefined,
+  path: string,
+): Readonly<Record<string, string>> {
+  const labels = Object.entries(reader.object(value, path));
+  return Object.fromEntries(
+    labels.map(([key, label]) => [key, reader.text(label, `${path}[${JSON.stringify(key)}]`)]),
+  );
+}
+
+function readCheck(reader: Reader, value: Json | undefined): readonly CheckSource[] {
+  if (value === undefined || value === null) return [];
+  const check = reader.object(value, "check");
+  reader.known(check, "check", ["resources"]);
+  return reader.list(check["resources"], "check.resources").map((item, index) => {
+    const path = `check.resources[${index}]`;
+    const each = reader.object(item, path);
+    reader.known(each, path, ["apiVersion", "kind", "name", "matchLabels", "namespace"]);
+    const text = (key: string) => reader.text(each[key], `${path}.${key}`);
+    const { name, matchLabels, namespace } = each;
+    const labels = readLabels(reader, matchLabels, `${path}.matchLabels`);
+    if (name !== undefined && matchLabels !== undefined) {
+      reader.say(path, "has a name and matchLabels; Crossplane takes one of them");
+    }
+    const byLabels = matchLabels === undefined ? undefined : { labels };
+    return {
+      apiVersion: text("apiVersion"),
+      kind: text("kind"),
+      match: name === undefined ? byLabels : { name: text("name") },
+      namespace: namespace === undefined ? undefined : text("namespace"),
+    };
+  });
 }
 
 function readPins(reader: Reader, value: Json | undefined): readonly Pin[] {
@@ -185,81 +227,4 @@ function checkTogether(guardrails: Guardrails, problems: Problem[]): void {
       say(path, "PolicyException counts only from policies.exceptionNamespaces, which lists none");
     }
   }
-}
-
-type Reader = ReturnType<typeof makeReader>;
-
-/** Reads values of a document and notes what is not as it must be; wrong values become empty ones. */
-function makeReader(problems: Problem[]) {
-  const say = (path: string, message: string) =>
-    problems.push({ document: "input", path, message });
-  const object = (value: Json | undefined, path: string): JsonObject => {
-    if (isObject(value)) return value;
-    if (value !== undefined && value !== null)
-      say(path, `must be an object, got ${describe(value)}`);
-    return {};
-  };
-  const list = (value: Json | undefined, path: string): readonly Json[] => {
-    if (value === undefined || value === null) return [];
-    if (!isArray(value)) {
-      say(path, `must be a list, got ${describe(value)}`);
-      return [];
-    }
-    if (value.length > itemsMax)
-      say(path, `has ${value.length} items; at most ${itemsMax} are allowed`);
-    return value.slice(0, itemsMax);
-  };
-  const text = (value: Json | undefined, path: string): string => {
-    if (typeof value === "string" && value !== "") return value;
-    say(path, `must be a non-empty string, got ${describe(value)}`);
-    return "";
-  };
-  const oneOf = (value: Json | undefined, path: string, allowed: readonly string[]): void => {
-    if (typeof value === "string" && allowed.includes(value)) return;
-    say(
-      path,
-      `must be ${allowed.length === 1 ? "" : "one of "}${allowed.join(", ")}; got ${describe(value)}`,
-    );
-  };
-  return {
-    object,
-    list,
-    text,
-    oneOf,
-    texts: (value: Json | undefined, path: string): readonly string[] =>
-      list(value, path).map((item, index) => text(item, `${path}[${index}]`)),
-    choice: <T extends string>(
-      value: Json | undefined,
-      path: string,
-      allowed: readonly T[],
-    ): T | undefined => {
-      if (value === undefined) return undefined;
-      oneOf(value, path, allowed);
-      return allowed.find((each) => each === value);
-    },
-    boolean: (value: Json | undefined, path: string): boolean => {
-      if (value !== undefined && typeof value !== "boolean")
-        say(path, `must be true or false, got ${describe(value)}`);
-      return value === true;
-    },
-    known: (value: JsonObject, path: string, allowed: readonly string[]): void => {
-      for (const key of Object.keys(value)) {
-        if (allowed.includes(key)) continue;
-        say(
-          path === "" ? key : `${path}.${key}`,
-          `is not a field here; allowed are ${allowed.join(", ")}`,
-        );
-      }
-    },
-  };
-}
-
-/** A short text is quoted, as it is what the author must find; all else is named by its type only. */
-function describe(value: Json | undefined): string {
-  if (value === undefined) return "nothing";
-  if (value === null) return "null";
-  if (typeof value === "string")
-    return value.length <= 80 ? JSON.stringify(value) : "a long string";
-  if (isArray(value)) return "a list";
-  return isObject(value) ? "an object" : `the ${typeof value} ${String(value)}`;
 }

@@ -4,7 +4,7 @@
 export type CallOutcome = "ok" | "fatal" | "malformed" | "unauthorised" | "cancelled" | "failed";
 
 /** What became of one composed resource. */
-export type ResourceOutcome = "sent" | "waiting" | "held" | "known" | "stopped";
+export type ResourceOutcome = "checked" | "sent" | "waiting" | "held" | "known" | "stopped";
 
 /** What one call found out; whole numbers that the pure part hands to the meter at its end. */
 export type Tally = {
@@ -102,7 +102,7 @@ const violationLabels = (action: string, answer: string): string =>
 const callSeries = ["ok", "fatal", "malformed", "unauthorised", "cancelled", "failed"].map(
   (outcome) => `outcome="${outcome}"`,
 );
-const verdictSeries = ["sent", "waiting", "held", "known", "stopped"].map(
+const verdictSeries = ["checked", "sent", "waiting", "held", "known", "stopped"].map(
   (result) => `result="${result}"`,
 );
 const violationSeries = [

@@ -125,6 +125,7 @@ const noGuardrails: Guardrails = {
   onViolation: "Hold",
   pin: [],
   writeStatus: false,
+  check: [],
 };
 
 /** What decides a policy; its status and bookkeeping change without any effect. */

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { formatProblem, type Problem } from "#policy/problem";
-import {
-  approvalsAnnotation,
-  approvalSelector,
-  approvalState,
-  digestLabelValue,
-  digestOf,
-} from "./approvals.ts";
+import { askPeople } from "./ask-people.ts";
+import { checkExisting, checkRequirements, isCheck } from "./check.ts";
 import { readinessOf } from "./companions.ts";
 import { buildSet, readable, wholeSet, type ComposedSet } from "./composed-set.ts";
 import { toDesired, type Composed } from "./composed.ts";
@@ -18,14 +13,7 @@ import type { Memo } from "./memo.ts";
 import type { Meter } from "./meter.ts";
 import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.ts";
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
-import {
-  passed,
-  tallyOf,
-  verdictOn,
-  type Judging,
-  type PendingApproval,
-  type Verdict,
-} from "./verdict.ts";
+import { passed, tallyOf, verdictOn, type Judging, type Verdict } from "./verdict.ts";
 import type { Violation } from "./violation.ts";
 import { readyFalse, type Request } from "./wire/request.ts";
 import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
@@ -53,14 +41,37 @@ export function runFunction(request: Request, engine: Engine): Response {
     return refuse(request, "InvalidInput", cached.parsed.problems.map(formatProblem));
   }
   const requirements = new Map(cached.sources.map(({ name, selector }) => [name, selector]));
-  if (cached.sources.some(({ name }) => !request.required.has(name))) {
+  const { guardrails } = cached.parsed;
+  const checks = isCheck(request, guardrails);
+  if (!checks && guardrails.check.length > 0) {
+    return refuse(request, "InvalidInput", ["check: works in an Operation only"]);
+  }
+  for (const [name, selector] of checkRequirements(guardrails)) requirements.set(name, selector);
+  if ([...requirements.keys()].some((name) => !request.required.has(name))) {
     return untouched(request, requirements);
   }
   const guard = readable("policies", () => cached.guard(request.required));
   if (guard.inlineProblems.length > 0) {
     return refuse(request, "InvalidPolicy", guard.inlineProblems.map(formatProblem));
   }
-  return judgeAll(request, engine, cached.parsed.guardrails, guard, requirements);
+  return checks
+    ? reportAll(request, engine, guardrails, guard, requirements)
+    : judgeAll(request, engine, guardrails, guard, requirements);
+}
+
+function reportAll(
+  request: Request,
+  { nowMs, meter }: Engine,
+  { check }: Guardrails,
+  guard: CompiledGuard,
+  sources: ReadonlyMap<string, Selector>,
+): Response {
+  const done = checkExisting({ request, check, guard, nowMs, meter });
+  const requirements = new Map([...sources, ...done.requirements]);
+  if (done.isOpen) return untouched(request, requirements);
+  const outcome = { ...noOutcome, results: done.results };
+  const changes = { ...nothing, requirements, resources: done.reports };
+  return { ...respond(request, outcome, changes), output: done.output };
 }
 
 function judgeAll(
@@ -139,6 +150,7 @@ function makeLookups(
     nowMs: engine.nowMs,
     composite,
     needsNamespaces,
+    isWhole: true,
     composed: () => (seen ??= wholeSet(prepared, request, composite)),
     fetched: (name) =>
       request.required.get(name)?.map((slice) => readable(name, () => decodeStruct(slice))),
@@ -161,39 +173,6 @@ const unusable = (problem: Problem, { onViolation }: Guardrails): Violation => (
   message: `cannot be judged, as a policy cannot be used: ${formatProblem({ ...problem, document: "" })}`,
   answer: onViolation,
 });
-
-type Asking = {
-  readonly request: Request;
-  readonly engine: Engine;
-  readonly composite: Composite;
-  readonly guard: CompiledGuard;
-  /** Requirements of the approvals that were asked for. */
-  readonly approvals: Map<string, Selector>;
-};
-
-function askPeople(
-  { request, engine, composite, guard, approvals }: Asking,
-  resource: Composed,
-  violations: readonly Violation[],
-): PendingApproval {
-  const digest = digestOf(composite, resource.name, toDesired(resource, resource.injected));
-  const namespace = composite.namespace === "" ? engine.approvalNamespace : composite.namespace;
-  if (namespace === "") {
-    const reason = "no namespace is set for approvals of cluster-scoped composites";
-    return { digest, state: { kind: "waiting", have: 0, reason } };
-  }
-  const name = `approvals/${namespace}/${digestLabelValue(digest)}`;
-  approvals.set(name, approvalSelector(digest, namespace));
-  const objects = (request.required.get(name) ?? []).map((slice) =>
-    readable(name, () => decodeStruct(slice)),
-  );
-  const needed = violations.map(({ ref }) => {
-    const text = ref === undefined ? "" : guard.annotationOf(ref, approvalsAnnotation);
-    return /^[1-9]$/.test(text) ? Number(text) : 1;
-  });
-  const question = { composite, resource: resource.name, digest, namespace, nowMs: engine.nowMs };
-  return { digest, state: approvalState(objects, { ...question, needed: Math.max(1, ...needed) }) };
-}
 
 /** Only what differs from the request: all else goes back as the bytes it came in. */
 function changesFor(

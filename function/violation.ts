@@ -56,7 +56,8 @@ function sentenceOf(result: RuleResult, object: JsonObject, guard: CompiledGuard
   return `${oneLine(textOf(result, object), messageLengthMax)}${ask}`;
 }
 
-function textOf(result: RuleResult, object: JsonObject): string {
+/** What a result says, without anything that a Secret holds. */
+export function textOf(result: RuleResult, object: JsonObject): string {
   // A message expression could quote any value of the object, and a Secret has only secret ones.
   if (textAt(object, ["kind"]) === "Secret")
     return "violates the policy (values of Secrets are not shown)";

@@ -49,6 +49,8 @@ export type WorldSpec = {
   readonly composite: Composite;
   /** Whether some policy selects by namespace: else nobody is asked for one. */
   readonly needsNamespaces: boolean;
+  /** Whether `composed` is all there is of the kinds that cannot be fetched, so that others are absent. */
+  readonly isWhole: boolean;
   /** All composed resources as they would be applied. */
   readonly composed: () => readonly JsonObject[];
   /** Objects of a requirement of this name, undefined when the request has none. */
@@ -79,7 +81,7 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     const composed = matching(query).find((object) => nameOf(object) === query.name);
     if (composed !== undefined) return { kind: "found", value: composed };
     const kind = fetchableKind(query);
-    if (kind === undefined) return unknownKind(query) ?? { kind: "absent" };
+    if (kind === undefined) return unknownKind(query, spec) ?? { kind: "absent" };
     const objects = fetch(
       `get/${query.apiVersion}/${query.resource}/${query.namespace}/${query.name}`,
       {
@@ -97,7 +99,7 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     touches++;
     const composed = matching(query).filter((object) => hasLabels(object, query.labels));
     const kind = fetchableKind(query);
-    if (kind === undefined) return unknownKind(query) ?? foundList(composed);
+    if (kind === undefined) return unknownKind(query, spec) ?? foundList(composed);
     const labels = Object.entries(query.labels).map(([key, value]) => `${key}=${value}`);
     const name = `list/${query.apiVersion}/${query.resource}/${query.namespace}/${labels.sort().join(",")}`;
     const objects = fetch(name, {
@@ -164,13 +166,16 @@ const fetchableKind = ({ apiVersion, resource }: Omit<ObjectQuery, "name">): str
 };
 
 /** Kinds of Kubernetes that are not fetched are not known to be absent either. */
-function unknownKind({ apiVersion, resource }: Omit<ObjectQuery, "name">): Answer | undefined {
+function unknownKind(
+  { apiVersion, resource }: Omit<ObjectQuery, "name">,
+  { isWhole }: WorldSpec,
+): Answer | undefined {
   const { group } = parseApiVersion(apiVersion);
   const isKubernetes = !group.includes(".") || group.endsWith(".k8s.io");
-  if (!isKubernetes) return undefined;
+  if (!isKubernetes && isWhole) return undefined;
   return {
     kind: "unavailable",
-    reason: `${resource} of ${apiVersion} cannot be looked up from a composition`,
+    reason: `${resource} of ${apiVersion} cannot be looked up from a composition function`,
   };
 }
 

@@ -24,6 +24,8 @@ export type Response = {
   readonly context: Slice | undefined;
   readonly requirements: ReadonlyMap<string, Selector>;
   readonly conditions: readonly Condition[];
+  /** For the status of an Operation; Crossplane ignores a composition's. */
+  readonly output?: JsonObject;
 };
 
 /** The request's desired state and what is to be different about it. */
@@ -84,6 +86,8 @@ export function encodeResponse(response: Response): Buffer {
   const size = from === undefined ? 0 : from.end - from.start;
   // What is added to changed resources seldom exceeds a quarter; an untouched state has its exact size.
   const writer = makeWriter(4096 + size * (response.desired.resources.size > 0 ? 1.25 : 1));
+  const { output } = response;
+  if (output !== undefined) putMessage(writer, 7, () => putStruct(writer, output));
   for (const condition of response.conditions.toReversed()) {
     putMessage(writer, 6, () => putCondition(writer, condition));
   }

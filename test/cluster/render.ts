@@ -40,10 +40,7 @@ export async function render(
   binaries: CrossplaneBinaries,
   input: RenderInput,
 ): Promise<RenderOutput> {
-  const root = protobuf.loadSync(join(binaries.proto, "render/v1alpha1/render.proto"));
-  const requestType = root.lookupType("crossplane.render.v1alpha1.RenderRequest");
-  const responseType = root.lookupType("crossplane.render.v1alpha1.RenderResponse");
-  const request = requestType.create({
+  const { output, status, log } = await exchange(binaries, {
     composite: {
       compositeResource: toStruct(input.composite),
       composition: toStruct(input.composition),
@@ -55,24 +52,100 @@ export async function render(
         : { compositeResourceDefinition: toStruct(input.definition) }),
     },
   });
-  const { status, stdout, log } = await run(binaries.core, requestType.encode(request).finish());
-  if (status !== 0 && status !== 3) throw new Error(`internal render exited ${status}: ${log}`);
-  const decoded: Json = jsonOf(responseType.toObject(responseType.decode(stdout)));
-  const output = isObject(decoded) && isObject(decoded["composite"]) ? decoded["composite"] : {};
+  const rendered = partOf(output, "composite");
   return {
-    composite: fromStruct(output["compositeResource"]),
-    composed: structs(output["composedResources"]),
-    deleted: structs(output["deletedResources"]),
-    events: (isArray(output["events"]) ? output["events"] : []).filter(isObject).map((event) => ({
-      type: textOf(event["type"]),
-      reason: textOf(event["reason"]),
-      message: textOf(event["message"]),
-    })),
-    requested: structs(output["requiredResources"]),
+    composite: fromStruct(rendered["compositeResource"]),
+    composed: structs(rendered["composedResources"]),
+    deleted: structs(rendered["deletedResources"]),
+    events: eventsIn(rendered),
+    requested: structs(rendered["requiredResources"]),
     fatal: status === 3,
     log,
   };
 }
+
+export type OperationOutput = {
+  /** The Operation with the status that the reconciler gave it. */
+  readonly operation: JsonObject;
+  readonly applied: readonly JsonObject[];
+  readonly events: RenderOutput["events"];
+  readonly requested: readonly JsonObject[];
+  readonly fatal: boolean;
+};
+
+/**
+ * Runs Crossplane's real Operation reconciler on objects in memory. A WatchOperation or CronOperation becomes the Operation
+ * that core would make of it first.
+ * @throws when core fails otherwise than by a fatal result.
+ */
+export async function renderOperation(
+  binaries: CrossplaneBinaries,
+  input: {
+    readonly operation: JsonObject;
+    /** What a WatchOperation saw change. */
+    readonly watched?: JsonObject;
+    readonly functions: RenderInput["functions"];
+    readonly required: readonly JsonObject[];
+  },
+): Promise<OperationOutput> {
+  const { functions, required } = input;
+  const { output, status } = await exchange(binaries, {
+    operation: {
+      operation: toStruct(await operationFrom(binaries, input.operation, input.watched)),
+      functions,
+      requiredResources: required.map(toStruct),
+    },
+  });
+  const rendered = partOf(output, "operation");
+  return {
+    operation: fromStruct(rendered["operation"]),
+    applied: structs(rendered["appliedResources"]),
+    events: eventsIn(rendered),
+    requested: structs(rendered["requiredResources"]),
+    fatal: status === 3,
+  };
+}
+
+async function operationFrom(
+  binaries: CrossplaneBinaries,
+  object: JsonObject,
+  watched: JsonObject | undefined,
+): Promise<JsonObject> {
+  const struct = toStruct(object);
+  if (object["kind"] === "CronOperation") {
+    const { output } = await exchange(binaries, { cronOperation: { cronOperation: struct } });
+    return fromStruct(partOf(output, "cronOperation")["operation"]);
+  }
+  if (object["kind"] === "WatchOperation") {
+    const watchedResource = toStruct(watched ?? {});
+    const watchOperation = { watchOperation: struct, watchedResource };
+    const { output } = await exchange(binaries, { watchOperation });
+    return fromStruct(partOf(output, "watchOperation")["operation"]);
+  }
+  return object;
+}
+
+/** One run of core: exit code 3 is a fatal result of the pipeline, with the output up to it. */
+async function exchange(binaries: CrossplaneBinaries, message: Record<string, unknown>) {
+  const root = protobuf.loadSync(join(binaries.proto, "render/v1alpha1/render.proto"));
+  const requestType = root.lookupType("crossplane.render.v1alpha1.RenderRequest");
+  const responseType = root.lookupType("crossplane.render.v1alpha1.RenderResponse");
+  const request = requestType.create(message);
+  const { status, stdout, log } = await run(binaries.core, requestType.encode(request).finish());
+  if (status !== 0 && status !== 3) throw new Error(`internal render exited ${status}: ${log}`);
+  const output: Json = jsonOf(responseType.toObject(responseType.decode(stdout)));
+  return { output, status, log };
+}
+
+const partOf = (output: Json, key: string): JsonObject =>
+  isObject(output) && isObject(output[key]) ? output[key] : {};
+
+const eventsIn = (rendered: JsonObject): RenderOutput["events"] =>
+  (isArray(rendered["events"]) ? rendered["events"] : []).filter(isObject).map((event) => ({
+    type: textOf(event["type"]),
+    reason: textOf(event["reason"]),
+    message: textOf(event["message"]),
+  }));
 
 /** Not spawnSync: the functions that core calls may live in this very process. */
 async function run(core: string, input: Uint8Array) {
