@@ -15,7 +15,7 @@ import {
   type RemediationEvent,
   type Status,
 } from "#responder/remediation";
-import { readRemediation, statusJson } from "#responder/remediation-record";
+import { hasNoStatus, readRemediation, statusJson } from "#responder/remediation-record";
 import type { Again } from "#responder/work-queue";
 
 /** Alerts of a remediation that were counted but are not yet in its status. */
@@ -128,7 +128,8 @@ function makeSession(ports: ReconcilePorts, object: JsonObject, first: Remediati
     write,
     writeCounts: async () => {
       const more = ports.counts.take(key);
-      if (more.length === 0) return true;
+      // A record that nothing moves, as one without a plan, shows its state to readers all the same.
+      if (more.length === 0 && !hasNoStatus(live)) return true;
       const { status } = remediation;
       return write({ ...status, alerts: countAlerts(status.alerts, more) });
     },

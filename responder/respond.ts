@@ -97,7 +97,7 @@ async function readNamespace(
   resolved: Resolved,
 ): Promise<JsonObject | null> {
   // `alert.pod.namespace` is a field, not the object.
-  const isNeeded = policies.some((policy) => /(?<![.\w])namespace\b/.test(policy.spec.when ?? ""));
+  const isNeeded = policies.some((policy) => /\bnamespaceObject\b/.test(policy.spec.when ?? ""));
   if (!isNeeded || resolved.target.namespace === "") return null;
   const live = await ports.getNamespace(resolved.target.namespace);
   if (!live.ok && live.code !== "NotFound") throw new NotNow(live);
@@ -158,7 +158,12 @@ async function draftOf(
   const namespace = resolved.kind === "pod" ? resolved.target.namespace : ports.settings.namespace;
   const planned = await planFor(ports, policy, resolved, name);
   const allowance = await modeFor(ports, policy, alert, resolved, namespace, planned);
-  const notes = [allowance.reason, planned.reason].filter((one) => one !== "").join("; ");
+  // Without a plan only its absence needs a reason: what would have been allowed was never asked for.
+  const reasons =
+    planned.plan === undefined && planned.reason !== ""
+      ? [planned.reason]
+      : [allowance.reason, planned.reason];
+  const notes = reasons.filter((one) => one !== "").join("; ");
   const nowMs = ports.now();
   return {
     name: { namespace, name },

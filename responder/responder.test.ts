@@ -228,6 +228,15 @@ describe("a Falco alert", () => {
     expect(both.map((one) => one.plan)).toEqual([undefined, undefined]);
     expect(both.map((one) => one.cause.message).join()).toContain("node's network");
     expect(both.map((one) => one.cause.message).join()).toContain("no longer exists");
+    expect(both.map((one) => one.cause.message).join()).not.toContain("is protected");
+    // As kubectl shows it: a state that is only assumed would be an empty column.
+    await eventually("their states are written", async () => {
+      const listed = await scene.others.list(types.remediation, {});
+      const states = listed.ok
+        ? listed.value.items.map((one) => textAt(one, ["status", "state"]))
+        : [];
+      return states.length === 2 && states.every((state) => state === "Observed");
+    });
   });
 
   it("waits in the spool while the queue is away, and while the API server is down", async () => {
