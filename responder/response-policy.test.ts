@@ -197,6 +197,16 @@ describe("matching", () => {
     expect(holds).toBe(row.want);
   });
 
+  it("may look at the namespace, whose own name is a reserved word in CEL", () => {
+    const when = "namespaceObject.metadata.labels.team == 'shop'";
+    const parsed = parseResponsePolicy(policy({ when }));
+    const matches = (team: string): boolean => {
+      const namespace = { metadata: { labels: { team } } };
+      return parsed.ok && whenHolds(parsed.policy, alert({}), { pod: null, namespace }).matches;
+    };
+    expect([matches("shop"), matches("other")]).toEqual([true, false]);
+  });
+
   it("of drift is by kind and condition", () => {
     const drift = { namespace: "shop", paths: ["data.x"], managers: ["kubectl-edit"] };
     const holds = (spec: JsonObject, kind: string): boolean => {

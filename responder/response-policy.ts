@@ -82,7 +82,7 @@ export type ParsedPolicy =
 
 /** What an expression may name; JSON objects whose absent members are '' in `alert` and errors elsewhere. */
 const environment = makeEnvironment({
-  variables: { alert: dynType, pod: dynType, namespace: dynType, drift: dynType },
+  variables: { alert: dynType, pod: dynType, namespaceObject: dynType, drift: dynType },
 });
 
 /** Reads one ResponsePolicy document. Every problem is named by its path; unknown fields are problems. */
@@ -166,7 +166,7 @@ export function whenHolds(policy: ResponsePolicy, alert: Alert, surroundings: Su
   const activation = {
     alert: toCel(alertView(alert)),
     pod: surroundings.pod,
-    namespace: surroundings.namespace,
+    namespaceObject: surroundings.namespace,
   };
   return outcome(policy.when.evaluate(activation, makeBudget()));
 }
