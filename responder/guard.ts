@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json, JsonObject } from "#policy/json";
-import { at, isArray, textAt } from "#policy/json";
+import { at, isArray, isObject, textAt } from "#policy/json";
+import { isolationPrefix } from "#responder/actions/isolate";
 import { parseLabelSelector } from "#policy/kubernetes/label-selector";
 import type { Cluster, Reply } from "#responder/cluster";
 import { failure, types, uidOf } from "#responder/cluster";
@@ -40,13 +41,19 @@ export async function checkGuard(
 
 const allowed: Reply<undefined> = { ok: true, value: undefined };
 
-/** Ready pods of the same controller, without the pod itself. */
+/** Ready pods of the same controller, without the pod itself and without those that are isolated: their probes pass, but they serve nobody. */
 export function otherReady(pods: readonly JsonObject[], pod: JsonObject): number {
   const owner = controllerUid(pod);
   if (owner === "") return 0;
   return pods.filter(
-    (one) => uidOf(one) !== uidOf(pod) && controllerUid(one) === owner && isReady(one),
+    (one) =>
+      uidOf(one) !== uidOf(pod) && controllerUid(one) === owner && isReady(one) && !isIsolated(one),
   ).length;
+}
+
+function isIsolated(pod: JsonObject): boolean {
+  const labels = at(pod, ["metadata", "labels"]);
+  return isObject(labels) && Object.keys(labels).some((key) => key.startsWith(isolationPrefix));
 }
 
 /** Name of a budget that selects the pod and is used up, undefined for none. One whose selector cannot be read counts as used up. */

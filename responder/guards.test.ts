@@ -356,6 +356,9 @@ describe("what a guard counts", () => {
       pod("5", "o", true, { deletionTimestamp: "2026-11-22T00:00:00Z" }),
     ];
     expect(otherReady(pods, self)).toBe(1);
+    const labels = { "isolate.parapet.dev/0123456789": "6" };
+    const isolated = pod("6", "o", true, { labels });
+    expect(otherReady([self, isolated], self)).toBe(0);
     expect(otherReady(pods, { metadata: { uid: "9" } })).toBe(0);
   });
   it.each([

@@ -192,12 +192,25 @@ const audit = (ports: Ports, remediation: Remediation, what: string, change: str
 
 const targetKey = (target: Target): string => (target.uid === "" ? target.name : target.uid);
 
-async function holding(
+/** Where other pods are counted, the workload is taken too: two of its pods must not go out of service on one count. */
+function keysOf({ target, plan }: Remediation): readonly string[] {
+  const guards = plan === undefined ? [] : changesOf(plan).filter((one) => one.kind === "guard");
+  const workloads = guards.map((one) => `${one.namespace}/${one.owner}`);
+  return [...new Set([...workloads, targetKey(target)])];
+}
+
+const holding = (
   ports: Ports,
   remediation: Remediation,
   work: () => Promise<Reply<Worked>>,
+): Promise<Reply<Worked>> =>
+  keysOf(remediation).reduceRight((inner, key) => () => hold(ports, key, inner), work)();
+
+async function hold(
+  ports: Ports,
+  target: string,
+  work: () => Promise<Reply<Worked>>,
 ): Promise<Reply<Worked>> {
-  const target = targetKey(remediation.target);
   // Within this process the set decides, between processes the Lease object.
   if (ports.busy.has(target)) return failure("Busy", "another remediation acts on the target");
   ports.busy.add(target);

@@ -104,10 +104,16 @@ async function startScene() {
       );
     },
   };
-  return { memory, cluster, people, pod, twin, directory, effects, sent };
+  return { memory, cluster, people, pod, twin, directory, effects, sent, busy: new Set<string>() };
 }
 
 type Scene = Awaited<ReturnType<typeof startScene>>;
+
+/** As the responder names them: the pod's name and ten hexadecimal digits. */
+const remediationName = ({ pod }: Pick<Scene, "pod">): string => {
+  const name = textAt(pod, ["metadata", "name"]);
+  return `${name}-${name === "web-1" ? "0123456789" : sha256(name).slice(0, 10)}`;
+};
 
 async function plan(scene: Scene, actions: readonly Json[], limits: JsonObject = {}) {
   const specs: readonly ActionSpec[] = actions.map((one) => actionSchema.parse(one));
@@ -119,11 +125,11 @@ async function plan(scene: Scene, actions: readonly Json[], limits: JsonObject =
           apiVersion: "v1",
           kind: "Pod",
           namespace: "shop",
-          name: "web-1",
+          name: textAt(scene.pod, ["metadata", "name"]),
           uid: uidOf(scene.pod),
         },
         pod: scene.pod,
-        remediation: "web-1-0123456789",
+        remediation: remediationName(scene),
         read: scene.cluster.get,
         listIn: async (type, namespace) => {
           const listed = await scene.cluster.list(type, { namespace });
@@ -152,13 +158,13 @@ async function remediate(scene: Scene, actions: readonly Json[], limits: JsonObj
   if (typeof stored === "string") throw new Error(stored);
   expect(stored).toEqual(JSON.parse(JSON.stringify(planned.plan)));
   const remediation: Remediation = {
-    ...exampleRemediation({ name: "web-1-0123456789", state: "Applying" }),
-    name: { namespace: "shop", name: "web-1-0123456789" },
+    ...exampleRemediation({ name: remediationName(scene), state: "Applying" }),
+    name: { namespace: "shop", name: remediationName(scene) },
     target: {
       apiVersion: "v1",
       kind: "Pod",
       namespace: "shop",
-      name: "web-1",
+      name: textAt(scene.pod, ["metadata", "name"]),
       uid: uidOf(scene.pod),
     },
     plan: stored,
@@ -169,7 +175,7 @@ async function remediate(scene: Scene, actions: readonly Json[], limits: JsonObj
     cluster: scene.cluster,
     effects: scene.effects,
     now: () => Date.UTC(2026, 10, 22),
-    busy: new Set<string>(),
+    busy: scene.busy,
     settings: { namespace: "shop", identity: "one", settleMs: 0 },
     audit: (entry: { readonly what: string; readonly detail: JsonObject }) => {
       records.push(`${entry.what} ${textAt(entry.detail, ["change"])}`);
@@ -439,6 +445,22 @@ describe("the least number of ready pods", () => {
     ).toBe("");
     const one = await remediate(scene, [{ isolate: {} }], { minReady: 1 });
     good(await one.act());
+  });
+
+  it("is not gone below by two of a workload's pods at the same moment", async () => {
+    const scene = await startScene();
+    const first = await remediate(scene, [{ isolate: {} }], { minReady: 1 });
+    const other = { ...scene, pod: scene.twin };
+    const second = await remediate(other, [{ isolate: {} }], { minReady: 1 });
+    const both = await Promise.all([first.act(), second.act()]);
+    expect(both.filter((one) => one.ok)).toHaveLength(1);
+    const again = await Promise.all([first.act(), second.act()]);
+    expect(again.filter((one) => one.ok).length).toBeLessThan(2);
+    const pods = good(await scene.cluster.list(types.pod, { namespace: "shop" })).items;
+    const isolated = pods.filter((one) =>
+      JSON.stringify(at(one, ["metadata", "labels"])).includes("isolate.parapet.dev/"),
+    );
+    expect(isolated).toHaveLength(1);
   });
 
   it("does not stop what leaves the pod in service", async () => {

@@ -83,7 +83,9 @@ export function planIsolation(input: IsolationInput): PlannedIsolation {
 
 /** One label for each remediation, so that undoing one never opens what another closed. */
 export const isolationLabel = (remediation: string): string =>
-  `isolate.parapet.dev/${remediation.slice(-10)}`;
+  `${isolationPrefix}${remediation.slice(-10)}`;
+
+export const isolationPrefix = "isolate.parapet.dev/";
 
 /** 253 characters at most for the name; a remediation's name has 63. */
 const policyName = (remediation: string): string => `parapet-${remediation}`;
