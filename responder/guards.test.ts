@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { JsonObject } from "#policy/json";
+import { parse } from "yaml";
+import { isObject, type JsonObject } from "#policy/json";
 import { type Approval, viewApprovals } from "#responder/approval";
 import { allow } from "#responder/budget";
 import { types } from "#responder/cluster";
@@ -10,6 +13,7 @@ import type { Change, Plan } from "#responder/plan";
 import type { Remediation, State } from "#responder/remediation";
 import { modeIn, parseResponsePolicy } from "#responder/response-policy";
 import { exampleRemediation } from "#test/support/example-remediation";
+import { repository } from "#test/support/shared";
 
 const nowMs = 1_000_000;
 const target = { namespace: "prod", name: "web-7f9c", uid: "3b1c-55" };
@@ -315,6 +319,15 @@ describe("a policy", () => {
     { reason: "Unknown limits are refused.", spec: { limits: { minimumReady: 1 } } },
   ])("is refused: $reason", ({ spec }) => {
     expect(policy(spec).ok).toBe(false);
+  });
+
+  it("is valid as the installation's README has it", () => {
+    const text = readFileSync(join(repository, "package/install/README.md"), "utf8");
+    const [, example = ""] = /```yaml\n(apiVersion: parapet[^`]+)```/.exec(text) ?? [];
+    const object: unknown = parse(example);
+    if (!isObject(object)) throw new Error("no example");
+    const parsed = parseResponsePolicy(object);
+    expect(parsed.ok ? [] : parsed.problems).toEqual([]);
   });
 
   it("may tell several, and keep evidence after the end in name: it comes first in fact", () => {
