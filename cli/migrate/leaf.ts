@@ -37,8 +37,13 @@ export function rewriteLeaf(
       .map((part) => rewriteComparison(cel, part.trim(), path, assumptions));
     return allOf(parts);
   });
-  return anyOf(alternatives);
+  // The very text of a pattern always matches, also where it is no amount.
+  const itself = ordered.test(pattern) ? [`${cel} == ${quote(pattern)}`] : [];
+  return anyOf([...alternatives, ...itself]);
 }
+
+/** A pattern that orders amounts. */
+const ordered = /[<>]/;
 
 function rewriteComparison(
   cel: string,
