@@ -103,22 +103,35 @@ describe("the figures", () => {
 });
 
 describe("the port", () => {
-  test("answers GET /metrics and nothing else", async () => {
-    const server = await startMetricsServer("127.0.0.1:0", () => "figures 1\n");
+  const figures = { text: () => "figures 1\n", isServing: () => true };
+
+  test("answers GET /metrics, the probes, and nothing else", async () => {
+    let serving = true;
+    const server = await startMetricsServer("127.0.0.1:0", {
+      ...figures,
+      isServing: () => serving,
+    });
     const url = `http://127.0.0.1:${server.port}`;
     const good = await fetch(`${url}/metrics`);
     expect([good.status, await good.text()]).toEqual([200, "figures 1\n"]);
     expect(good.headers.get("content-type")).toContain("version=0.0.4");
     expect((await fetch(`${url}/`)).status).toBe(404);
     expect((await fetch(`${url}/metrics`, { method: "POST", body: "x" })).status).toBe(405);
-    await expect(startMetricsServer(`127.0.0.1:${server.port}`, () => "")).rejects.toThrow(
+    const probes = async () =>
+      Promise.all(
+        ["healthz", "readyz"].map(async (page) => (await fetch(`${url}/${page}`)).status),
+      );
+    expect(await probes()).toEqual([200, 200]);
+    serving = false;
+    expect(await probes()).toEqual([200, 503]);
+    await expect(startMetricsServer(`127.0.0.1:${server.port}`, figures)).rejects.toThrow(
       "EADDRINUSE",
     );
     server.stop();
   });
 
   test("a caller that hangs up in the middle does no harm", async () => {
-    const server = await startMetricsServer("127.0.0.1:0", () => "figures 1\n");
+    const server = await startMetricsServer("127.0.0.1:0", figures);
     const socket = connect(server.port, "127.0.0.1");
     await new Promise<void>((resolve) => socket.write("GET /met", () => resolve()));
     socket.destroy();

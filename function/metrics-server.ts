@@ -3,21 +3,24 @@ import { createServer } from "node:http";
 
 export type MetricsServer = { readonly port: number; readonly stop: () => void };
 
-/** Serves GET /metrics in plain text, and nothing else. Rejects when it cannot bind. */
-export function startMetricsServer(address: string, text: () => string): Promise<MetricsServer> {
+export type Figures = {
+  readonly text: () => string;
+  /** false from the moment on that the function takes no new calls. */
+  readonly isServing: () => boolean;
+};
+
+/**
+ * Serves GET /metrics in plain text, /healthz, and /readyz for probes: those that Kubernetes makes over gRPC know no TLS,
+ * and the function's own port wants a certificate. Rejects when it cannot bind.
+ */
+export function startMetricsServer(address: string, figures: Figures): Promise<MetricsServer> {
   const server = createServer(
     { requestTimeout: 5000, headersTimeout: 5000 },
     (request, response) => {
-      if (request.url?.split("?")[0] !== "/metrics") {
-        response.writeHead(404).end();
-        return;
-      }
-      if (request.method !== "GET" && request.method !== "HEAD") {
-        response.writeHead(405, { allow: "GET, HEAD" }).end();
-        return;
-      }
-      response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
-      response.end(request.method === "HEAD" ? "" : text());
+      const isRead = request.method === "GET" || request.method === "HEAD";
+      const [code, text] = isRead ? pageAt(request.url ?? "", figures) : [405, ""];
+      response.writeHead(code, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+      response.end(request.method === "HEAD" ? "" : text);
     },
   );
   // Anybody in the cluster may reach this port; it must not take what the function's own needs.
@@ -40,6 +43,19 @@ export function startMetricsServer(address: string, text: () => string): Promise
       });
     });
   });
+}
+
+function pageAt(url: string, { text, isServing }: Figures): readonly [number, string] {
+  switch (url.split("?")[0] ?? "") {
+    case "/metrics":
+      return [200, text()];
+    case "/healthz":
+      return [200, "ok\n"];
+    case "/readyz":
+      return isServing() ? [200, "ok\n"] : [503, "draining\n"];
+    default:
+      return [404, ""];
+  }
 }
 
 /** Without a host all addresses of the machine. */

@@ -40,10 +40,10 @@ resources by policy. Every option can also be set by the environment variable na
                                (default 20, PARAPET_DRAIN_SECONDS)
   --approval-namespace NAME    namespace of approvals for cluster-scoped composites
                                (PARAPET_APPROVAL_NAMESPACE)
-  --metrics-address HOST:PORT  where GET /metrics is answered in Prometheus' text format,
-                               without TLS; "" for nowhere (default :8080,
-                               PARAPET_METRICS_ADDRESS). A port that cannot be had is
-                               logged, and calls are answered all the same
+  --metrics-address HOST:PORT  where GET /metrics is answered in Prometheus' text format, and
+                               /healthz and /readyz for probes, without TLS; "" for nowhere
+                               (default :8080, PARAPET_METRICS_ADDRESS). A port that cannot be
+                               had is logged, and calls are answered all the same
   --help                       this text
 `;
 

@@ -4,7 +4,7 @@ import { readCertificates, rotatingCredentials } from "./credentials.ts";
 import { makeHandler } from "./handler.ts";
 import { makeLogger, type Logger } from "./log.ts";
 import { makeMeter, type Meter } from "./meter.ts";
-import { startMetricsServer } from "./metrics-server.ts";
+import { startMetricsServer, type Figures } from "./metrics-server.ts";
 import { help, parseOptions, type Options } from "./options.ts";
 import { startServer } from "./server.ts";
 
@@ -62,8 +62,12 @@ async function run(options: Options, logger: Logger): Promise<void> {
       tls: !options.insecure,
       readyAfterMs: Math.round(performance.now()),
     });
-    await serveMetrics(options.metricsAddress, meter, logger);
+    let draining = false;
+    const figures = { text: meter.text, isServing: () => !draining };
+    addProcessFigures(meter);
+    await serveMetrics(options.metricsAddress, figures, logger);
     stopOnSignal(async () => {
+      draining = true;
       logger("info", "draining", { limitSeconds: options.drainSeconds });
       const clean = await server.drain(options.drainSeconds * 1000);
       transport.stop();
@@ -77,8 +81,18 @@ async function run(options: Options, logger: Logger): Promise<void> {
 }
 
 /** Verdicts matter more than figures: without a port for them the function goes on, and the log says so. */
-async function serveMetrics(address: string, meter: Meter, logger: Logger): Promise<void> {
+async function serveMetrics(address: string, figures: Figures, logger: Logger): Promise<void> {
   if (address === "") return;
+  try {
+    const { port } = await startMetricsServer(address, figures);
+    logger("info", "serving metrics", { metricsPort: port });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "unknown";
+    logger("error", "cannot serve metrics", { address, reason });
+  }
+}
+
+function addProcessFigures(meter: Meter): void {
   meter.gauge("resident_memory_bytes", "Memory of the process.", () => process.memoryUsage.rss());
   meter.gauge(
     "heap_used_bytes",
@@ -89,13 +103,6 @@ async function serveMetrics(address: string, meter: Meter, logger: Logger): Prom
     const { user, system } = process.cpuUsage();
     return (user + system) / 1_000_000;
   });
-  try {
-    const { port } = await startMetricsServer(address, meter.text);
-    logger("info", "serving metrics", { metricsPort: port });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : "unknown";
-    logger("error", "cannot serve metrics", { address, reason });
-  }
 }
 
 type Transport = { readonly credentials: ServerCredentials; readonly stop: () => void };
