@@ -5,6 +5,7 @@ import type { CompiledPolicy } from "#policy/policy-set";
 import type { RuleResult } from "#policy/report/result";
 import type { Review } from "#policy/review";
 import type { World } from "#policy/world";
+import { sha256Of } from "./canonical.ts";
 import { withRenderedMetadata, withoutRenderedMetadata, type Composite } from "./composite.ts";
 import { effective } from "./effective.ts";
 import type { Pin } from "./input.ts";
@@ -57,7 +58,7 @@ export function inject(
     results.push(...done.results);
     injected = done.object;
   }
-  injected = withPins(injected, pins);
+  injected = withPins(injected, pins, () => connectionSecretName(composite, name));
   return { name, given, rendered, injected, live, policies, results, subject };
 }
 
@@ -80,17 +81,28 @@ const forProvider = ["spec", "forProvider"];
 const pausedAnnotation = ["metadata", "annotations", "crossplane.io/paused"];
 
 /** States what a managed resource left open, so that nobody else can become its owner. */
-function withPins(object: JsonObject, pins: readonly Pin[]): JsonObject {
+function withPins(object: JsonObject, pins: readonly Pin[], secretName: () => string): JsonObject {
   if (pins.length === 0 || !isObject(valueAt(object, forProvider))) return object;
   return pins.reduce((pinned, pin) => {
     const path = pin === "paused" ? pausedAnnotation : ["spec", pin];
-    const value = pinnedValue(pin, pinned);
+    const value = pinnedValue(pin, pinned, secretName);
     if (value === undefined || valueAt(pinned, path) !== undefined) return pinned;
     return withPath(pinned, path, value);
   }, object);
 }
 
-function pinnedValue(pin: Pin, object: JsonObject): Json | undefined {
+/**
+ * The same in every call and another for every resource, also before Crossplane has made up the resource's name.
+ */
+function connectionSecretName({ apiVersion, kind, namespace, name, uid }: Composite, own: string) {
+  const hash = sha256Of([apiVersion, kind, namespace, name, uid, own]);
+  return `parapet-${hash.slice("sha256:".length).slice(0, 24)}`;
+}
+
+/** Where classic compositions put connection secrets of cluster-scoped managed resources. */
+const secretNamespace = "crossplane-system";
+
+function pinnedValue(pin: Pin, object: JsonObject, secretName: () => string): Json | undefined {
   // Groups of namespaced managed resources have an `m` in their name: s3.aws.m.upbound.io.
   const isNamespaced = /\.m\.[^/]+\//.test(textAt(object, ["apiVersion"]));
   switch (pin) {
@@ -104,6 +116,8 @@ function pinnedValue(pin: Pin, object: JsonObject): Json | undefined {
       return isNamespaced
         ? { kind: "ClusterProviderConfig", name: "default" }
         : { name: "default" };
+    case "writeConnectionSecretToRef":
+      return { name: secretName(), ...(isNamespaced ? {} : { namespace: secretNamespace }) };
     default:
       return pin satisfies never;
   }

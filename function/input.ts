@@ -16,6 +16,7 @@ export const pins = [
   "paused",
   "deletionPolicy",
   "providerConfigRef",
+  "writeConnectionSecretToRef",
 ] as const;
 export type Pin = (typeof pins)[number];
 

@@ -5,7 +5,7 @@ import { makeHandler } from "#function/handler";
 import { WireError } from "#function/wire/reader";
 import { decodeRequest } from "#function/wire/request";
 import { finish, makeWriter, putHead, putStruct, putText } from "#function/wire/writer";
-import { parseJson, type JsonObject } from "#policy/json";
+import { at, parseJson, type JsonObject } from "#policy/json";
 import {
   bucket,
   composite,
@@ -364,6 +364,31 @@ describe("injection", () => {
       observed: { a: live({ tags: { team: "a" } }) },
     });
     expect(response.desired?.resources["a"]?.resource).toEqual(bucket({ tags: { team: "a" } }));
+  });
+
+  test("a pinned connection secret is the resource's own, and the same before and after it exists", () => {
+    const secretOf = (observed: Record<string, JsonObject>, desired: Record<string, JsonObject>) =>
+      Object.values(
+        run({
+          input: guardrails([noPublic], { pin: ["writeConnectionSecretToRef"] }),
+          desired,
+          observed,
+        }).response.desired?.resources ?? {},
+      ).map(({ resource }): unknown => at(resource ?? {}, ["spec", "writeConnectionSecretToRef"]));
+    const cluster = { apiVersion: "s3.aws.upbound.io/v1beta1", kind: "Bucket" };
+    const desired = { a: bucket(), b: bucket(), c: { ...cluster, spec: { forProvider: {} } } };
+    const [a, b, c] = secretOf({}, desired);
+    const name: unknown = expect.stringMatching(/^parapet-[0-9a-f]{24}$/);
+    expect([a, b, c]).toEqual([{ name }, { name }, { name, namespace: "crossplane-system" }]);
+    expect(a).not.toEqual(b);
+    const mine = { writeConnectionSecretToRef: { name: "mine" } };
+    const stolen = { ...live({}), spec: { forProvider: {}, ...mine } };
+    expect(secretOf({ a: stolen }, { a: bucket() })).toEqual([a]);
+    const own = {
+      ...bucket(),
+      spec: { forProvider: {}, writeConnectionSecretToRef: { name: "x" } },
+    };
+    expect(secretOf({}, { a: own })).toEqual([{ name: "x" }]);
   });
 
   test("pins are stated in managed resources only, and only where the composition is silent", () => {
