@@ -87,6 +87,17 @@ spec:
         message: "{{ request.oldObject.metadata.name }} may not be deleted"
         deny: {}
 `,
+  "selecting.yaml": `
+apiVersion: policies.kyverno.io/v1
+kind: ValidatingPolicy
+metadata: {name: selecting}
+spec:
+  matchConstraints:
+    namespaceSelector: {matchLabels: {env: prod}}
+    resourceRules:
+      - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+  validations: [{expression: "false", message: never}]
+`,
   "broken.yaml": `
 apiVersion: policies.kyverno.io/v1
 kind: ValidatingPolicy
@@ -246,6 +257,17 @@ describe("check", () => {
       expect(sarif.out).toContain('"uri": "bad.yaml"');
     },
   );
+
+  test("namespaces whose labels nothing tells are named where a policy selects by them", async () => {
+    const line = "-p selecting.yaml -r bad.yaml";
+    const unknown = await run(checkCommand, line);
+    expect(unknown.code).toBe(0);
+    expect(unknown.err).toMatch(
+      /warning: ValidatingPolicy\/selecting selects namespaces .* none are known of prod /,
+    );
+    const known = await run(checkCommand, `${line} --namespace-labels prod:env=prod`);
+    expect([known.code, known.err]).toEqual([1, ""]);
+  });
 
   test("the explanation quotes expressions with their brackets", async () => {
     const { out } = await run(checkCommand, "-p brackets.yaml -r bad.yaml --explain");

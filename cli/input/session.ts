@@ -12,6 +12,7 @@ import type { EvaluateOptions } from "../evaluate.ts";
 import { findFiles, readDocuments } from "./files.ts";
 import type { InputError, SourceDocument } from "./files.ts";
 import { makeResourceOf } from "./known-kinds.ts";
+import { findUnknownNamespaces } from "./namespaces.ts";
 import { makeObjectStore } from "./object-store.ts";
 import { parseResources } from "./resources.ts";
 import type { Resource } from "./resources.ts";
@@ -167,6 +168,7 @@ function open(args: Arguments, io: Io, namespaces: ReadonlyMap<string, JsonObjec
     warnings: [
       ...warnings.map(formatInputError),
       ...(args.one("userinfo") === undefined ? findUserFields(policies) : []),
+      ...findUnknownNamespaces(policies, resources, world),
     ],
   };
 }
