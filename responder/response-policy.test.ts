@@ -200,11 +200,11 @@ describe("matching", () => {
   it("may look at the namespace, whose own name is a reserved word in CEL", () => {
     const when = "namespaceObject.metadata.labels.team == 'shop'";
     const parsed = parseResponsePolicy(policy({ when }));
-    const matches = (team: string): boolean => {
+    const holdsFor = (team: string): boolean => {
       const namespace = { metadata: { labels: { team } } };
       return parsed.ok && whenHolds(parsed.policy, alert({}), { pod: null, namespace }).matches;
     };
-    expect([matches("shop"), matches("other")]).toEqual([true, false]);
+    expect([holdsFor("shop"), holdsFor("other")]).toEqual([true, false]);
   });
 
   it("of drift is by kind and condition", () => {
