@@ -34,7 +34,9 @@ export async function takeLease(
   const holder = textAt(there.value, ["spec", "holderIdentity"]);
   const renewedMs = Date.parse(textAt(there.value, ["spec", "renewTime"]));
   const seconds = Number(at(there.value, ["spec", "leaseDurationSeconds"]) ?? leaseSeconds);
-  const isOver = holder === "" || !(options.nowMs < renewedMs + seconds * 1_000);
+  // A time that lies ahead by more than the lease lasts was written by a clock that has been set back since: else a dead
+  // holder would keep the target for as long as the clock was wrong.
+  const isOver = holder === "" || !(Math.abs(options.nowMs - renewedMs) < seconds * 1_000);
   if (!isOver && holder !== options.holder) {
     return failure("Busy", `the target is held by ${holder}`);
   }

@@ -83,7 +83,8 @@ function pick(
   return remediations.find((one) => {
     if (!isFinal(one.status.state)) return true;
     const closedMs = one.status.history.at(-1)?.atMs ?? one.seenAtMs;
-    return nowMs - closedMs < cooldownMs;
+    // Closed ahead of now by more than that: the clock was set back, and the pause must not last until it has caught up.
+    return Math.abs(nowMs - closedMs) < cooldownMs;
   });
 }
 

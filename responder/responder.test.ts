@@ -193,6 +193,34 @@ describe("a Falco alert", () => {
     expect(await networkPolicies(scene)).toEqual([]);
   });
 
+  it("survives a clock that is set back and forward: counted, in force, and ended once", async () => {
+    // The clock of the responder; the nodes that date alerts and pods keep their own.
+    const scene = await startScene();
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Automatic"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("web-1", Date.now()), "falco");
+    await scene.inState("Realised");
+    const countedTo = (count: number) =>
+      eventually(`${count} alerts`, async () => {
+        const [one] = await scene.remediations();
+        return one?.status.alerts.count === count ? one : false;
+      });
+
+    scene.clock.offsetMs = -7_200_000;
+    await scene.responder.intake.accept(alertBody("web-1", Date.now()), "falco");
+    expect((await countedTo(2)).status.state).toBe("Realised");
+    scene.clock.offsetMs = 600_000;
+    await scene.responder.intake.accept(alertBody("web-1", Date.now()), "falco");
+    expect((await countedTo(3)).status.state).toBe("Realised");
+    expect(await networkPolicies(scene)).toHaveLength(1);
+
+    scene.clock.offsetMs = 3_600_001;
+    await scene.responder.intake.accept(alertBody("web-1", Date.now()), "falco");
+    expect((await scene.inState("Undone")).status.history.at(-1)?.reason).toBe("Expired");
+    expect(await networkPolicies(scene)).toEqual([]);
+  });
+
   it("leads to nothing once the pod is another one", async () => {
     const scene = await startScene();
     const made = await scene.others.create(types.pod, pod("web-1"));
