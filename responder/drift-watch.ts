@@ -250,7 +250,7 @@ async function propose(
       priority: "Warning",
       fingerprint: finding,
       actor: managers.join(", ").slice(0, 256),
-      message: `${paths.join(", ")} differ(s) from what Crossplane composed; field manager ${managers.join(", ") || "unknown"} (a hint)`,
+      message: `${paths.join(", ")} ${paths.length === 1 ? "differs" : "differ"} from what Crossplane composed; field manager ${managers.join(", ") || "unknown"} (a hint)`,
     },
     policy: policy.name,
     mode: plan === undefined ? "Observe" : allowance.mode,

@@ -2,7 +2,7 @@
 import { type Server, createServer } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { html } from "#responder/console/html";
-import { select } from "#responder/console/pages";
+import { rows, select } from "#responder/console/pages";
 import { type ConsoleDecision, type ConsolePorts, makeConsole } from "#responder/console/routes";
 import { openSession, sealSession, sessionMs } from "#responder/console/session";
 import { exampleRemediation } from "#test/support/example-remediation";
@@ -218,4 +218,17 @@ describe("over HTTP", () => {
     }
     expect(replies).toEqual([...Array.from({ length: 20 }, () => 401), 429]);
   });
+});
+
+it("a long list opens only its first proposals, so that it can be skimmed", () => {
+  const list = Array.from({ length: 10 }, (_, index) =>
+    exampleRemediation({ name: `row-${index}`, state: "Proposed" }),
+  );
+  const text = rows(
+    list,
+    { state: "", text: "" },
+    { reviewer: "jane", formToken: "f", nowMs },
+  ).text;
+  expect(text.match(/<details/g)).toHaveLength(10);
+  expect(text.match(/<details[^>]* open/g)).toHaveLength(3);
 });

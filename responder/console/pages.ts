@@ -11,6 +11,9 @@ export type ListQuery = {
   readonly text: string;
 };
 
+/** Proposals that stand open from the start; with more of them a list that can be skimmed helps more. */
+const openRowsMax = 3;
+
 /** Rows on one page; more is said, and the filter finds the rest. */
 export const rowsMax = 200;
 
@@ -74,7 +77,7 @@ export function rows(
   }
   const more = shown.length - rowsMax;
   return html`<p class="count">${shown.length} of ${remediations.length}</p>
-    ${shown.slice(0, rowsMax).map((remediation) => row(remediation, context))}
+    ${shown.slice(0, rowsMax).map((remediation, index) => row(remediation, context, index < openRowsMax))}
     ${more > 0 ? html`<p class="count">${more} more; narrow the list by state or text.</p>` : nothing}`;
 }
 

@@ -13,11 +13,15 @@ export type PageContext = {
 /** Longest reason that a reviewer may give, in characters. */
 export const reasonCharsMax = 500;
 
-/** One remediation: a line to skim, and behind it all that a decision needs. */
-export function row(remediation: Remediation, context: PageContext): Html {
+/** One remediation: a line to skim, and behind it all that a decision needs; `mayBeOpen`: shown at once if it waits for one. */
+export function row(remediation: Remediation, context: PageContext, mayBeOpen: boolean): Html {
   const { cause, status, target } = remediation;
   const id = `${remediation.name.namespace}/${remediation.name.name}`;
-  return html`<details class="row" id="${id}" ${status.state === "Proposed" ? html`open` : nothing}>
+  return html`<details
+    class="row"
+    id="${id}"
+    ${mayBeOpen && status.state === "Proposed" ? html`open` : nothing}
+  >
     <summary>
       <span class="state ${status.state}">${status.state}</span>
       <span class="what"
