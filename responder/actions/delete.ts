@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ActionInfo, ActionInput, Planned } from "#responder/actions/action";
 import { gracePeriod } from "#responder/actions/parameters";
-import { controllerOf } from "#responder/guard";
+import { planRemoval } from "#responder/actions/removal";
 
 export const deleteInfo: ActionInfo = {
   name: "delete",
@@ -21,20 +21,8 @@ export const deleteParameters = z.strictObject({ gracePeriod });
 
 /** Bound to the uid by the API's own precondition. */
 export function planDelete(
-  { target, pod }: ActionInput,
+  input: ActionInput,
   parameters: z.infer<typeof deleteParameters>,
 ): Planned {
-  const { namespace, name, uid } = target;
-  const graceSeconds = parameters.gracePeriod;
-  return {
-    ok: true,
-    action: {
-      action: "delete",
-      changes: [{ kind: "remove", how: "delete", namespace, name, uid, graceSeconds }],
-    },
-    notes: [
-      "the pod ends and cannot be brought back",
-      ...(controllerOf(pod) === undefined ? ["it has no controller: nothing replaces it"] : []),
-    ],
-  };
+  return planRemoval("delete", input, parameters.gracePeriod);
 }

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ActionInfo, ActionInput, Planned } from "#responder/actions/action";
 import { gracePeriod } from "#responder/actions/parameters";
-import { controllerOf } from "#responder/guard";
+import { planRemoval } from "#responder/actions/removal";
 
 export const evictInfo: ActionInfo = {
   name: "evict",
@@ -20,20 +20,8 @@ export const evictParameters = z.strictObject({ gracePeriod });
 
 /** While a disruption budget forbids it (429) it is tried again later and never forced. */
 export function planEvict(
-  { target, pod }: ActionInput,
+  input: ActionInput,
   parameters: z.infer<typeof evictParameters>,
 ): Planned {
-  const { namespace, name, uid } = target;
-  const graceSeconds = parameters.gracePeriod;
-  return {
-    ok: true,
-    action: {
-      action: "evict",
-      changes: [{ kind: "remove", how: "evict", namespace, name, uid, graceSeconds }],
-    },
-    notes: [
-      "the pod ends and cannot be brought back",
-      ...(controllerOf(pod) === undefined ? ["it has no controller: nothing replaces it"] : []),
-    ],
-  };
+  return planRemoval("evict", input, parameters.gracePeriod);
 }
