@@ -28,7 +28,7 @@ import { documentName } from "#policy/document";
 import { field, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { withObject } from "#policy/kubernetes/kinds";
-import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
+import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
 import { nothingCompiled } from "#policy/kyverno/kind-compilation";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
@@ -101,14 +101,8 @@ function compileParts(
     problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
     return undefined;
   }
-  const constraints = parseMatchConstraints(
-    field(spec, "matchConstraints"),
-    "spec.matchConstraints",
-  );
-  if (!constraints.ok) {
-    problems.push(...constraints.problems.map((problem) => ({ document: name, ...problem })));
-    return undefined;
-  }
+  const constraints = readMatchConstraints(name, spec, problems);
+  if (constraints === undefined) return undefined;
   const params = isObject(field(spec, "paramKind"));
   const environment = admissionEnvironment({ params, authorizer: true, patches: true });
   const scope = { document: name, environment, problems };
@@ -116,7 +110,7 @@ function compileParts(
   const full = { ...scope, environment: variables.environment };
   return {
     meta: policyMeta(document, "MutatingAdmissionPolicy"),
-    constraints: constraints.constraints,
+    constraints: constraints,
     bindings: bindingsOf(document, context, problems),
     conditions: compileConditions(full, spec, "matchConditions"),
     variables,

@@ -18,7 +18,7 @@ import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
 import { field, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
-import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
+import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { CompiledPolicy } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
@@ -63,14 +63,8 @@ function compileParts(
     problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
     return undefined;
   }
-  const constraints = parseMatchConstraints(
-    field(spec, "matchConstraints"),
-    "spec.matchConstraints",
-  );
-  if (!constraints.ok) {
-    problems.push(...constraints.problems.map((problem) => ({ document: name, ...problem })));
-    return undefined;
-  }
+  const constraints = readMatchConstraints(name, spec, problems);
+  if (constraints === undefined) return undefined;
   const scope = (authorizer: boolean): ExpressionScope => ({
     document: name,
     environment: admissionEnvironment({ params, authorizer, patches: false }),
@@ -84,7 +78,7 @@ function compileParts(
   const validations = compileValidations(full, { ...full, environment: quiet }, spec);
   return {
     meta: policyMeta(document, "ValidatingAdmissionPolicy"),
-    constraints: constraints.constraints,
+    constraints: constraints,
     bindings: bindingsOf(document, context, problems),
     conditions,
     variables,

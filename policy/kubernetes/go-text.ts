@@ -3,7 +3,8 @@
 /** Characters that Go's unicode.IsPrint accepts; all others are escaped in a quoted string. */
 const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
-const named: Readonly<Record<string, string>> = {
+/** The characters that Go escapes by a name, and how. */
+export const namedEscapes: Readonly<Record<string, string>> = {
   "\u0007": "\\a",
   "\b": "\\b",
   "\f": "\\f",
@@ -23,7 +24,7 @@ export function quoteText(text: string): string {
 }
 
 function quotedCharacter(character: string): string {
-  const name = named[character];
+  const name = namedEscapes[character];
   if (name !== undefined) return name;
   if (printable.test(character)) return character;
   const code = character.codePointAt(0) ?? 0;

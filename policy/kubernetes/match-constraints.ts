@@ -3,6 +3,7 @@ import { field, isArray, isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { everything, labelsOf, parseLabelSelector } from "#policy/kubernetes/label-selector";
 import type { LabelSelector } from "#policy/kubernetes/label-selector";
+import type { Problem } from "#policy/problem";
 import type { Review } from "#policy/review";
 import type { World } from "#policy/world";
 
@@ -26,6 +27,18 @@ export type MatchConstraints = {
 };
 
 export type ConstraintsProblem = { readonly path: string; readonly message: string };
+
+/** The `matchConstraints` of a policy's spec; undefined when something is wrong with them, which is added to `problems`. */
+export function readMatchConstraints(
+  document: string,
+  spec: JsonObject,
+  problems: Problem[],
+): MatchConstraints | undefined {
+  const parsed = parseMatchConstraints(field(spec, "matchConstraints"), "spec.matchConstraints");
+  if (parsed.ok) return parsed.constraints;
+  problems.push(...parsed.problems.map((problem) => ({ document, ...problem })));
+  return undefined;
+}
 
 /**
  * Compiles `matchConstraints` or a binding's `matchResources` (apiserver pkg/admission/plugin/policy/matching): both

@@ -2,6 +2,7 @@
 import type { FunctionDeclaration, Library } from "#policy/cel/library";
 import { dynType, intType, listOf, stringType } from "#policy/cel/types";
 import { CelError, type CelResult, type CelValue } from "#policy/cel/values";
+import { namedEscapes } from "#policy/kubernetes/go-text";
 import { findBackward, findForward, lengthOf, sliceOf } from "./code-points.ts";
 import {
   declare,
@@ -232,22 +233,12 @@ function shown(value: CelValue): string {
   return typeof text === "string" ? text : "value";
 }
 
-const escapes: Readonly<Record<string, string>> = {
-  "\u0007": "\\a",
-  "\b": "\\b",
-  "\f": "\\f",
-  "\n": "\\n",
-  "\r": "\\r",
-  "\t": "\\t",
-  "\v": "\\v",
-  "\\": "\\\\",
-  '"': '\\"',
-};
+// oxlint-disable-next-line no-control-regex -- control characters are what is escaped
+const escapable = /[\u0007-\r"\\]/g;
 
 /** Only the named escapes: other characters stand as they are, and broken ones become U+FFFD. */
 function quote(text: string): string {
-  // oxlint-disable-next-line no-control-regex -- control characters are what is escaped
-  const escaped = text.toWellFormed().replace(/[\u0007-\r"\\]/g, (mark) => escapes[mark] ?? mark);
+  const escaped = text.toWellFormed().replace(escapable, (mark) => namedEscapes[mark] ?? mark);
   return `"${escaped}"`;
 }
 

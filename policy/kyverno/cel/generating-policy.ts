@@ -21,7 +21,7 @@ import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
 import { at, field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
-import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
+import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
 import { baseActivation, withVariables } from "#policy/kyverno/cel/activation";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
@@ -118,14 +118,8 @@ function compileParts(
     problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
     return undefined;
   }
-  const constraints = parseMatchConstraints(
-    field(spec, "matchConstraints"),
-    "spec.matchConstraints",
-  );
-  if (!constraints.ok) {
-    problems.push(...constraints.problems.map((problem) => ({ document: name, ...problem })));
-    return undefined;
-  }
+  const constraints = readMatchConstraints(name, spec, problems);
+  if (constraints === undefined) return undefined;
   const meta = policyMeta(document, "KyvernoGeneratingPolicy");
   const environment = kyvernoEnvironment({
     kind: "generating",
@@ -136,7 +130,7 @@ function compileParts(
   const full = { ...scope, environment: variables.environment };
   return {
     meta,
-    constraints: constraints.constraints,
+    constraints: constraints,
     conditions: compileConditions(scope, spec, "matchConditions"),
     variables,
     generators: compileGenerators(full, spec),

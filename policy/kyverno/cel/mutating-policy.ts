@@ -15,7 +15,7 @@ import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
 import { at, field, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
-import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
+import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import { autogenSpecs, rewriteMutations } from "#policy/kyverno/cel/autogen";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
 import { exceptionsFor, recordExceptions } from "#policy/kyverno/cel/exceptions";
@@ -122,14 +122,8 @@ function compileSpec(
 ): Variant | undefined {
   const name = documentName(document);
   const meta = policyMeta(document, "KyvernoMutatingPolicy");
-  const constraints = parseMatchConstraints(
-    field(spec, "matchConstraints"),
-    "spec.matchConstraints",
-  );
-  if (!constraints.ok) {
-    problems.push(...constraints.problems.map((problem) => ({ document: name, ...problem })));
-    return undefined;
-  }
+  const constraints = readMatchConstraints(name, spec, problems);
+  if (constraints === undefined) return undefined;
   const namespaced = meta.ref.namespace !== "";
   const environment = kyvernoEnvironment({ kind: "mutating", namespaced });
   const scope = { document: name, environment, problems };
@@ -141,7 +135,7 @@ function compileSpec(
   return {
     meta,
     namespace: meta.ref.namespace,
-    constraints: constraints.constraints,
+    constraints: constraints,
     conditions,
     variables,
     mutators: compileMutations(full, spec, { replaceAtomics, strict: false }),

@@ -21,7 +21,7 @@ import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
 import { field, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
-import { parseMatchConstraints } from "#policy/kubernetes/match-constraints";
+import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
 import { autogenSpecs, rewriteText } from "#policy/kyverno/cel/autogen";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
@@ -157,14 +157,8 @@ function compileSpec(
     problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
     return undefined;
   }
-  const constraints = parseMatchConstraints(
-    field(spec, "matchConstraints"),
-    "spec.matchConstraints",
-  );
-  if (!constraints.ok) {
-    problems.push(...constraints.problems.map((problem) => ({ document: name, ...problem })));
-    return undefined;
-  }
+  const constraints = readMatchConstraints(name, spec, problems);
+  if (constraints === undefined) return undefined;
   const action = actionOf(field(spec, "validationActions"));
   if (action === undefined) {
     const message = "must be a list of Deny, Warn, Audit without Deny and Warn together";
@@ -183,7 +177,7 @@ function compileSpec(
     meta: policyMeta(document, "KyvernoValidatingPolicy"),
     jsonMode,
     namespace: namespaced,
-    constraints: constraints.constraints,
+    constraints: constraints,
     action: action ?? "Enforce",
     ignoreErrors: textAt(spec, ["failurePolicy"]) === "Ignore",
     conditions,
