@@ -119,6 +119,46 @@ describe("policies from the cluster", () => {
     expect(message).toContain("ValidatingPolicy/no-public");
   });
 
+  test("in ConfigMaps are read as kubectl reads them: YAML 1.1 words, octal numbers, the last of equal keys", () => {
+    const text = [
+      "apiVersion: kyverno.io/v1",
+      "kind: ClusterPolicy",
+      "metadata: {name: modes}",
+      "spec:",
+      "  validationFailureAction: Audit",
+      "  validationFailureAction: Enforce",
+      "  rules:",
+      "    - name: modes",
+      "      match: {any: [{resources: {kinds: [Bucket]}}]}",
+      "      validate: {message: wrong mode, pattern: {spec: {forProvider: {mode: 0644, open: no}}}}",
+    ].join("\n");
+    const judged = (forProvider: JsonObject) =>
+      run({
+        input,
+        desired: { b: bucket(forProvider) },
+        required: { ...none, [configMaps]: [configMap(text)] },
+      }).reason;
+    expect(judged({ mode: 420, open: false })).toBe("Compliant");
+    expect(judged({ mode: 644, open: false })).toBe("Held");
+    expect(judged({ mode: 420, open: true })).toBe("Held");
+  });
+
+  const bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"];
+  for (let level = 1; level < 12; level += 1) {
+    const below = Array.from({ length: 10 }, () => `*a${level - 1}`).join(", ");
+    bomb.push(`a${level}: &a${level} [${below}]`);
+  }
+  test.each([
+    ["aliases that stand for billions of values", bomb.join("\n"), "more than 500000 values"],
+    ["nesting without end", "[".repeat(100_000), "is not YAML"],
+    ["a number that cannot be kept exactly", "a: 9007199254740993", "does not fit a double"],
+  ])("in ConfigMaps have limits, and hold everything beyond them: %s", (_, text, want) => {
+    const started = performance.now();
+    const held = run({ input, desired, required: { ...none, [configMaps]: [configMap(text)] } });
+    expect([held.reason, held.message]).toEqual(["Held", expect.stringContaining(want)]);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+
   const unwanted: Record<string, { reason: string; object: JsonObject; under: string }> = {
     OtherNamespace: {
       reason:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CORE_SCHEMA, loadAll, YAMLException } from "js-yaml";
 import { field, isObject, textAt, type Json, type JsonObject } from "#policy/json";
 import type { Problem } from "#policy/problem";
+import { parseText, type YamlLimits } from "#policy/yaml";
 import { scopeOf, type Guardrails, type SourceKind } from "./input.ts";
 import type { Selector } from "./wire/response.ts";
 
@@ -98,22 +98,23 @@ function readConfigMap(object: JsonObject): FetchedPolicies {
   for (const key of Object.keys(isObject(data) ? data : {}).sort()) {
     const path = `data[${JSON.stringify(key)}]`;
     const text = field(data, key);
-    const read = typeof text === "string" ? readYaml(text) : "is no text";
+    const read = typeof text === "string" ? readDocuments(text) : "is no text";
     if (typeof read === "string") problems.push({ document: name, path, message: read });
     else documents.push(...read);
   }
   return { documents, problems };
 }
 
+/** A ConfigMap holds 1 MiB, but aliases in it can stand for billions of values, which each compilation would walk. */
+const textLimits: YamlLimits = { nesting: 200, values: 500_000 };
+
 /** The documents, or what is wrong with the text. */
-function readYaml(text: string): readonly Json[] | string {
-  try {
-    const documents: unknown[] = loadAll(text, { schema: CORE_SCHEMA });
-    const stated = documents.filter((document) => document !== null && document !== undefined);
-    const wrong = stated.findIndex((document) => !isObject(document));
-    return wrong < 0 ? stated.filter(isObject) : `document ${wrong} is not an object`;
-  } catch (error) {
-    if (!(error instanceof YAMLException)) throw error;
-    return `is not YAML: ${error.reason}`;
-  }
+function readDocuments(text: string): readonly JsonObject[] | string {
+  const read = parseText(text, textLimits);
+  if (!read.ok) return `is not YAML: ${read.message}`;
+  // A limit of a policy that is not the one its author wrote is no policy to judge by.
+  const [inexact] = read.warnings;
+  if (inexact !== undefined) return inexact;
+  const wrong = read.documents.findIndex((document) => !isObject(document));
+  return wrong < 0 ? read.documents.filter(isObject) : `document ${wrong} is not an object`;
 }

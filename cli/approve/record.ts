@@ -3,7 +3,7 @@ import { isObject, type JsonObject, textAt } from "#policy/json";
 import { types } from "#responder/cluster";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";
-import { formatYaml } from "../input/yaml.ts";
+import { formatYaml } from "#policy/yaml";
 import type { ApprovePorts, Choice } from "./ports.ts";
 
 /** The object without `approvedBy` where nobody was named: then the API server's admission fills it in. */

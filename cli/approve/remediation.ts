@@ -8,7 +8,7 @@ import { isFinal, type Remediation } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";
-import { formatYaml } from "../input/yaml.ts";
+import { formatYaml } from "#policy/yaml";
 import { showControls } from "../output/table.ts";
 import type { ApprovePorts, Choice } from "./ports.ts";
 import { decide, expiryOf, withApprover } from "./record.ts";

@@ -11,7 +11,7 @@ import { exampleRemediation } from "#test/support/example-remediation";
 import type { HeldChange } from "../approve/composite.ts";
 import type { ApprovePorts, Choice } from "../approve/ports.ts";
 import type { Answer } from "../cluster/ask.ts";
-import { parseText } from "../input/yaml.ts";
+import { parseText } from "#policy/yaml";
 import { makeFolder, testNowMs } from "../testing.ts";
 import { approve, approveCommand } from "./approve.ts";
 

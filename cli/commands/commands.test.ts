@@ -8,7 +8,7 @@ import type { Json } from "#policy/json";
 import { parseArguments } from "../arguments.ts";
 import { formatHelp, helpOption } from "../command.ts";
 import type { Command, Io } from "../command.ts";
-import { parseText } from "../input/yaml.ts";
+import { parseText } from "#policy/yaml";
 import { checkCommand } from "./check.ts";
 import { migrateCommand } from "./migrate.ts";
 import { mutateCommand } from "./mutate.ts";

@@ -6,7 +6,7 @@ import { type Command, exitCodes, type Io } from "../command.ts";
 import { importTalon, type Imported } from "../import/talon.ts";
 import { parseTalonRules } from "../import/talon-rules.ts";
 import { findFiles, readDocuments } from "../input/files.ts";
-import { formatYaml } from "../input/yaml.ts";
+import { formatYaml } from "#policy/yaml";
 import { showControls } from "../output/table.ts";
 
 /** `parapet import talon`: rules of Falco Talon as ResponsePolicies. */

@@ -10,7 +10,7 @@ import type { Command, Io } from "../command.ts";
 import { findFiles, pathKind, readDocuments } from "../input/files.ts";
 import type { InputError, SourceDocument } from "../input/files.ts";
 import { parseResources, unpackList } from "../input/resources.ts";
-import { formatYaml } from "../input/yaml.ts";
+import { formatYaml } from "#policy/yaml";
 import { findTests } from "../kyverno-test/suite.ts";
 import { parseTest } from "../kyverno-test/test-file.ts";
 import { proveRewrite } from "../migrate/prove.ts";

@@ -10,7 +10,7 @@ import { formatKey, keyOf } from "../input/resources.ts";
 import type { Resource } from "../input/resources.ts";
 import { openSession, sessionOptions } from "../input/session.ts";
 import type { Session } from "../input/session.ts";
-import { formatYaml } from "../input/yaml.ts";
+import { formatYaml } from "#policy/yaml";
 import { findDifferences } from "../kyverno-test/compare.ts";
 import type { ValueDifference } from "../kyverno-test/compare.ts";
 import { showControls } from "../output/table.ts";

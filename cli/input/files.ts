@@ -4,7 +4,7 @@ import { globSync, readFileSync, readdirSync, statSync } from "node:fs";
 import type { Dirent } from "node:fs";
 import path from "node:path";
 import type { Json } from "#policy/json";
-import { parseText } from "./yaml.ts";
+import { parseText } from "#policy/yaml";
 
 /** Largest file that is read, in bytes: etcd holds 1.5 MiB per object, so this is some thousands of objects. */
 export const fileBytesMax = 512 * 1024 * 1024;

@@ -4,7 +4,7 @@ import { emptyWorld } from "#policy/world";
 import { findFiles, isRemote, pathKind, readDocuments, readText, walk } from "../input/files.ts";
 import type { Disk } from "../input/files.ts";
 import { parseResources } from "../input/resources.ts";
-import { parseText } from "../input/yaml.ts";
+import { parseText } from "#policy/yaml";
 import { checkAssertions } from "./assertions.ts";
 import { checkResult } from "./checks.ts";
 import type { Check, ReadExpected } from "./checks.ts";

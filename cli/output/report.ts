@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { makeReport } from "#policy/report/policy-report";
 import type { ReportGroup } from "#policy/report/policy-report";
-import { formatYaml } from "../input/yaml.ts";
+import { formatYaml } from "#policy/yaml";
 import type { Verdict } from "../verdict.ts";
 
 /** Reports that can be applied to a cluster: one per namespace, and one for what has none. */

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { formatYaml } from "#cli/input/yaml";
+import { formatYaml } from "#policy/yaml";
 import type { JsonObject } from "#policy/json";
 import { repository, shared } from "#test/support/shared";
 

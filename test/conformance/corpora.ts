@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
-import { parseText } from "#cli/input/yaml";
+import { parseText } from "#policy/yaml";
 import type { Json } from "#policy/json";
 import { shared } from "#test/support/shared";
 

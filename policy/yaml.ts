@@ -13,10 +13,16 @@ import {
 import { isArray, isObject, parseJson as parseJsonText } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 
-/** Deepest nesting of a document; Kubernetes' decoder allows 10,000, no manifest comes near a hundredth of it. */
-export const nestingMax = 1_000;
-/** Most values in one file after aliases are expanded: a few lines of aliases can stand for billions. */
-export const valuesMax = 20_000_000;
+/** How much a text may stand for. */
+export type YamlLimits = {
+  /** Deepest nesting of a document. */
+  readonly nesting: number;
+  /** Most values of all documents once aliases are followed: a few lines of aliases can stand for billions. */
+  readonly values: number;
+};
+
+/** For files that somebody names; Kubernetes' decoder allows a nesting of 10,000, no manifest comes near a hundredth of it. */
+export const fileLimits: YamlLimits = { nesting: 1_000, values: 20_000_000 };
 
 export type ParsedText =
   | {
@@ -32,26 +38,21 @@ export type ParsedText =
  * (`yes`, `on`, `n`) are booleans, `0644` is octal, of two equal keys the last counts, `<<` merges, keys become strings,
  * timestamps stay text. Empty documents are left out. Never throws.
  */
-export function parseText(text: string): ParsedText {
-  const first = firstCharacter(text);
-  if (first === "{" || first === "[") {
-    const parsed = parseJson(text);
+export function parseText(text: string, limits: YamlLimits = fileLimits): ParsedText {
+  if (/^[\s\uFEFF]*[{[]/.test(text)) {
+    const parsed = parseJson(text, limits);
     if (parsed !== undefined) return parsed;
   }
-  return parseYaml(text);
-}
-
-function firstCharacter(text: string): string {
-  const found = /[^\s\uFEFF]/.exec(text);
-  return found === null ? "" : found[0];
+  const read = readYaml(text, limits);
+  return read.ok ? { ...read, documents: read.documents.filter((each) => each !== null) } : read;
 }
 
 /** undefined when the text is no single JSON value: then it may still be YAML that starts with a flow collection. */
-function parseJson(text: string): ParsedText | undefined {
+function parseJson(text: string, { nesting }: YamlLimits): ParsedText | undefined {
   const inexact: string[] = [];
   try {
-    if (isTooDeep(text)) {
-      return { ok: false, message: `nested deeper than ${nestingMax} levels` };
+    if (isTooDeep(text, nesting)) {
+      return { ok: false, message: `nested deeper than ${nesting} levels` };
     }
     const value = parseJsonText(text);
     if (hasLongDigits(text)) findInexact(text, inexact);
@@ -74,7 +75,7 @@ function findInexact(text: string, inexact: string[]): void {
 }
 
 /** JSON.parse takes any depth, but who walks the value afterwards has a stack. */
-function isTooDeep(text: string): boolean {
+function isTooDeep(text: string, nestingMax: number): boolean {
   let depth = 0;
   for (let place = 0; place < text.length; place += 1) {
     const code = text.charCodeAt(place);
@@ -102,16 +103,13 @@ const hasLongDigits = (text: string): boolean => /\d{16}/.test(text);
 const isInexact = (source: string, value: number): boolean =>
   /^[-+]?\d+$/.test(source) && !Number.isSafeInteger(value) && BigInt(source) !== BigInt(value);
 
-function parseYaml(text: string): ParsedText {
+/** Like {@link parseText}, but never as JSON, and with `null` for an empty document. */
+export function readYaml(text: string, limits: YamlLimits): ParsedText {
   try {
     inexactNumbers.length = 0;
-    const loaded = loadAll(text, { schema: readSchema, json: true, maxDepth: nestingMax });
-    const documents: Json[] = [];
-    const budget = { left: valuesMax };
-    for (const document of loaded) {
-      const json = toJson(document, budget);
-      if (json !== null) documents.push(json);
-    }
+    const loaded = loadAll(text, { schema: readSchema, json: true, maxDepth: limits.nesting });
+    const budget = { left: limits.values, max: limits.values };
+    const documents = loaded.map((document) => toJson(document, budget));
     return { ok: true, documents, warnings: [...new Set(inexactNumbers)] };
   } catch (error) {
     if (error instanceof YAMLException) {
@@ -127,10 +125,10 @@ function parseYaml(text: string): ParsedText {
 class NotJsonError extends Error {}
 
 /** Checks that a loaded document is JSON, and that its aliases do not stand for more than anybody can walk. */
-function toJson(value: unknown, budget: { left: number }): Json {
+function toJson(value: unknown, budget: { left: number; readonly max: number }): Json {
   budget.left -= 1;
   if (budget.left < 0) {
-    throw new NotJsonError(`the file stands for more than ${valuesMax} values`);
+    throw new NotJsonError(`the text stands for more than ${budget.max} values`);
   }
   if (value === null || typeof value === "string" || typeof value === "boolean") return value;
   if (typeof value === "number") {

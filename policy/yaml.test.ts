@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { isObject } from "#policy/json";
 import type { Json } from "#policy/json";
-import { formatYaml, parseText } from "./yaml.ts";
+import { formatYaml, parseText } from "#policy/yaml";
 
 const parsed = (text: string): Json => {
   const result = parseText(text);
