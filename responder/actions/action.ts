@@ -42,7 +42,11 @@ export type Planned =
   | NotPlanned
   | Failure;
 
-type NotPlanned = { readonly ok: false; readonly code: "NotPlanned"; readonly message: string };
+export type NotPlanned = {
+  readonly ok: false;
+  readonly code: "NotPlanned";
+  readonly message: string;
+};
 
 export const notPlanned = (message: string): NotPlanned => ({
   ok: false,

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Json, JsonObject } from "#policy/json";
 import { at, isArray, isObject, parseJson, textAt } from "#policy/json";
 import { bundleMax } from "#responder/actions/capture-evidence";
-import { originalLabelsAnnotation } from "#responder/actions/quarantine-label";
+import { originalLabelsAnnotation } from "#responder/actions/detach";
 import { actionTable } from "#responder/actions/table";
 import { actionNames, actionSchema, type ActionSpec } from "#responder/action-spec";
 import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import type { Json, JsonObject } from "#policy/json";
-import { at, isArray, isObject, textAt } from "#policy/json";
-import { parseLabelSelector } from "#policy/kubernetes/label-selector";
 import {
   type ActionInfo,
   type ActionInput,
   notPlanned,
   type Planned,
 } from "#responder/actions/action";
+import { detachRbac, planDetachment } from "#responder/actions/detach";
 import { labelKey, labelValue, ttl, ttlMsDefault } from "#responder/actions/parameters";
 import { editOf, podChange } from "#responder/actions/pod-edit";
-import type { Reply, ResourceType } from "#responder/cluster";
-import { types } from "#responder/cluster";
-import type { Edit } from "#responder/edit";
-import { controllerOf } from "#responder/guard";
 
 export const quarantineLabelInfo: ActionInfo = {
   name: "quarantine-label",
@@ -23,24 +17,8 @@ export const quarantineLabelInfo: ActionInfo = {
   inverse:
     "the labels as they were; a detached pod is deleted, since its controller has replaced it",
   verified: "read back at once and after the settle time",
-  rbac: [
-    { apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] },
-    { apiGroups: [""], resources: ["services"], verbs: ["list"] },
-    { apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: ["list"] },
-    {
-      apiGroups: ["apps"],
-      resources: ["replicasets", "statefulsets", "daemonsets"],
-      verbs: ["get"],
-    },
-    { apiGroups: ["batch"], resources: ["jobs"], verbs: ["get"] },
-    // The inverse of a detachment, and its guard.
-    { apiGroups: [""], resources: ["pods"], verbs: ["delete", "list"] },
-    { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: ["list"] },
-  ],
+  rbac: [{ apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] }, ...detachRbac],
 };
-
-/** Where a detached pod's labels are kept, as JSON. */
-export const originalLabelsAnnotation = "parapet.dev/original-labels";
 
 export const quarantineLabelParameters = z.strictObject({
   label: z
@@ -64,147 +42,13 @@ export async function planQuarantineLabel(
     const changes = [podChange(input.target, [label])];
     return { ok: true, action: { action: "quarantine-label", changes }, notes: [] };
   }
-  return planDetachment(input, label, parameters, isIsolated);
-}
-
-async function planDetachment(
-  input: ActionInput,
-  label: Edit,
-  parameters: Parameters,
-  isIsolated: boolean,
-): Promise<Planned> {
-  const { target, pod } = input;
-  const labels = labelsOf(pod);
-  const services = await input.listIn(types.service, target.namespace);
-  if (!services.ok) return services;
-  const policies = await input.listIn(types.networkPolicy, target.namespace);
-  if (!policies.ok) return policies;
-  const selector = await controllerSelector(input);
-  if (!selector.ok) return selector;
-  const inService = services.value.filter((one) => selectsService(one, labels));
-  const away = keysToDrop(labels, inService, selector.value).filter(
-    (key) => key !== parameters.label.key,
-  );
-  const kept = Object.entries(labels).filter(([key]) => !away.includes(key));
-  const after = { ...Object.fromEntries(kept), [parameters.label.key]: parameters.label.value };
-  const still = stillHeld(after, inService, selector.value);
-  if (still !== undefined) return notPlanned(`${still} still selects the pod without those labels`);
-  const lost = policies.value.filter((one) => selectsPod(one, labels) && !selectsPod(one, after));
-  // What no policy selects any more is open, not closed.
-  if (lost.length > 0 && !isIsolated) {
-    const names = lost.map((one) => textAt(one, ["metadata", "name"])).sort();
+  const detached = await planDetachment(input, parameters.label);
+  if (!detached.ok) return detached;
+  if (detached.lost.length > 0 && !isIsolated) {
     return notPlanned(
-      `NetworkPolicy ${names.join(", ")} would no longer cover the pod: isolate it in the same policy`,
+      `NetworkPolicy ${detached.lost.join(", ")} would no longer cover the pod: isolate it in the same policy`,
     );
   }
-  const edits = [
-    editOf(pod, ["metadata", "annotations", originalLabelsAnnotation], JSON.stringify(labels)),
-    ...away.map((key) => editOf(pod, ["metadata", "labels", key], undefined)),
-    label,
-  ];
-  return {
-    ok: true,
-    action: {
-      action: "quarantine-label",
-      changes: [podChange(target, edits, "delete")],
-    },
-    notes: detachmentNotes(pod, inService, away),
-  };
-}
-
-function detachmentNotes(
-  pod: JsonObject,
-  services: readonly JsonObject[],
-  away: readonly string[],
-): readonly string[] {
-  const names = services.map((one) => textAt(one, ["metadata", "name"])).sort();
-  const owner = textAt(controllerOf(pod), ["kind"]);
-  const replaced = {
-    ReplicaSet: "its ReplicaSet makes another pod",
-    StatefulSet: "its StatefulSet cannot replace it while the name is taken",
-    DaemonSet: "its DaemonSet makes another pod on the same node",
-    Job: "its Job counts it as lost",
-  };
-  const consequence = Object.entries(replaced).find(([kind]) => kind === owner)?.[1];
-  return [
-    `takes the label(s) ${away.join(", ") || "none"} away; leaves Service(s) ${names.join(", ") || "none"}`,
-    ...(consequence === undefined ? [] : [consequence]),
-    "the end of it deletes the pod",
-  ];
-}
-
-/** Keys by which Services and the controller select the pod. */
-function keysToDrop(
-  labels: JsonObject,
-  services: readonly JsonObject[],
-  selector: Json | undefined,
-): readonly string[] {
-  const keys = new Set<string>();
-  const take = (from: Json | undefined): void => {
-    for (const key of isObject(from) ? Object.keys(from) : []) keys.add(key);
-  };
-  for (const service of services) take(at(service, ["spec", "selector"]));
-  take(at(selector, ["matchLabels"]));
-  const expressions = at(selector, ["matchExpressions"]);
-  for (const one of isArray(expressions) ? expressions : []) {
-    if (["In", "Exists"].includes(textAt(one, ["operator"]))) keys.add(textAt(one, ["key"]));
-  }
-  return [...keys].filter((key) => Object.hasOwn(labels, key)).sort();
-}
-
-function stillHeld(
-  after: JsonObject,
-  services: readonly JsonObject[],
-  selector: Json | undefined,
-): string | undefined {
-  const service = services.find((one) => selectsService(one, after));
-  if (service !== undefined) return `Service ${textAt(service, ["metadata", "name"])}`;
-  if (selector === undefined) return undefined;
-  const parsed = parseLabelSelector(selector);
-  return !parsed.ok || parsed.selector.matches(after) ? "its controller" : undefined;
-}
-
-/** A Service without a selector selects nothing. */
-function selectsService(service: JsonObject, labels: JsonObject): boolean {
-  const selector = at(service, ["spec", "selector"]);
-  if (!isObject(selector) || Object.keys(selector).length === 0) return false;
-  const parsed = parseLabelSelector({ matchLabels: selector });
-  return parsed.ok && parsed.selector.matches(labels);
-}
-
-function selectsPod(policy: JsonObject, labels: JsonObject): boolean {
-  const parsed = parseLabelSelector(at(policy, ["spec", "podSelector"]));
-  return !parsed.ok || parsed.selector.matches(labels);
-}
-
-const labelsOf = (pod: JsonObject): JsonObject => {
-  const labels = at(pod, ["metadata", "labels"]);
-  return isObject(labels) ? labels : {};
-};
-
-const controllers: readonly ResourceType[] = [
-  { apiVersion: "apps/v1", kind: "ReplicaSet", resource: "replicasets", namespaced: true },
-  { apiVersion: "apps/v1", kind: "StatefulSet", resource: "statefulsets", namespaced: true },
-  { apiVersion: "apps/v1", kind: "DaemonSet", resource: "daemonsets", namespaced: true },
-  { apiVersion: "batch/v1", kind: "Job", resource: "jobs", namespaced: true },
-];
-
-/** The selector by which the controller holds the pod; undefined when it has none. */
-async function controllerSelector(
-  input: ActionInput,
-): Promise<
-  | Reply<Json | undefined>
-  | { readonly ok: false; readonly code: "NotPlanned"; readonly message: string }
-> {
-  const reference = controllerOf(input.pod);
-  if (reference === undefined) return { ok: true, value: undefined };
-  const kind = textAt(reference, ["kind"]);
-  const type = controllers.find(
-    (one) => one.kind === kind && one.apiVersion === textAt(reference, ["apiVersion"]),
-  );
-  if (type === undefined) return notPlanned(`nothing is known of how a ${kind} holds its pods`);
-  const { namespace } = input.target;
-  const live = await input.read(type, { namespace, name: textAt(reference, ["name"]) });
-  if (live.ok) return { ok: true, value: at(live.value, ["spec", "selector"]) };
-  return live.code === "NotFound" ? { ok: true, value: undefined } : live;
+  const changes = [podChange(input.target, [...detached.edits, label], "delete")];
+  return { ok: true, action: { action: "quarantine-label", changes }, notes: detached.notes };
 }

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import type { JsonObject } from "#policy/json";
 import { at, isArray, isObject, textAt } from "#policy/json";
-import { originalLabelsAnnotation } from "#responder/actions/quarantine-label";
+import { originalLabelsAnnotation } from "#responder/actions/detach";
 import { actionNames } from "#responder/action-spec";
 import type { Reply } from "#responder/cluster";
 import { nameOf, types, uidOf } from "#responder/cluster";
