@@ -8,6 +8,7 @@ import { withRenderedMetadata, type Composite } from "./composite.ts";
 import type { Pin } from "./input.ts";
 import type { Memo, MemoKey, Recalled } from "./memo.ts";
 import type { CompiledGuard } from "./policies.ts";
+import type { Named } from "./references.ts";
 import { Refusal } from "./refusal.ts";
 import { WireError, type Slice } from "./wire/reader.ts";
 import type { Request } from "./wire/request.ts";
@@ -144,6 +145,18 @@ export function wholeSet(
   return [...prepared, ...others]
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     .map(({ injected, live }) => admitted(injected, live, composite.fieldManager));
+}
+
+/** The composed resources by name as the composition states them, without companions: those wait with their subject. */
+export function namedSet(prepared: readonly Composed[], request: Request): readonly Named[] {
+  const known = prepared
+    .filter(({ subject }) => subject === "")
+    .map(({ name, injected }) => ({ name, object: injected }));
+  const names = new Set(known.map(({ name }) => name));
+  const others = [...request.desired.resources].flatMap(([name, { struct }]): readonly Named[] =>
+    names.has(name) || struct === undefined ? [] : [{ name, object: objectOf(struct, name) }],
+  );
+  return [...known, ...others];
 }
 
 type Whole = Pick<Composed, "name" | "injected" | "live">;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, isArray, textAt, type Json, type JsonObject } from "#policy/json";
 import { hasClaim, type Composite } from "./composite.ts";
-import { dependantsOf } from "./references.ts";
+import { dependantsOf, type Named } from "./references.ts";
 import { isBlocking, oneLine, type Violation } from "./violation.ts";
 import type { PendingApproval, Verdict } from "./verdict.ts";
 import type { Condition, FunctionResult, Target } from "./wire/response.ts";
@@ -24,10 +24,14 @@ export const approvalPending = "ApprovalPending";
 
 type Line = { readonly text: string; readonly violation: Violation };
 
-/** The outcome of verdicts of which none stops the pipeline. */
-export function outcomeOf(verdicts: readonly Verdict[], composite: Composite): Outcome {
+/** The outcome of verdicts of which none stops the pipeline; `composed` gives all resources of the composition. */
+export function outcomeOf(
+  verdicts: readonly Verdict[],
+  composite: Composite,
+  composed: () => readonly Named[],
+): Outcome {
   const target: Target = hasClaim(composite) ? "compositeAndClaim" : "composite";
-  const lines = linesOf(verdicts);
+  const lines = linesOf(verdicts, composed);
   const held = verdicts.filter(({ step }) => step.kind === "wait" || step.kind === "hold");
   const conditions: Condition[] = [
     {
@@ -74,10 +78,10 @@ const sentenceOf = ({ resource, message, policy, rule }: Violation): string => {
   return `${resource === "" ? "" : `${resource}: `}${message} (${by})`;
 };
 
-function linesOf(verdicts: readonly Verdict[]): readonly Line[] {
+function linesOf(verdicts: readonly Verdict[], composed: () => readonly Named[]): readonly Line[] {
   return verdicts.flatMap((verdict) => {
     if (verdict.violations.length === 0) return [];
-    const dependants = dependantsText(verdict, verdicts);
+    const dependants = verdict.step.kind === "wait" ? dependantsText(verdict, composed()) : "";
     return verdict.violations.map((violation) => ({
       violation,
       text: `${sentenceOf(violation)}${consequence(verdict, violation, dependants)}`,
@@ -86,12 +90,9 @@ function linesOf(verdicts: readonly Verdict[]): readonly Line[] {
 }
 
 /** Whoever refers to a resource that does not come to exist should hear of it. */
-function dependantsText(verdict: Verdict, verdicts: readonly Verdict[]): string {
-  if (verdict.step.kind !== "wait") return "";
-  const others = verdicts
-    .filter((other) => other !== verdict)
-    .map(({ resource }) => ({ name: resource.name, object: resource.given }));
-  const names = dependantsOf(verdict.resource.given, others);
+function dependantsText({ resource }: Verdict, composed: readonly Named[]): string {
+  const others = composed.filter(({ name }) => name !== resource.name);
+  const names = dependantsOf(resource.injected, others);
   return names.length === 0 ? "" : `; referred to by ${bounded(names, ", ")}`;
 }
 

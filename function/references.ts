@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
+import { field, isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
 
 /** Deepest nesting at which references are looked for; real ones sit near the top of a spec. */
 const depthMax = 32;
@@ -8,28 +8,93 @@ const depthMax = 32;
 export type Named = { readonly name: string; readonly object: JsonObject };
 
 /**
- * The resources that name one of the held objects in a field ending in `Ref` or `Refs`, as managed resources refer to each
- * other: they will not work until it exists. Selectors are not followed, as nobody knows yet what they will find.
+ * The resources that will not work until the held object exists, as they name it or select it:
+ * - by a field ending in `Ref` or `Refs` with its name, as managed resources do
+ * - by one ending in `Selector` whose labels it has (crossplane-runtime apis/common/v1, Selector); a selector does not say
+ *   its kind, so the field's name must: `bucketSelector`, `subnetIdSelector`, `kmsKeyIdSelector`
+ * - by the fields that Kubernetes' own kinds have for it, such as `secretName`
+ * The object comes with the labels that Crossplane adds.
  */
 export function dependantsOf(held: JsonObject, others: readonly Named[]): readonly string[] {
-  const name = textAt(held, ["metadata", "name"]);
-  if (name === "") return [];
+  const target: Target = {
+    kind: textAt(held, ["kind"]),
+    name: textAt(held, ["metadata", "name"]),
+    labels: field(field(held, "metadata"), "labels"),
+  };
   return others
-    .filter(({ object }) => refersTo(object["spec"], name, 0))
+    .filter(({ object }) => dependsOn(object["spec"], target, 0))
     .map((each) => each.name)
     .sort();
 }
 
-function refersTo(value: Json | undefined, name: string, depth: number): boolean {
+type Target = { readonly kind: string; readonly name: string; readonly labels: Json | undefined };
+
+function dependsOn(value: Json | undefined, target: Target, depth: number): boolean {
   if (depth > depthMax) return false;
-  if (isArray(value)) return value.some((item) => refersTo(item, name, depth + 1));
+  if (isArray(value)) return value.some((item) => dependsOn(item, target, depth + 1));
   if (!isObject(value)) return false;
-  return Object.entries(value).some(([key, item]) =>
-    /Refs?$/.test(key) && names(item, name) ? true : refersTo(item, name, depth + 1),
+  // A Usage says beside its reference or selector of which kind it is.
+  const stated = textAt(value, ["kind"]);
+  return Object.entries(value).some(
+    ([key, item]) => isLink(key, item, stated, target) || dependsOn(item, target, depth + 1),
   );
 }
 
-const names = (reference: Json, name: string): boolean =>
-  isArray(reference)
-    ? reference.some((each) => textAt(each, ["name"]) === name)
-    : textAt(reference, ["name"]) === name;
+function isLink(key: string, value: Json, stated: string, target: Target): boolean {
+  if (/Refs?$/.test(key)) return refersTo(key, value, stated, target);
+  if (key.endsWith("Selector")) return selects(key, value, stated, target);
+  return namesNatively(key, value, target);
+}
+
+function refersTo(key: string, value: Json, stated: string, { kind, name }: Target): boolean {
+  if (name === "") return false;
+  // Names of configurations and of secrets that are still to be written, not of what must exist.
+  if (key === "providerConfigRef" || key === "writeConnectionSecretToRef") return false;
+  return (isArray(value) ? value : [value]).some((each) => {
+    const wanted = textAt(each, ["kind"]) || stated;
+    return textAt(each, ["name"]) === name && (wanted === "" || wanted === kind);
+  });
+}
+
+function selects(key: string, value: Json, stated: string, { kind, labels }: Target): boolean {
+  const wanted = field(value, "matchLabels");
+  if (!isObject(wanted) && field(value, "matchControllerRef") !== true) return false;
+  const isKind = stated === "" ? isNamedAfter(key, kind) : stated === kind;
+  return (
+    isKind &&
+    Object.entries(isObject(wanted) ? wanted : {}).every(
+      ([label, text]) => field(labels, label) === text,
+    )
+  );
+}
+
+/** `dbSubnetGroupNameSelector` is after SubnetGroup, `instanceSelector` after DatabaseInstance. */
+function isNamedAfter(key: string, kind: string): boolean {
+  const subject = key.replace(/(Ids?|Arns?|Names?|Urls?)?Selector$/, "").toLowerCase();
+  const name = kind.toLowerCase();
+  return subject !== "" && name !== "" && (subject.includes(name) || name.includes(subject));
+}
+
+/** Fields of Kubernetes' own kinds that hold the name of an object, and the kind it is of. */
+const nameFields: Readonly<Record<string, string>> = {
+  serviceAccountName: "ServiceAccount",
+  secretName: "Secret",
+  claimName: "PersistentVolumeClaim",
+  serviceName: "Service",
+};
+/** Fields that hold an object with the name: a volume's config map, a backend's service. */
+const objectFields: Readonly<Record<string, string>> = {
+  configMap: "ConfigMap",
+  secret: "Secret",
+  service: "Service",
+};
+
+function namesNatively(key: string, value: Json, { kind, name }: Target): boolean {
+  if (name === "") return false;
+  if (Object.hasOwn(nameFields, key)) return nameFields[key] === kind && value === name;
+  return (
+    Object.hasOwn(objectFields, key) &&
+    objectFields[key] === kind &&
+    textAt(value, ["name"]) === name
+  );
+}

@@ -233,6 +233,31 @@ const rows: Record<string, { reason: string; request: TestRequest; want: Want }>
       message: ["a: public", "not created until this is resolved; referred to by b, c"],
     },
   },
+  DependantsOfOtherKinds: {
+    reason: "Also those that no policy speaks about, and those that select what has no name yet.",
+    request: {
+      input: guardrails([noPublic]),
+      desired: {
+        a: bucket({ acl: "public" }, { labels: { role: "logs" } }),
+        b: {
+          apiVersion: "s3.aws.m.upbound.io/v1beta1",
+          kind: "BucketVersioning",
+          spec: { forProvider: { bucketSelector: { matchControllerRef: true } } },
+        },
+        c: {
+          apiVersion: "s3.aws.m.upbound.io/v1beta1",
+          kind: "BucketLogging",
+          spec: { forProvider: { targetBucketSelector: { matchLabels: { role: "logs" } } } },
+        },
+        d: {
+          apiVersion: "s3.aws.m.upbound.io/v1beta1",
+          kind: "BucketLogging",
+          spec: { forProvider: { targetBucketSelector: { matchLabels: { role: "other" } } } },
+        },
+      },
+    },
+    want: { resources: ["b", "c", "d"], message: ["resolved; referred to by b, c"] },
+  },
   OtherKinds: {
     reason: "A kind that no policy speaks about passes.",
     request: {

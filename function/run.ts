@@ -4,7 +4,7 @@ import { formatProblem, type Problem } from "#policy/problem";
 import { askPeople } from "./ask-people.ts";
 import { checkExisting, checkRequirements, isCheck } from "./check.ts";
 import { readinessOf } from "./companions.ts";
-import { buildSet, readable, wholeSet, type ComposedSet } from "./composed-set.ts";
+import { buildSet, namedSet, readable, wholeSet, type ComposedSet } from "./composed-set.ts";
 import { toDesired, type Composed } from "./composed.ts";
 import { readComposite, type Composite } from "./composite.ts";
 import type { Guardrails } from "./input.ts";
@@ -115,7 +115,7 @@ function judgeAll(
     const outcome = fatalOutcome("PolicyViolation", stopped, composite);
     return respond(request, outcome, { ...nothing, requirements });
   }
-  const outcome = outcomeOf(verdicts, composite);
+  const outcome = outcomeOf(verdicts, composite, () => namedSet(prepared, request));
   const isHeld = verdicts.some(({ step }) => step.kind === "wait" || step.kind === "hold");
   return respond(request, outcome, {
     requirements,
