@@ -23,6 +23,8 @@ ${Object.entries(environmentSettings)
 Other settings: intake.tokens[].{name,value|file}, intake.basic[].{name,user,value|file}, intake.tls.{certFile,keyFile,clientCaFile},
 intake.clientNames, review.{reviewers[].{name,value|file},sessionKey,tls}, queue.{name,concurrency}, spoolBytesMax, protectedNamespaces,
 notify.destinations[].{name,format,url|urlFile,secret.{value|file},timeout}, evidenceDirectory,
+evidenceS3.{bucket,prefix,region,endpoint,pathStyle,caFile,credentials.{accessKeyIdFile,secretAccessKeyFile,sessionTokenFile},
+encryption.{algorithm,keyId},retention.{mode,days},tries,timeout},
 alertAgeMax, settle, actConcurrency, drift.{resources[].{apiVersion,kind},trustedManagers}.
 
 The intake answers on intake.listen (POST /falco), health and metrics on operations.listen (/healthz /readyz /metrics),

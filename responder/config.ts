@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
 import { parseDuration } from "#policy/kubernetes/duration";
+import { s3Settings } from "#responder/evidence-s3-settings";
 
 const duration = z.string().transform((text, context) => {
   const parsed = parseDuration(text);
@@ -119,6 +120,8 @@ const schema = z.strictObject({
   notify: z.strictObject({ destinations: z.array(destination).max(50).default([]) }).prefault({}),
   /** Where evidence is kept; dataDirectory/evidence unless named. */
   evidenceDirectory: z.string().min(1).optional(),
+  /** An S3-compatible store instead. */
+  evidenceS3: s3Settings.optional(),
   alertAgeMax: duration.prefault("10m"),
   settle: duration.prefault("10s"),
   actConcurrency: z.int().min(1).max(200).default(32),
@@ -199,6 +202,9 @@ function contradictions(config: Config): readonly string[] {
   }
   if (intake.clientNames.length > 0 && intake.tls?.clientCaFile === undefined) {
     problems.push("intake.clientNames: needs intake.tls.clientCaFile");
+  }
+  if (config.evidenceDirectory !== undefined && config.evidenceS3 !== undefined) {
+    problems.push("evidenceS3: name either this or evidenceDirectory");
   }
   const destinations = config.notify.destinations.map((one) => one.name);
   const twice = destinations.find((name, i) => destinations.indexOf(name) !== i);

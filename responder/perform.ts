@@ -66,7 +66,8 @@ async function makeAll(
       if (made.value.wrote) writes += 1;
       if (made.value.note !== "") notes.push(made.value.note);
       const what = made.value.wrote ? "did" : "found done";
-      await audit(ports, remediation, what, changeText(change), action);
+      const { note } = made.value;
+      await audit(ports, remediation, what, changeText(change), { action, note });
     }
   }
   return { ok: true, value: { writes, notes } };
@@ -178,7 +179,13 @@ async function differences(cluster: Cluster, remediation: Remediation): Promise<
   return { ok: true, value: found.join("; ") };
 }
 
-const audit = (ports: Ports, remediation: Remediation, what: string, change: string, action = "") =>
+const audit = (
+  ports: Ports,
+  remediation: Remediation,
+  what: string,
+  change: string,
+  more: { readonly action?: string; readonly note?: string } = {},
+) =>
   ports.audit({
     what,
     who: "parapet",
@@ -186,7 +193,7 @@ const audit = (ports: Ports, remediation: Remediation, what: string, change: str
     detail: {
       change,
       digest: remediation.plan?.digest ?? "",
-      ...(action === "" ? {} : { action }),
+      ...Object.fromEntries(Object.entries(more).filter(([, value]) => value !== "")),
     },
   });
 

@@ -59,7 +59,11 @@ const effects = {
     graceSeconds: z.int().min(0).optional(),
   }),
   guard: z.object({ ...pod, owner: text, minReady: z.int().min(0), budgets: z.boolean() }),
-  capture: z.object({ ...pod, logLines: z.int().min(0) }),
+  capture: z.object({
+    ...pod,
+    logLines: z.int().min(0),
+    onFailure: z.literal("Continue").optional(),
+  }),
   notify: z.object({ to: text }),
 };
 

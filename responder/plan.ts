@@ -57,7 +57,12 @@ export type Effect =
       readonly budgets: boolean;
     })
   /** Gathers what is known of a pod before it changes, and keeps it. */
-  | (PodReference & { readonly kind: "capture"; readonly logLines: number })
+  | (PodReference & {
+      readonly kind: "capture";
+      readonly logLines: number;
+      /** `Continue`: what follows is done without it; undefined: it is not. */
+      readonly onFailure?: "Continue" | undefined;
+    })
   /** A Kubernetes Event on the target and, with a name in `to`, a message to that configured destination. */
   | { readonly kind: "notify"; readonly to: string };
 

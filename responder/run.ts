@@ -14,6 +14,7 @@ import type { Cluster } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { makeConsolePorts } from "#responder/console-ports";
 import type { Credentials } from "#responder/credentials";
+import type { EvidenceStore } from "#responder/evidence";
 import {
   type Handle,
   listen,
@@ -50,9 +51,7 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
   ]);
   log("info", "queue", { queue: queue.description });
   const effects = {
-    evidence: makeEvidenceDirectory(
-      config.evidenceDirectory ?? join(config.dataDirectory, "evidence"),
-    ),
+    evidence: await openEvidence(config),
     send: makeSendHttp(await readDestinations(config), Date.now),
   };
   const ports = { cluster, queue, spool, audit, effects, metrics, log, now: Date.now };
@@ -72,6 +71,16 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
       await release();
     },
   };
+}
+
+/** The object store's client is loaded only where one is configured: it is the largest of all dependencies. */
+async function openEvidence(config: Config): Promise<EvidenceStore> {
+  const { dataDirectory, evidenceDirectory, evidenceS3 } = config;
+  if (evidenceS3 === undefined) {
+    return makeEvidenceDirectory(evidenceDirectory ?? join(dataDirectory, "evidence"));
+  }
+  const { openS3Evidence } = await import("#responder/adapters/evidence-s3");
+  return openS3Evidence(evidenceS3, Date.now);
 }
 
 async function connection(config: Config) {

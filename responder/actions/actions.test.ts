@@ -14,6 +14,7 @@ import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import type { Cluster, Reply, ResourceType } from "#responder/cluster";
 import { failure, types, uidOf } from "#responder/cluster";
 import type { EffectPorts } from "#responder/effects";
+import { keptIn } from "#responder/evidence";
 import { sha256 } from "#responder/finding";
 import { act, check, undo } from "#responder/perform";
 import { approversOf, changesOf, changeText, type Plan } from "#responder/plan";
@@ -178,7 +179,9 @@ async function remediate(scene: Scene, actions: readonly Json[], limits: JsonObj
     busy: scene.busy,
     settings: { namespace: "shop", identity: "one", settleMs: 0 },
     audit: (entry: { readonly what: string; readonly detail: JsonObject }) => {
-      records.push(`${entry.what} ${textAt(entry.detail, ["change"])}`);
+      const note = textAt(entry.detail, ["note"]);
+      const change = textAt(entry.detail, ["change"]);
+      records.push(`${entry.what} ${change}${note === "" ? "" : `: ${note}`}`);
       return Promise.resolve();
     },
   };
@@ -542,6 +545,34 @@ describe("capture-evidence", () => {
       message: "capture-evidence: disk full; not done: delete",
     });
     expect((await scene.cluster.get(types.pod, webPod)).ok).toBe(true);
+  });
+});
+
+describe("capture-evidence that cannot be kept, with onFailure: Continue", () => {
+  it("is told in the history and in the audit log, and what follows is done", async () => {
+    const scene = await startScene();
+    const lost = failure("Unavailable", "evidence: no answer in time");
+    const effects = {
+      ...scene.effects,
+      evidence: { ...scene.effects.evidence, keep: () => Promise.resolve(lost) },
+    };
+    const run = await remediate({ ...scene, effects }, [
+      { "capture-evidence": { onFailure: "Continue" } },
+      { delete: {} },
+    ]);
+    const told = "no evidence was kept: Unavailable: evidence: no answer in time";
+    expect(good(await run.act()).event?.message).toContain(told);
+    expect(run.records[0]).toBe(`found done keep evidence of Pod shop/web-1: ${told}`);
+    expect(await scene.cluster.get(types.pod, webPod)).toMatchObject({ code: "NotFound" });
+  });
+
+  it("that was kept is in the audit log with its hash", async () => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ "capture-evidence": {} }]);
+    const { event } = good(await run.act());
+    const [kept] = keptIn(event?.message ?? "");
+    expect(kept?.sha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(keptIn(run.records[0] ?? "")).toEqual([kept]);
   });
 });
 

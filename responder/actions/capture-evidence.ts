@@ -5,6 +5,7 @@ import { at, isArray, isObject, textAt } from "#policy/json";
 import type { ActionInfo, ActionInput, Planned } from "#responder/actions/action";
 import { type Cluster, failure, types, uidOf } from "#responder/cluster";
 import type { Done, EffectPorts } from "#responder/effects";
+import { keptText } from "#responder/evidence";
 import { controllerOf } from "#responder/guard";
 import { mask, maskJson } from "#responder/mask";
 import type { Effect } from "#responder/plan";
@@ -34,6 +35,8 @@ export const captureEvidenceInfo: ActionInfo = {
 export const captureEvidenceParameters = z.strictObject({
   /** Of each container, from the end. */
   logLines: z.int().min(0).max(10_000).default(1_000),
+  /** Whether what follows is done without evidence: a store that is away can hold an isolation up, or its traces be lost. */
+  onFailure: z.enum(["Stop", "Continue"]).default("Stop"),
 });
 
 /** Bytes of one container's log. */
@@ -49,21 +52,35 @@ export function planCaptureEvidence(
   parameters: z.infer<typeof captureEvidenceParameters>,
 ): Planned {
   const { namespace, name, uid } = target;
-  const { logLines } = parameters;
+  const { logLines, onFailure } = parameters;
+  const change = { kind: "capture", namespace, name, uid, logLines } as const;
+  const goesOn = onFailure === "Continue";
   return {
     ok: true,
     action: {
       action: "capture-evidence",
-      changes: [{ kind: "capture", namespace, name, uid, logLines }],
+      changes: [goesOn ? { ...change, onFailure } : change],
     },
-    notes: [],
+    notes: goesOn ? ["what follows is done even where no evidence could be kept"] : [],
   };
 }
 
 type Capture = Extract<Effect, { kind: "capture" }>;
 
-/** Keeps the bundle once; part by part, so that one that cannot be had (no kubelet answers) leaves its reason, not nothing. */
+/** Keeps the bundle once; where the plan says so, a failure is told in the history and stops nothing. */
 export async function captureEvidence(
+  ports: Pick<EffectPorts, "cluster" | "evidence" | "now">,
+  effect: Capture,
+  remediation: Remediation,
+): Promise<Done> {
+  const done = await capture(ports, effect, remediation);
+  if (done.ok || effect.onFailure !== "Continue") return done;
+  const note = `no evidence was kept: ${done.code}: ${done.message}`;
+  return { ok: true, value: { wrote: false, note } };
+}
+
+/** Part by part, so that one that cannot be had (no kubelet answers) leaves its reason, not nothing. */
+async function capture(
   ports: Pick<EffectPorts, "cluster" | "evidence" | "now">,
   effect: Capture,
   remediation: Remediation,
@@ -72,7 +89,7 @@ export async function captureEvidence(
   const there = await ports.evidence.find(name);
   if (!there.ok) return there;
   if (there.value !== undefined) {
-    return { ok: true, value: { wrote: false, note: `evidence sha256:${there.value.sha256}` } };
+    return { ok: true, value: { wrote: false, note: keptText(there.value) } };
   }
   const pod = await ports.cluster.get(types.pod, effect);
   if (!pod.ok) return pod;
@@ -87,8 +104,7 @@ export async function captureEvidence(
   const parts = await gather(ports.cluster, pod.value, effect);
   const kept = await ports.evidence.keep(name, bundleText(head, parts));
   if (!kept.ok) return kept;
-  const note = `evidence sha256:${kept.value.sha256} in ${kept.value.location}`;
-  return { ok: true, value: { wrote: true, note } };
+  return { ok: true, value: { wrote: true, note: keptText(kept.value) } };
 }
 
 type Part = readonly [name: string, value: Json];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: evidence on the disk.
+import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { failure, type Reply } from "#responder/cluster";
@@ -20,10 +21,11 @@ export function makeEvidenceDirectory(directory: string): EvidenceStore {
     },
     keep: async (name, bundle): Promise<Reply<Kept>> => {
       const path = pathOf(name);
-      const draft = `${path}.${process.pid}.draft`;
+      // Of this call alone: two that come at once must not write into one file.
+      const draft = `${path}.${randomUUID()}.draft`;
       try {
         await mkdir(directory, { recursive: true, mode: 0o700 });
-        const file = await open(draft, "w", 0o400);
+        const file = await open(draft, "wx", 0o400);
         try {
           await file.writeFile(bundle);
           await file.sync();

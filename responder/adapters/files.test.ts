@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   appendFileSync,
+  chmodSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -12,10 +13,12 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { StoredAlert } from "#responder/alert-queue";
 import { openAuditFile } from "#responder/adapters/audit-file";
+import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
 import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import { lockDirectory } from "#responder/adapters/pid-lock";
 import { openSpool, SpoolFull } from "#responder/adapters/spool";
 import { verifyAudit } from "#responder/audit";
+import { evidenceContract } from "#test/support/evidence-contract";
 
 const root = mkdtempSync(join(tmpdir(), "parapet-files-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -94,6 +97,16 @@ describe("the spool", () => {
     await spool.append([alert(2)]);
     await spool.close();
   });
+});
+
+describe("evidence in a directory", () => {
+  evidenceContract(
+    () => Promise.resolve(makeEvidenceDirectory(join(folder(), "evidence"))),
+    (location, text) => {
+      chmodSync(location, 0o600);
+      writeFileSync(location, text);
+    },
+  );
 });
 
 describe("the audit log", () => {

@@ -52,7 +52,15 @@ export function networkPolicyOracle(): string | undefined {
   return folder === undefined ? undefined : join(folder, "network-policy-oracle");
 }
 
-function built(what: "kubernetes" | "crossplane" | "network-policy-oracle"): string | undefined {
+/** versitygw: an S3-compatible store over a folder, which checks signatures, conditions and object locks. */
+export function objectStore(): string | undefined {
+  const folder = built("object-store");
+  return folder === undefined ? undefined : join(folder, "versitygw");
+}
+
+function built(
+  what: "kubernetes" | "crossplane" | "object-store" | "network-policy-oracle",
+): string | undefined {
   if (spawnSync("go", ["version"], { stdio: "ignore" }).status !== 0) {
     const message = `SKIPPED: no Go to build ${what} with, and KUBEBUILDER_ASSETS is not set: no cluster tests`;
     if (process.env["CI"] === "true") throw new Error(message);
