@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+import { RunFunctionRequest } from "@crossplane-org/function-sdk-typescript";
+import type { Json, JsonObject } from "#policy/json";
+
+// What the function is asked in measurements: composites of 2 KB resources, and policies of which five match each.
+
+export const matchingEach = 5;
+/** Crossplane writes map entries in another order each time, so the same state has many encodings. */
+const encodings = 8;
+
+/** Requests for the same state in several encodings, observed and desired resources of about 2 KB each. */
+export function makeRequests(
+  resources: number,
+  policies: number,
+  changing: boolean,
+): readonly Buffer[] {
+  const kinds = Math.max(1, policies / matchingEach);
+  const shuffle = makeShuffle(resources * 1000 + policies);
+  return Array.from({ length: encodings }, (_, encoding) => {
+    const observed: Record<string, { resource: JsonObject }> = {};
+    const desired: Record<string, { resource: JsonObject; ready: number }> = {};
+    for (let i = 0; i < resources; i++) {
+      desired[`resource-${i}`] = {
+        resource: shuffled(desiredResource(i, kinds), shuffle),
+        ready: 1,
+      };
+      observed[`resource-${i}`] = {
+        resource: shuffled(observedResource(i, kinds, changing ? encoding : 0), shuffle),
+      };
+    }
+    const input = {
+      apiVersion: "parapet.fn.crossplane.io/v1beta1",
+      kind: "Guardrails",
+      policies: { inline: policies === 0 ? [policy(0, "elsewhere")] : makePolicies(policies) },
+    };
+    const message = RunFunctionRequest.fromPartial({
+      meta: { tag: "bench" },
+      input: shuffled(input, shuffle),
+      observed: { composite: { resource: composite }, resources: observed },
+      desired: { resources: desired },
+    });
+    return Buffer.from(RunFunctionRequest.encode(message).finish());
+  });
+}
+
+const composite: JsonObject = {
+  apiVersion: "example.org/v1",
+  kind: "Platform",
+  metadata: {
+    name: "bench",
+    namespace: "team",
+    uid: "u",
+    labels: { "crossplane.io/composite": "bench" },
+  },
+  status: {
+    conditions: [{ type: "PolicyCompliant", status: "True", reason: "Compliant", message: "" }],
+  },
+};
+
+const kindName = (index: number): string => `Kind${String.fromCharCode(65 + index)}`;
+
+function desiredResource(index: number, kinds: number): JsonObject {
+  return {
+    apiVersion: "cloud.example.org/v1beta1",
+    kind: kindName(index % kinds),
+    metadata: {
+      labels: { team: "platform", tier: "gold" },
+      annotations: { note: "a note of some length for humans" },
+    },
+    spec: {
+      forProvider: {
+        region: "eu-west-1",
+        name: `resource-number-${index}`,
+        tags: Object.fromEntries(
+          Array.from({ length: 12 }, (_, i) => [`tag-${i}`, `value of tag ${i} of ${index}`]),
+        ),
+        rules: Array.from({ length: 6 }, (_, i) => ({
+          id: `rule-${i}`,
+          enabled: true,
+          port: 8000 + i,
+          cidrBlocks: ["10.0.0.0/8", "192.168.0.0/16"],
+          description: "lets the internal network in and nobody else",
+        })),
+        encryption: { enabled: true, keyRef: { name: "main-key" }, algorithm: "aws:kms" },
+        versioning: { status: "Enabled" },
+      },
+      providerConfigRef: { kind: "ClusterProviderConfig", name: "default" },
+    },
+  };
+}
+
+function observedResource(index: number, kinds: number, version: number): JsonObject {
+  const desired = desiredResource(index, kinds);
+  return {
+    ...desired,
+    metadata: {
+      name: `bench-${index}`,
+      namespace: "team",
+      uid: `00000000-0000-0000-0000-${String(index).padStart(12, "0")}`,
+      resourceVersion: String(100_000 + 1000 * version + index),
+      generation: 3,
+      labels: { team: "platform", tier: "gold", "crossplane.io/composite": "bench" },
+      annotations: {
+        note: "a note of some length for humans",
+        "crossplane.io/external-name": `ext-${index}`,
+      },
+    },
+    status: {
+      atProvider: { arn: `arn:aws:thing:::resource-number-${index}`, state: "available" },
+      conditions: [
+        {
+          type: "Ready",
+          status: "True",
+          reason: "Available",
+          lastTransitionTime: "2026-01-01T00:00:00Z",
+        },
+        {
+          type: "Synced",
+          status: "True",
+          reason: "ReconcileSuccess",
+          lastTransitionTime: "2026-01-01T00:00:00Z",
+        },
+      ],
+    },
+  };
+}
+
+const expressions = [
+  "object.spec.forProvider.region in ['eu-west-1', 'eu-central-1']",
+  "has(object.spec.forProvider.encryption) && object.spec.forProvider.encryption.enabled",
+  "object.spec.forProvider.rules.all(r, !r.cidrBlocks.exists(c, c == '0.0.0.0/0'))",
+  "object.metadata.?labels.team.orValue('') != '' && 'tag-3' in object.spec.forProvider.tags",
+  "object.spec.forProvider.name.matches('^[a-z0-9-]+$') && object.spec.forProvider.?versioning.?status.orValue('') == 'Enabled'",
+];
+
+const makePolicies = (count: number): readonly JsonObject[] =>
+  Array.from({ length: count }, (_, i) =>
+    policy(i, `${kindName(Math.floor(i / matchingEach)).toLowerCase()}s`),
+  );
+
+const policy = (index: number, plural: string): JsonObject => ({
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "ValidatingPolicy",
+  metadata: { name: `policy-${index}`, annotations: { "policies.kyverno.io/severity": "high" } },
+  spec: {
+    validationActions: ["Deny"],
+    matchConstraints: {
+      resourceRules: [
+        {
+          apiGroups: ["cloud.example.org"],
+          apiVersions: ["*"],
+          resources: [plural],
+          operations: ["CREATE", "UPDATE"],
+        },
+      ],
+    },
+    validations: [
+      {
+        expression: expressions[index % expressions.length] ?? "true",
+        message: `policy ${index} says what is allowed here`,
+      },
+    ],
+  },
+});
+
+/** A small seeded generator, so that two runs shuffle alike. */
+function makeShuffle(seed: number): <T>(items: readonly T[]) => T[] {
+  let state = seed + 1;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
+    return state % below;
+  };
+  return (items) => {
+    const copy = [...items];
+    for (let i = copy.length - 1; i > 0; i--) {
+      const j = random(i + 1);
+      const [a, b] = [copy[i], copy[j]];
+      if (a !== undefined && b !== undefined) [copy[i], copy[j]] = [b, a];
+    }
+    return copy;
+  };
+}
+
+function shuffled<T extends Json>(value: T, shuffle: <E>(items: readonly E[]) => E[]): T;
+function shuffled(value: Json, shuffle: <E>(items: readonly E[]) => E[]): Json {
+  if (Array.isArray(value)) return value.map((item: Json) => shuffled(item, shuffle));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    shuffle(Object.entries(value)).map(([key, item]) => [key, shuffled(item, shuffle)]),
+  );
+}
