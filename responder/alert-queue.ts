@@ -21,6 +21,12 @@ export type QueueDepth = {
   readonly failed: number;
 };
 
+/** Why a queue might not keep what it accepts, with what to do about it. */
+export type QueueProblem = {
+  readonly code: "AppendOnlyFails" | "AppendOnlyOff" | "CannotCheck" | "Evicts" | "TooFewReplicas";
+  readonly message: string;
+};
+
 /** A failure that the same alert will meet every time: it is kept for review, not tried again. */
 export class Hopeless extends Error {}
 
@@ -37,6 +43,8 @@ export type AlertQueue = {
    */
   readonly start: (handle: (alert: StoredAlert) => Promise<void>) => void;
   readonly depth: () => Promise<QueueDepth>;
+  /** Looks at the settings that durability rests on; rejects when they cannot be asked for now. */
+  readonly check: () => Promise<readonly QueueProblem[]>;
   /** Lets what is being handled finish, and closes. */
   readonly close: () => Promise<void>;
   /** For people: which queue, and what it survives. */

@@ -6,15 +6,25 @@ import {
   UnrecoverableError,
   withBackend,
 } from "bullmq";
-import { type ConnectionOptions, Worker } from "bullmq";
-import type { AlertQueue, QueueDepth, StoredAlert } from "#responder/alert-queue";
+import { Worker } from "bullmq";
+import { Cluster } from "ioredis";
+import type { AlertQueue, QueueDepth, QueueProblem, StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import type { PglitePool } from "#responder/adapters/pglite-pool";
+import { checkRedis } from "#responder/adapters/redis-check";
+import {
+  commandMsMax,
+  connectProducer,
+  consumerConnection,
+  describeRedis,
+  makeWaitForReplicas,
+  redisAt,
+  type RedisTarget,
+  whenReady,
+} from "#responder/adapters/redis-connection";
 
 /** A worker that dies loses its locks after this time, and its alerts are handed over again. */
 const lockMs = 5_000;
-/** Longest wait for Redis to take an alert; then the spool takes it. */
-const commandMsMax = 1_000;
 /** How long a handled alert stays known, so that a second copy of it is the same one. */
 const knownSecondsMax = 3_600;
 const knownMax = 20_000;
@@ -49,42 +59,57 @@ export type BullOptions = {
   readonly onError: (error: Error) => void;
 };
 
-/** The queue in Redis: durable as its `appendfsync` says, which is over kill -9 of any process with `everysec`. */
-export function makeRedisQueue(url: string, options: BullOptions): AlertQueue {
-  const target = redisOptions(url);
-  // Without these a Redis that is away or hangs would make `add` wait for ever (BullMQ waits for `ready`).
-  const producer: ConnectionOptions = {
-    ...target,
-    maxRetriesPerRequest: 1,
-    enableReadyCheck: false,
-    commandTimeout: commandMsMax,
-    connectTimeout: commandMsMax,
-    retryStrategy: (times: number) => Math.min(1_000, 50 * times),
-  };
-  const consumer: ConnectionOptions = { ...target, maxRetriesPerRequest: null };
+/**
+ * The queue in Redis: durable as its `appendfsync` says, which is over kill -9 of any process with `everysec`; where replicas are
+ * asked for, over the loss of the master too.
+ */
+export function makeRedisQueue(given: RedisTarget | string, options: BullOptions): AlertQueue {
+  const target = typeof given === "string" ? redisAt(given) : given;
+  const producer = connectProducer(target);
+  // BullMQ listens only while a queue is open; without a listener ioredis writes to the console.
+  producer.on("error", options.onError);
+  // In a cluster all keys of a queue must be in one slot: those that have one hash tag are.
+  const prefix = target.at.kind === "cluster" ? "{bull}" : "bull";
   const openQueue = async (): Promise<AnyQueue> => {
+    await whenReady(producer, commandMsMax);
     const queue = new Queue<StoredAlert>(options.name, {
       connection: producer,
       skipWaitingForReady: true,
+      prefix,
     });
-    queue.on("error", options.onError);
+    queue.on("error", () => undefined);
     try {
       await withTimeout(queue.waitUntilReady(), 2 * commandMsMax);
       return queue;
     } catch (error) {
       // A Queue whose first contact failed never works again (BullMQ keeps the rejection): the next call makes another.
-      queue.disconnect().catch(() => undefined);
+      queue.close().catch(() => undefined);
       throw error;
     }
   };
+  const consumer = consumerConnection(target);
+  if (consumer instanceof Cluster) consumer.on("error", options.onError);
   const makeWorker = (process: Process) =>
     new Worker<StoredAlert>(options.name, process, {
       connection: consumer,
       concurrency: options.concurrency,
+      prefix,
       ...workerOptions,
     });
   const remove = { removeOnComplete: { age: knownSecondsMax, count: knownMax } };
-  return makeQueue(openQueue, makeWorker, remove, options, `Redis at ${withoutSecrets(url)}`);
+  const made = makeQueue(openQueue, makeWorker, remove, options, {
+    confirm: makeWaitForReplicas(producer, target, `${prefix}:${options.name}:id`),
+    check: () => checkRedis(producer, target),
+    description: describeRedis(target),
+  });
+  return {
+    ...made,
+    close: async () => {
+      await made.close();
+      producer.disconnect();
+      if (consumer instanceof Cluster) consumer.disconnect();
+    },
+  };
 }
 
 /** BullMQ's Postgres backend on an embedded PGlite: for a laptop and demos, one process, about 50 alerts a second. */
@@ -107,13 +132,11 @@ export async function makePgliteQueue(
       ...workerOptions,
     });
   const remove = { removeOnComplete: { age: knownSecondsMax } };
-  const made = makeQueue(
-    () => Promise.resolve(queue),
-    makeWorker,
-    remove,
-    options,
-    "embedded PGlite, laptop and demo only",
-  );
+  const made = makeQueue(() => Promise.resolve(queue), makeWorker, remove, options, {
+    confirm: () => Promise.resolve(),
+    check: () => Promise.resolve([]),
+    description: "embedded PGlite, laptop and demo only",
+  });
   return {
     ...made,
     close: async () => {
@@ -150,7 +173,12 @@ function makeQueue(
   makeWorker: (process: Process) => AnyWorker,
   remove: Remove,
   options: BullOptions,
-  description: string,
+  backend: {
+    /** Resolves when what was added is where it must be. */
+    readonly confirm: () => Promise<void>;
+    readonly check: () => Promise<readonly QueueProblem[]>;
+    readonly description: string;
+  },
 ): AlertQueue {
   let worker: AnyWorker | undefined;
   let opened: Promise<AnyQueue> | undefined;
@@ -170,6 +198,7 @@ function makeQueue(
         const part = alerts.slice(from, from + bulkMax);
         await withTimeout(to.addBulk(part.map((alert) => toJob(alert, remove))), 2 * commandMsMax);
       }
+      await withTimeout(backend.confirm(), commandMsMax);
     },
     start: (handle) => {
       worker = makeWorker(async (job) => {
@@ -183,12 +212,13 @@ function makeQueue(
       worker.on("error", options.onError);
     },
     depth: async () => toDepth(await withTimeout((await queue()).getJobCounts(), 2 * commandMsMax)),
+    check: () => withTimeout(backend.check(), 2 * commandMsMax),
     close: async () => {
       await worker?.close();
       const to = await opened?.catch(() => undefined);
       await to?.close();
     },
-    description,
+    description: backend.description,
   };
 }
 
@@ -210,29 +240,4 @@ async function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** ioredis options of a `redis://`, `rediss://` or `unix://` URL. */
-function redisOptions(url: string): Record<string, unknown> {
-  const parsed = new URL(url);
-  const auth = {
-    ...(parsed.username === "" ? {} : { username: decodeURIComponent(parsed.username) }),
-    ...(parsed.password === "" ? {} : { password: decodeURIComponent(parsed.password) }),
-  };
-  if (parsed.protocol === "unix:") return { path: decodeURIComponent(parsed.pathname), ...auth };
-  const database = Number(parsed.pathname.slice(1));
-  return {
-    host: parsed.hostname.replace(/^\[|\]$/g, ""),
-    port: parsed.port === "" ? 6379 : Number(parsed.port),
-    ...auth,
-    ...(Number.isInteger(database) && database > 0 ? { db: database } : {}),
-    ...(parsed.protocol === "rediss:" ? { tls: { servername: parsed.hostname } } : {}),
-  };
-}
-
-function withoutSecrets(url: string): string {
-  const parsed = new URL(url);
-  parsed.username = "";
-  parsed.password = "";
-  return parsed.toString();
 }

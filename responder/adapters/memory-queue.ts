@@ -58,6 +58,7 @@ export function makeMemoryQueue(): AlertQueue & { readonly setUp: (up: boolean) 
         delayed: 0,
         failed: failed.length,
       }),
+    check: () => (up ? Promise.resolve([]) : Promise.reject(new Error("the queue is away"))),
     close: async () => {
       closed = true;
       await Promise.all(running);
