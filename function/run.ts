@@ -13,7 +13,14 @@ import type { Memo } from "./memo.ts";
 import type { Meter } from "./meter.ts";
 import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.ts";
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
-import { passed, tallyOf, verdictOn, type Judging, type Verdict } from "./verdict.ts";
+import {
+  passed,
+  tallyOf,
+  verdictOn,
+  waitsForPeople,
+  type Judging,
+  type Verdict,
+} from "./verdict.ts";
 import type { Violation } from "./violation.ts";
 import { readyFalse, type Request } from "./wire/request.ts";
 import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
@@ -31,6 +38,11 @@ export type Engine = {
 
 /** How long Crossplane may wait before it asks again, in seconds: late changes of policies and approvals show by then. */
 const ttlSecondsMax = 60;
+/**
+ * The same while a change waits for people: Crossplane before v2.4 watches no approvals (core PR 7565's design), and
+ * nothing in a request tells which version asks.
+ */
+const waitingTtlSecondsMax = 10;
 
 /** Answers one request. A pure function of request, time and settings; throws a Refusal for what cannot be judged. */
 export function runFunction(request: Request, engine: Engine): Response {
@@ -213,7 +225,7 @@ function compositeChange(
   return { ready, object: withPath(desired, ["status", "parapet"], status) };
 }
 
-/** No longer than the next moment at which an exception or an approval ends. */
+/** No longer than the next moment at which an exception or an approval ends, and short while one may come. */
 function ttlOf(verdicts: readonly Verdict[], guard: CompiledGuard, nowMs: number): number {
   const approved = verdicts.flatMap(({ approval }) =>
     approval?.state.kind === "approved" && approval.state.untilMs !== undefined
@@ -222,7 +234,8 @@ function ttlOf(verdicts: readonly Verdict[], guard: CompiledGuard, nowMs: number
   );
   const next = [...approved, ...guard.expiriesMs].filter((time) => time > nowMs);
   const seconds = next.map((time) => Math.ceil((time - nowMs) / 1000));
-  return Math.max(1, Math.min(ttlSecondsMax, ...seconds));
+  const most = verdicts.some(waitsForPeople) ? waitingTtlSecondsMax : ttlSecondsMax;
+  return Math.max(1, Math.min(most, ...seconds));
 }
 
 type Changes = {
@@ -259,6 +272,7 @@ function respond(request: Request, outcome: Outcome, changes: Changes): Response
     results,
     context: request.context,
     requirements,
+    asExtraResources: !request.tellsCapabilities,
     conditions,
   };
 }

@@ -99,6 +99,10 @@ function violationsAgainst(
   ];
 }
 
+/** Whether an approval would change something. A violation that exists already waits for nobody. */
+export const waitsForPeople = ({ approval, step }: Verdict): boolean =>
+  approval !== undefined && approval.state.kind !== "approved" && step.kind !== "known";
+
 const outcomes = {
   send: "sent",
   wait: "waiting",

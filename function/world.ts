@@ -92,7 +92,7 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
       },
     );
     if (objects === undefined) return notFetched;
-    const found = objects.find((object) => nameOf(object) === query.name);
+    const found = objects.find((object) => nameOf(object) === query.name && isIn(object, query));
     return found === undefined ? { kind: "absent" } : { kind: "found", value: found };
   };
   const list = (query: ListQuery): Answer => {
@@ -111,6 +111,7 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     if (objects === undefined) return notFetched;
     const others = objects.filter(
       (each) =>
+        isIn(each, query) &&
         !composed.some(
           (known) => nameOf(known) === nameOf(each) && namespaceOf(known) === namespaceOf(each),
         ),
@@ -159,6 +160,10 @@ const noNetwork: Answer = {
 
 const nameOf = (object: JsonObject): string => textAt(object, ["metadata", "name"]);
 const namespaceOf = (object: JsonObject): string => textAt(object, ["metadata", "namespace"]);
+
+/** A Crossplane that knows no namespaces in selectors answers with the objects of all. */
+const isIn = (object: JsonObject, { namespace }: Omit<ObjectQuery, "name">): boolean =>
+  namespace === "" || namespaceOf(object) === namespace;
 
 const fetchableKind = ({ apiVersion, resource }: Omit<ObjectQuery, "name">): string | undefined => {
   const name = `${apiVersion}/${resource}`;

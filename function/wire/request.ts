@@ -13,6 +13,8 @@ import {
 export type Request = {
   /** Opaque to us and copied into the answer. */
   readonly tag: string;
+  /** Whether Crossplane told what it can do, as it does since v2.2; else it may know `extra_resources` only (before v2.0). */
+  readonly tellsCapabilities: boolean;
   readonly observed: State;
   readonly desired: State;
   readonly input: Slice | undefined;
@@ -51,18 +53,21 @@ export function decodeRequest(bytes: Buffer): Request {
   const whole: Slice = { bytes, start: 0, end: bytes.length };
   const parts = new Map<number, Slice>();
   const required = new Map<string, readonly Slice[]>();
+  const extra = new Map<string, readonly Slice[]>();
   readFields(whole, (field) => {
     const name = fieldNames[field.number];
     if (name === undefined) return;
     expectBytes(field, name);
-    if (field.number === fieldRequired) {
-      addEntry(required, readMapEntry(sliceOf(whole, field)), readItems);
+    if (field.number === fieldRequired || field.number === fieldExtra) {
+      const map = field.number === fieldRequired ? required : extra;
+      addEntry(map, readMapEntry(sliceOf(whole, field)), readItems);
       return;
     }
     setOnce(parts, field.number, sliceOf(whole, field), name);
   });
+  for (const [name, items] of extra) if (!required.has(name)) required.set(name, items);
   return {
-    tag: readTag(parts.get(1)),
+    ...readMeta(parts.get(1)),
     observed: readState(parts.get(2)),
     desired: readState(parts.get(3)),
     input: parts.get(4),
@@ -71,6 +76,7 @@ export function decodeRequest(bytes: Buffer): Request {
   };
 }
 
+const fieldExtra = 6;
 const fieldRequired = 8;
 const fieldNames: Readonly<Record<number, string>> = {
   1: "meta",
@@ -78,6 +84,7 @@ const fieldNames: Readonly<Record<number, string>> = {
   3: "desired",
   4: "input",
   5: "context",
+  6: "extra_resources",
   8: "required_resources",
 };
 
@@ -87,15 +94,18 @@ function setOnce(parts: Map<number, Slice>, number: number, value: Slice, name: 
   parts.set(number, value);
 }
 
-function readTag(meta: Slice | undefined): string {
+function readMeta(meta: Slice | undefined): Pick<Request, "tag" | "tellsCapabilities"> {
   let tag = "";
-  if (meta === undefined) return tag;
+  let tellsCapabilities = false;
+  if (meta === undefined) return { tag, tellsCapabilities };
   readFields(meta, (field) => {
+    // An empty list, which some encoders write, tells nothing.
+    if (field.number === 2) tellsCapabilities ||= field.wireType !== 2 || field.end > field.start;
     if (field.number !== 1) return;
     expectBytes(field, "meta.tag");
     tag = textOf(meta, field);
   });
-  return tag;
+  return { tag, tellsCapabilities };
 }
 
 function readState(whole: Slice | undefined): State {

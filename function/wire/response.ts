@@ -23,6 +23,8 @@ export type Response = {
   readonly results: readonly FunctionResult[];
   readonly context: Slice | undefined;
   readonly requirements: ReadonlyMap<string, Selector>;
+  /** State the requirements as `extra_resources` too, the only name that Crossplane before v2.0 knows. */
+  readonly asExtraResources?: boolean;
   readonly conditions: readonly Condition[];
   /** For the status of an Operation; Crossplane ignores a composition's. */
   readonly output?: JsonObject;
@@ -92,7 +94,7 @@ export function encodeResponse(response: Response): Buffer {
     putMessage(writer, 6, () => putCondition(writer, condition));
   }
   if (response.requirements.size > 0) {
-    putMessage(writer, 5, () => putRequirements(writer, response.requirements));
+    putMessage(writer, 5, () => putRequirements(writer, response));
   }
   const { context } = response;
   if (context !== undefined) putMessage(writer, 4, () => putSlice(writer, context));
@@ -136,14 +138,28 @@ function putCondition(writer: Writer, condition: Condition): void {
   putTextIf(writer, 1, condition.type);
 }
 
-function putRequirements(writer: Writer, selectors: ReadonlyMap<string, Selector>): void {
-  for (const [name, selector] of [...selectors].toReversed()) {
+function putRequirements(writer: Writer, { requirements, asExtraResources }: Response): void {
+  const selectors = [...requirements].toReversed();
+  for (const [name, selector] of selectors) {
     putMessage(writer, 2, () => {
       putMessage(writer, 2, () => putSelector(writer, selector));
       putTextIf(writer, 1, name);
     });
   }
+  if (asExtraResources !== true) return;
+  for (const [name, selector] of selectors) {
+    putMessage(writer, 1, () => {
+      putMessage(writer, 2, () => putSelector(writer, withoutNamespace(selector)));
+      putTextIf(writer, 1, name);
+    });
+  }
 }
+
+/** An old Crossplane knows no namespaces in selectors: one object of a namespace can only be found among all. */
+const withoutNamespace = (selector: Selector): Selector =>
+  selector.namespace === undefined || selector.match === undefined || "labels" in selector.match
+    ? selector
+    : { ...selector, match: { labels: {} } };
 
 function putSelector(writer: Writer, selector: Selector): void {
   if (selector.namespace !== undefined) putText(writer, 5, selector.namespace);

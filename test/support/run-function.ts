@@ -15,6 +15,10 @@ export type TestRequest = {
   readonly desiredStatus?: JsonObject;
   readonly required?: Readonly<Record<string, readonly JsonObject[]>>;
   readonly context?: JsonObject;
+  /** What Crossplane says that it can do; everything that v2.4 does when left out. */
+  readonly capabilities?: readonly number[];
+  /** The answers of a Crossplane before v2.0. */
+  readonly extra?: Readonly<Record<string, readonly JsonObject[]>>;
 };
 
 export type TestCall = {
@@ -50,7 +54,7 @@ export function encodeRequest(request: TestRequest): Buffer {
       ]),
     );
   const message = RunFunctionRequest.fromPartial({
-    meta: { tag: "tag" },
+    meta: { tag: "tag", capabilities: [...(request.capabilities ?? [1, 2, 3, 4, 5])] },
     input: request.input,
     observed: {
       composite: { resource: request.composite ?? composite() },
@@ -62,16 +66,20 @@ export function encodeRequest(request: TestRequest): Buffer {
         : { composite: { resource: { status: request.desiredStatus } } }),
       resources: resources(request.desired),
     },
-    requiredResources: Object.fromEntries(
-      Object.entries(request.required ?? {}).map(([name, items]) => [
-        name,
-        { items: items.map((resource) => ({ resource })) },
-      ]),
-    ),
+    requiredResources: itemsOf(request.required),
+    extraResources: itemsOf(request.extra),
     ...(request.context === undefined ? {} : { context: request.context }),
   });
   return Buffer.from(RunFunctionRequest.encode(message).finish());
 }
+
+const itemsOf = (required: TestRequest["required"] = {}) =>
+  Object.fromEntries(
+    Object.entries(required).map(([name, items]) => [
+      name,
+      { items: items.map((resource) => ({ resource })) },
+    ]),
+  );
 
 export const composite = (conditions: readonly JsonObject[] = [], metadata: JsonObject = {}) => ({
   apiVersion: "example.org/v1",
