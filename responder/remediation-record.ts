@@ -7,6 +7,8 @@ import { digestLabel } from "#responder/plan";
 import { planJson, planSchema, toPlan } from "#responder/plan-record";
 import type { Remediation, Status } from "#responder/remediation";
 import { historyMax, initialStatus, modes, states } from "#responder/remediation";
+import type { Evidence } from "#responder/verification/evidence";
+import { checks, detailMax, evidenceMax, findings } from "#responder/verification/evidence";
 
 /** Label of a Remediation by which those of one target and cause are found. */
 export const findingLabel = "parapet.dev/finding";
@@ -79,6 +81,11 @@ export const remediationStatus = z.object({
   appliedAt: instant.optional(),
   attempts: z.int().default(0),
   lastError: text.default(""),
+  evidence: z
+    .array(
+      z.object({ at: instant, check: z.enum(checks), finding: z.enum(findings), detail: text }),
+    )
+    .default([]),
 });
 
 const remediationSchema = z.object({
@@ -141,6 +148,7 @@ function toStatus(stored: z.infer<typeof remediationStatus>): Status {
     appliedAtMs: ms(stored.appliedAt),
     attempts: stored.attempts,
     lastError: stored.lastError,
+    evidence: stored.evidence.map(({ at, ...entry }) => ({ ...entry, atMs: Date.parse(at) })),
   };
 }
 
@@ -170,8 +178,18 @@ export function statusJson(status: Status): JsonObject {
     ...(status.appliedAtMs === undefined ? {} : { appliedAt: iso(status.appliedAtMs) }),
     attempts: status.attempts,
     lastError: cut(status.lastError, 1_024),
+    ...(status.evidence.length === 0 ? {} : { evidence: evidenceJson(status.evidence) }),
   };
 }
+
+/** Evidence as it stands in a status and in the audit log. */
+export const evidenceJson = (evidence: readonly Evidence[]): readonly JsonObject[] =>
+  evidence.slice(-evidenceMax).map(({ atMs, check, finding, detail }) => ({
+    at: iso(atMs),
+    check,
+    finding,
+    detail: cut(detail, detailMax),
+  }));
 
 /** The custom resource of a new remediation, without its status (the API server takes that in a second write). */
 export function remediationJson(

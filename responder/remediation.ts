@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ObjectName } from "#responder/cluster";
 import type { Plan, Target } from "#responder/plan";
+import type { Evidence } from "#responder/verification/evidence";
 
 export const states = [
   "Observed",
@@ -62,6 +63,8 @@ export type Status = {
   /** Failed tries of the present step. */
   readonly attempts: number;
   readonly lastError: string;
+  /** What was looked at to tell whether the changes have their effect, oldest first. */
+  readonly evidence: readonly Evidence[];
 };
 
 export type AlertCount = {
@@ -122,6 +125,7 @@ export function initialStatus(spec: Omit<Remediation, "status">): Status {
     appliedAtMs: undefined,
     attempts: 0,
     lastError: "",
+    evidence: [],
   };
 }
 
@@ -156,6 +160,8 @@ export type EventKind =
   | "settled"
   | "verified"
   | "unverifiable"
+  /** Somebody gave it more time; the state stays. */
+  | "renewed"
   | "failed"
   | "undone"
   | "targetGone";
@@ -193,11 +199,17 @@ export const transitions: Readonly<Record<State, Partial<Record<EventKind, State
     settled: "Realised",
     verified: "Verified",
     unverifiable: "Unverifiable",
+    renewed: "Applied",
     ...afterApply,
   },
-  Realised: { verified: "Verified", unverifiable: "Unverifiable", ...afterApply },
-  Verified: { unverifiable: "Unverifiable", ...afterApply },
-  Unverifiable: { verified: "Verified", ...afterApply },
+  Realised: {
+    verified: "Verified",
+    unverifiable: "Unverifiable",
+    renewed: "Realised",
+    ...afterApply,
+  },
+  Verified: { unverifiable: "Unverifiable", renewed: "Verified", ...afterApply },
+  Unverifiable: { verified: "Verified", renewed: "Unverifiable", ...afterApply },
   // What a failed act left behind can still be taken back.
   Failed: { undone: "Undone", targetGone: "TargetGone" },
   Denied: {},

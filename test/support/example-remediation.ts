@@ -52,7 +52,15 @@ export function exampleRemediation(given: {
         },
       ],
       residualAllows: [
-        { policy: "prod/allow-dns", direction: "Egress", detail: "UDP 53 to kube-dns" },
+        {
+          kind: "NetworkPolicy",
+          namespace: "prod",
+          name: "allow-dns",
+          direction: "Egress",
+          detail: "to pods k8s-app=kube-dns, UDP/53",
+          certainty: "allows",
+          reason: "",
+        },
       ],
       notes: ["2 of 3 replicas stay in service"],
     },
@@ -78,6 +86,7 @@ export function exampleRemediation(given: {
       appliedAtMs: undefined,
       attempts: 0,
       lastError: "",
+      evidence: [],
     },
   };
 }
