@@ -5,17 +5,10 @@ import { captureEvidenceParameters } from "#responder/actions/capture-evidence";
 import { cordonParameters } from "#responder/actions/cordon";
 import { deleteParameters } from "#responder/actions/delete";
 import { evictParameters } from "#responder/actions/evict";
-import { ttl, ttlMsDefault } from "#responder/actions/parameters";
+import { isolateParameters } from "#responder/actions/isolate";
+import { ttl } from "#responder/actions/parameters";
 import { quarantineLabelParameters } from "#responder/actions/quarantine-label";
 import { scaleToZeroParameters } from "#responder/actions/scale-to-zero";
-
-const isolate = z.strictObject({
-  ttl: ttl.default(ttlMsDefault),
-  allow: z
-    .array(z.strictObject({ cidr: z.union([z.cidrv4(), z.cidrv6()]) }))
-    .max(20)
-    .default([]),
-});
 
 const oneAction = "name exactly one action";
 const isOne = (action: object): boolean =>
@@ -24,7 +17,7 @@ const isOne = (action: object): boolean =>
 /** Every action by its name, with its parameters; an unknown one of either is a problem. */
 export const actionSchema = z
   .strictObject({
-    isolate: isolate.optional(),
+    isolate: isolateParameters.optional(),
     rollback: z.strictObject({ ttl: ttl.optional() }).optional(),
     "capture-evidence": captureEvidenceParameters.optional(),
     "quarantine-label": quarantineLabelParameters.optional(),
@@ -54,6 +47,10 @@ export function actionProblem(
   }
   const twice = named.find((one, i) => one !== "notify" && named.indexOf(one) !== i);
   if (twice !== undefined) return `${twice} is there twice`;
+  const detaching = actions.filter(
+    (one) => one.isolate?.detach === true || one["quarantine-label"]?.detach === true,
+  );
+  if (detaching.length > 1) return "detach is there twice: once is enough, in either action";
   const end = named.findIndex((one) => one === "evict" || one === "delete");
   const after = end < 0 ? undefined : named.slice(end + 1).find((one) => !worksWithoutPod[one]);
   return after === undefined ? undefined : `${after} comes too late: the pod has ended by then`;

@@ -106,9 +106,9 @@ async function scene() {
   const planned = planIsolation({
     target,
     pod: made,
-    policies: [],
+    network: { served: [], policies: [], namespace: {} },
     remediation: "web-0123456789",
-    parameters: { allow: [{ cidr: "10.0.0.10/32" }] },
+    parameters: { allow: [{ kind: "network", cidr: "10.0.0.10/32" }] },
   });
   if (!planned.ok) throw new Error(planned.message);
   return { memory, cluster, target, changes: writesOf(planned.action.changes), planned };

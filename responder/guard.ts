@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json, JsonObject } from "#policy/json";
 import { at, isArray, isObject, textAt } from "#policy/json";
-import { isolationPrefix } from "#responder/actions/isolate";
 import { parseLabelSelector } from "#policy/kubernetes/label-selector";
 import type { Cluster, Reply } from "#responder/cluster";
 import { failure, types, uidOf } from "#responder/cluster";
-import type { Effect } from "#responder/plan";
+import { type Effect, isolationPrefix } from "#responder/plan";
 
 type Guard = Extract<Effect, { kind: "guard" }>;
 

@@ -46,7 +46,17 @@ export const planSchema = z.object({
   summary: z.array(text).default([]),
   actions: z.array(z.object({ action: text, changes: z.array(changeSchema) })),
   residualAllows: z
-    .array(z.object({ policy: text, direction: z.enum(["Ingress", "Egress"]), detail: text }))
+    .array(
+      z.object({
+        kind: text,
+        namespace: text,
+        name: text,
+        direction: z.enum(["Ingress", "Egress"]),
+        detail: text,
+        certainty: z.enum(["allows", "mayAllow"]),
+        reason: text,
+      }),
+    )
     .default([]),
   notes: z.array(text).default([]),
 });
@@ -115,6 +125,10 @@ function toEffect(stored: z.infer<typeof changeSchema>): Change | undefined {
   return read.success ? { kind: "notify", ...read.data } : undefined;
 }
 
+/** Allows that are written of a plan; of those beyond, a note says how many there are. */
+export const residualAllowsMax = 100;
+const residualTextMax = 2_048;
+
 /** What is written of a plan. */
 export function planJson(plan: Plan): JsonObject {
   return {
@@ -124,7 +138,11 @@ export function planJson(plan: Plan): JsonObject {
       action: action.action,
       changes: action.changes.map(changeJson),
     })),
-    residualAllows: plan.residualAllows.slice(0, 100),
+    residualAllows: plan.residualAllows.slice(0, residualAllowsMax).map((allow) => ({
+      ...allow,
+      detail: allow.detail.slice(0, residualTextMax),
+      reason: allow.reason.slice(0, residualTextMax),
+    })),
     notes: plan.notes,
   };
 }

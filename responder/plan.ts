@@ -66,12 +66,28 @@ export type Effect =
   /** A Kubernetes Event on the target and, with a name in `to`, a message to that configured destination. */
   | { readonly kind: "notify"; readonly to: string };
 
-/** An allow that stays open after the change, named by the policy that causes it. */
+/** An allow that stays open after the change, named by the policy that causes it; `kind` '' where no policy decides. */
 export type ResidualAllow = {
-  readonly policy: string;
+  readonly kind: string;
+  /** '' for a policy of the cluster. */
+  readonly namespace: string;
+  readonly name: string;
   readonly direction: "Ingress" | "Egress";
   readonly detail: string;
+  /** `mayAllow`: it cannot be told exactly, and is named rather too often than missed. */
+  readonly certainty: "allows" | "mayAllow";
+  /** Why it is open, or why it cannot be told; '' for a plain allow. */
+  readonly reason: string;
 };
+
+/** One line for people: what stays open, and by what. */
+export function residualText(allow: ResidualAllow): string {
+  const { kind, namespace, name, direction, detail, certainty, reason } = allow;
+  const by =
+    kind === "" ? "no policy" : `${kind} ${namespace === "" ? name : `${namespace}/${name}`}`;
+  const verb = certainty === "allows" ? "" : "may allow: ";
+  return `${direction} by ${by}: ${verb}${detail}${reason === "" ? "" : ` (${reason})`}`;
+}
 
 export type PlannedAction = {
   /** Name of the action, e.g. `isolate`. */
@@ -90,6 +106,9 @@ export type Plan = {
 
 /** Marks an object as made by the responder for one remediation; checked before every write. */
 export const ownershipLabel = "parapet.dev/remediation";
+
+/** Prefix of the label keys by which an isolation's policies select their pod. */
+export const isolationPrefix = "isolate.parapet.dev/";
 
 export function planDigest(target: Target, actions: readonly PlannedAction[]): string {
   return `sha256:${sha256(canonical({ target, actions: actions.map(actionJson) }))}`;

@@ -6,13 +6,14 @@ import { readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
-import type { Cluster, Failure, ObjectList, Reply } from "#responder/cluster";
+import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { keyOf } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
 import { checkGuard } from "#responder/guard";
 import { approversOf, changesOf } from "#responder/plan";
-import { type PlannedResponse, planResponse } from "#responder/plan-response";
+import type { ReadNetwork } from "#responder/network-view";
+import { type PlanInput, type PlannedResponse, planResponse } from "#responder/plan-response";
 import type { Remediation } from "#responder/remediation";
 import type { RecordPorts } from "#responder/remediation-store";
 import { findOpen, openRemediation } from "#responder/remediation-store";
@@ -25,8 +26,10 @@ export type RespondPorts = RecordPorts & {
   /** By `namespace/name`. */
   readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
   readonly getNamespace: (name: string) => Promise<Reply<JsonObject>>;
-  /** All NetworkPolicies of a namespace. */
-  readonly networkPolicies: (namespace: string) => Promise<Reply<ObjectList>>;
+  /** What decides about the traffic of a namespace's pods. */
+  readonly network: ReadNetwork;
+  /** Whether the server would take an object; undefined: nobody may ask it. */
+  readonly dryRun?: PlanInput["dryRun"];
   /** Adds an alert to the count of a remediation; resolves when it is written. */
   readonly count: (key: string, fingerprint: string, atMs: number) => Promise<void>;
   /** All that are known; needed where a policy limits how many are in force in the cluster. */
@@ -246,7 +249,7 @@ async function planFor(
   remediation: string,
 ): Promise<PlannedResponse & { readonly tooFewReady: string }> {
   if (resolved.kind !== "pod") {
-    return { plan: undefined, ttlMs: 0, reason: resolved.reason, tooFewReady: "" };
+    return { plan: undefined, ttlMs: 0, reason: resolved.reason, askFirst: "", tooFewReady: "" };
   }
   const cluster = ports.around ?? ports.cluster;
   const planned = await planResponse(
@@ -259,7 +262,8 @@ async function planFor(
         const listed = await cluster.list(type, { namespace });
         return listed.ok ? { ok: true, value: listed.value.items } : listed;
       },
-      networkPolicies: ports.networkPolicies,
+      network: ports.network,
+      dryRun: ports.dryRun,
     },
     policy.spec,
   );
@@ -269,5 +273,5 @@ async function planFor(
     const held = await checkGuard(cluster, change);
     if (!held.ok) return { ...planned.value, tooFewReady: held.message };
   }
-  return { ...planned.value, tooFewReady: "" };
+  return { ...planned.value, tooFewReady: planned.value.askFirst };
 }

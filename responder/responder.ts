@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
 import type { AlertQueue } from "#responder/alert-queue";
 import type { AuditFile } from "#responder/adapters/audit-file";
 import type { Spool } from "#responder/adapters/spool";
@@ -8,7 +9,7 @@ import {
   makeRemediationCache,
   type RemediationCache,
 } from "#responder/caches";
-import type { Cluster } from "#responder/cluster";
+import type { Cluster, ResourceType } from "#responder/cluster";
 import { failure, fromKey, keyOf, types } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { type Counter, makeCounter } from "#responder/counts";
@@ -24,6 +25,7 @@ import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
 import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
+import { makeReadNetwork } from "#responder/network-view";
 import { makeShared } from "#responder/target";
 import { makeWatcher, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
@@ -135,7 +137,9 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
 const makeReads = (cluster: Cluster, now: () => number) => ({
   getPod: makeShared((key) => cluster.get(types.pod, fromKey(key)), now),
   getNamespace: makeShared((name) => cluster.get(types.namespace, { namespace: "", name }), now),
-  networkPolicies: makeShared((namespace) => cluster.list(types.networkPolicy, { namespace }), now),
+  network: makeReadNetwork(cluster, now),
+  dryRun: (type: ResourceType, manifest: JsonObject) =>
+    cluster.create(type, manifest, { dryRun: true }),
 });
 
 const makeRecordPorts = (

@@ -101,7 +101,7 @@ describe("a ResponsePolicy", () => {
       },
     });
     expect(parsed.ok && parsed.policy.spec.do[0]).toEqual({
-      isolate: { ttl: 3_600_000, allow: [] },
+      isolate: { ttl: 3_600_000, allow: [], detach: false, onResidualAllows: "Act" },
     });
   });
 });

@@ -3,7 +3,7 @@ import type { JsonObject } from "#policy/json";
 import { approvalJson } from "#responder/approval-record";
 import { type Reply, failure, types } from "#responder/cluster";
 import { pathText } from "#responder/edit";
-import { type Change, changeJson, changeText, type Plan } from "#responder/plan";
+import { type Change, changeJson, changeText, type Plan, residualText } from "#responder/plan";
 import { isFinal, type Remediation } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
 import { failureText } from "../cluster/connect.ts";
@@ -102,9 +102,7 @@ export function formatPlan(plan: Plan): string {
     ({ action, changes }) =>
       `Action ${action}\n${changes.map((change) => `  ${changeText(change)}\n${indent(changeBody(change))}`).join("")}`,
   );
-  const open = plan.residualAllows.map(
-    ({ policy, direction, detail }) => `  ${direction} ${policy}: ${showControls(detail)}\n`,
-  );
+  const open = plan.residualAllows.map((allow) => `  ${showControls(residualText(allow))}\n`);
   const notes = plan.notes.map((note) => `  ${showControls(note)}\n`);
   return [
     ...actions,
@@ -137,10 +135,6 @@ function changeBody(change: Change): string {
 export const planView = (plan: Plan): JsonObject => ({
   digest: plan.digest,
   changes: plan.actions.flatMap(({ changes }) => changes.map(changeText)),
-  residualAllows: plan.residualAllows.map(({ policy, direction, detail }) => ({
-    policy,
-    direction,
-    detail,
-  })),
+  residualAllows: plan.residualAllows.map((allow) => ({ ...allow })),
   notes: plan.notes,
 });

@@ -95,7 +95,7 @@ describe("approve REMEDIATION", () => {
       `Digest       ${plan?.digest}`,
       "apply NetworkPolicy prod/parapet-isolate-3b1c",
       "podSelector:",
-      "Egress prod/allow-dns: UDP 53 to kube-dns",
+      "Egress by NetworkPolicy prod/allow-dns: to pods k8s-app=kube-dns, UDP/53",
       "2 of 3 replicas stay in service",
       "Approval prod/web-1-s1: Approve, valid until 2026-11-22T11:00:00.000Z",
     ]) {

@@ -162,7 +162,7 @@ describe("explain", () => {
       reason: "a pod on its node's network",
       words: ["alert.json", ...auto, "host-network.yaml"],
       mode: "Observe",
-      message: "no NetworkPolicy covers",
+      message: "which no network policy covers: evict, delete",
     },
   ])("the mode and its reason: $reason", async ({ words, mode, message }) => {
     const [, ...rest] = words;
@@ -220,7 +220,7 @@ describe("explain", () => {
     expect(ran.code).toBe(0);
     expect(ran.out).toContain("would be done at once as Remediation prod/web-");
     expect(ran.out).toContain("kind: NetworkPolicy");
-    expect(ran.out).toContain("Egress dns: to anywhere, UDP/53");
+    expect(ran.out).toContain("Egress by NetworkPolicy prod/dns: to anywhere, UDP/53");
     expect(ran.out).not.toContain("foreign");
     expect(ran.out).not.toContain("\u001b");
   });

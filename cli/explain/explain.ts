@@ -112,7 +112,7 @@ async function makeScene(
     policies: () => [policy],
     getPod: surroundings.getPod,
     getNamespace: surroundings.getNamespace,
-    networkPolicies: surroundings.networkPolicies,
+    network: surroundings.network,
     around: surroundings.reader,
     knownOf: () => [],
     remediationsEverywhere: () => all,

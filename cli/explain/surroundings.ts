@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { at, isObject, type JsonObject, textAt } from "#policy/json";
+import { at, isArray, isObject, type JsonObject, textAt } from "#policy/json";
 import { parseLabelSelectorText } from "#responder/adapters/label-selector-text";
 import {
   type Cluster,
@@ -12,11 +12,13 @@ import {
   type ResourceType,
   types,
 } from "#responder/cluster";
+import { makeReadNetwork, type ReadNetwork } from "#responder/network-view";
+import { policyKinds, typeOfKind } from "#responder/reachability/policy-kinds";
 import type { SourceDocument } from "../input/files.ts";
 import { unpackList } from "../input/resources.ts";
 
 /** The part of a cluster that can change nothing. */
-export type Reader = Pick<Cluster, "get" | "list">;
+export type Reader = Pick<Cluster, "get" | "list" | "typeOf">;
 
 /** What is around an alert, from files or a cluster. */
 export type Surroundings = {
@@ -24,7 +26,7 @@ export type Surroundings = {
   /** By `namespace/name`. */
   readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
   readonly getNamespace: (name: string) => Promise<Reply<JsonObject>>;
-  readonly networkPolicies: (namespace: string) => Promise<Reply<ObjectList>>;
+  readonly network: ReadNetwork;
   /** Of all namespaces. */
   readonly remediations: () => Promise<Reply<ObjectList>>;
   readonly responsePolicies: () => Promise<Reply<ObjectList>>;
@@ -61,7 +63,7 @@ const surroundings = (reader: Reader, description: string): Surroundings => ({
   reader,
   getPod: (key) => reader.get(types.pod, fromKey(key)),
   getNamespace: (name) => reader.get(types.namespace, { namespace: "", name }),
-  networkPolicies: (namespace) => reader.list(types.networkPolicy, { namespace }),
+  network: makeReadNetwork(reader, Date.now),
   remediations: () => reader.list(types.remediation, {}),
   responsePolicies: () => reader.list(types.responsePolicy, {}),
   stopped: async (namespace) => {
@@ -93,5 +95,38 @@ function readerOf(objects: readonly JsonObject[]): Reader {
         .filter((one) => selects(at(one, ["metadata", "labels"])));
       return Promise.resolve({ ok: true, value: { items, resourceVersion: "" } });
     },
+    typeOf: (apiVersion, kind) => Promise.resolve(typeIn(objects, apiVersion, kind)),
   };
+}
+
+/** Files serve NetworkPolicies, and each other kind of policy of which they hold an object or the definition. */
+function typeIn(
+  objects: readonly JsonObject[],
+  apiVersion: string,
+  kind: string,
+): Reply<ResourceType> {
+  const type = policyKinds
+    .map(typeOfKind)
+    .find((one) => one.apiVersion === apiVersion && one.kind === kind);
+  const isServed =
+    apiVersion === types.networkPolicy.apiVersion ||
+    objects.some((one) => one["apiVersion"] === apiVersion && one["kind"] === kind) ||
+    objects.some((one) => defines(one, apiVersion, kind));
+  return type !== undefined && isServed
+    ? { ok: true, value: type }
+    : failure("NotFound", `the files hold no ${kind} of ${apiVersion}`);
+}
+
+function defines(object: JsonObject, apiVersion: string, kind: string): boolean {
+  const versions = at(object, ["spec", "versions"]);
+  return (
+    textAt(object, ["kind"]) === "CustomResourceDefinition" &&
+    textAt(object, ["spec", "names", "kind"]) === kind &&
+    isArray(versions) &&
+    versions.some(
+      (one) =>
+        at(one, ["served"]) === true &&
+        `${textAt(object, ["spec", "group"])}/${textAt(one, ["name"])}` === apiVersion,
+    )
+  );
 }

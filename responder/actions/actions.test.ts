@@ -17,6 +17,7 @@ import type { EffectPorts } from "#responder/effects";
 import { keptIn } from "#responder/evidence";
 import { sha256 } from "#responder/finding";
 import { act, check, undo } from "#responder/perform";
+import { makeReadNetwork } from "#responder/network-view";
 import { approversOf, changesOf, changeText, type Plan } from "#responder/plan";
 import { planResponse } from "#responder/plan-response";
 import { planJson, planSchema, toPlan } from "#responder/plan-record";
@@ -136,7 +137,7 @@ async function plan(scene: Scene, actions: readonly Json[], limits: JsonObject =
           const listed = await scene.cluster.list(type, { namespace });
           return listed.ok ? { ok: true, value: listed.value.items } : listed;
         },
-        networkPolicies: (namespace) => scene.cluster.list(types.networkPolicy, { namespace }),
+        network: makeReadNetwork(scene.cluster, () => 0),
       },
       {
         do: [...specs],
@@ -614,7 +615,7 @@ describe("the rights of actions", () => {
       );
       return isObject(found) ? (found["verbs"] ?? []) : [];
     };
-    expect(verbs(["isolate"], "pods")).toEqual(["get", "list", "patch"]);
+    expect(verbs(["isolate"], "pods")).toEqual(["get", "list", "watch", "patch"]);
     expect(verbs(["notify"], "pods")).toEqual(["get"]);
     expect(verbs(["delete"], "pods")).toEqual(["get", "list", "delete"]);
     expect(verbs(["isolate"], "nodes")).toEqual([]);

@@ -10,7 +10,7 @@ import {
 } from "#responder/actions/action";
 import { editOf } from "#responder/actions/pod-edit";
 import type { Failure, Reply, ResourceType } from "#responder/cluster";
-import { types } from "#responder/cluster";
+import { failure, types } from "#responder/cluster";
 import type { Edit } from "#responder/edit";
 import { controllerOf } from "#responder/guard";
 
@@ -48,7 +48,7 @@ export async function planDetachment(
   const { target, pod } = input;
   const labels = labelsOf(pod);
   const services = await input.listIn(types.service, target.namespace);
-  if (!services.ok) return services;
+  if (!services.ok) return services.code === "Forbidden" ? missingRights : services;
   const policies = await input.listIn(types.networkPolicy, target.namespace);
   if (!policies.ok) return policies;
   const selector = await controllerSelector(input);
@@ -135,6 +135,11 @@ function selectsPod(policy: JsonObject, labels: JsonObject): boolean {
   const parsed = parseLabelSelector(at(policy, ["spec", "podSelector"]));
   return !parsed.ok || parsed.selector.matches(labels);
 }
+
+const missingRights = failure(
+  "Forbidden",
+  "to detach pods the responder needs the rights of quarantine-label (`parapet rbac --actions isolate,quarantine-label` prints the role)",
+);
 
 const labelsOf = (pod: JsonObject): JsonObject => {
   const labels = at(pod, ["metadata", "labels"]);

@@ -1,136 +1,225 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Json, JsonObject } from "#policy/json";
-import { at, isArray, isObject, textAt } from "#policy/json";
-import { types } from "#responder/cluster";
-import { residualAllows } from "#responder/network-policy";
+import { z } from "zod";
+import type { JsonObject } from "#policy/json";
+import { at, isObject, textAt } from "#policy/json";
+import { type ActionInfo, type NotPlanned, notPlanned } from "#responder/actions/action";
+import { isolationNotes } from "#responder/actions/isolate-notes";
+import { labelKey, labelValue, ttl, ttlMsDefault } from "#responder/actions/parameters";
+import { editOf, podChange } from "#responder/actions/pod-edit";
+import type { ResourceType } from "#responder/cluster";
+import type { Edit } from "#responder/edit";
+import type { NetworkView } from "#responder/network-view";
 import type { Change, PlannedAction, ResidualAllow, Target } from "#responder/plan";
-import { ownershipLabel } from "#responder/plan";
+import { isolationPrefix, ownershipLabel } from "#responder/plan";
+import {
+  type Backend,
+  type BackendChoice,
+  backendKinds,
+  chooseBackend,
+} from "#responder/reachability/backend";
+import type { AllowedPeer } from "#responder/reachability/isolation-manifests";
+import { podViewOf } from "#responder/reachability/pod-view";
+import { policyKinds, typeOfKind } from "#responder/reachability/policy-kinds";
 
-/** Peers that an isolated pod may still talk to, in both directions: a DNS server, a forensic collector. */
-export type IsolateParameters = {
-  readonly allow: readonly { readonly cidr: string }[];
+const peersMax = 20;
+
+/** Exactly one of the two: a network, or pods of one namespace (all of them without `pods`). */
+const allowedPeer = z
+  .strictObject({
+    cidr: z.union([z.cidrv4(), z.cidrv6()]).optional(),
+    namespace: z
+      .string()
+      .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "must be the name of a namespace")
+      .optional(),
+    pods: z
+      .record(labelKey, labelValue)
+      .refine((labels) => Object.keys(labels).length <= 20, "has more than 20 labels")
+      .optional(),
+  })
+  .transform((peer, context): AllowedPeer => {
+    const { cidr, namespace, pods } = peer;
+    if (cidr !== undefined && namespace === undefined && pods === undefined) {
+      return { kind: "network", cidr };
+    }
+    if (namespace !== undefined && cidr === undefined) {
+      return { kind: "pods", namespace, labels: pods ?? {} };
+    }
+    const message = "must have either cidr, or namespace with or without pods (labels)";
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  });
+
+export const isolateParameters = z.strictObject({
+  ttl: ttl.default(ttlMsDefault),
+  /** Peers that an isolated pod may still talk to, in both directions: a DNS server, a forensic collector. */
+  allow: z.array(allowedPeer).max(peersMax).default([]),
+  /** Also out of its Services and from its controller, by its labels; then the end of it deletes the pod. */
+  detach: z.boolean().default(false),
+  /** What an Automatic policy does where other policies still let something through after it. */
+  onResidualAllows: z.enum(["Act", "Propose"]).default("Act"),
+});
+
+export type IsolateParameters = z.infer<typeof isolateParameters>;
+
+const ownKinds = policyKinds.filter((kind) =>
+  backendKinds.some((one) => one.group === kind.group && one.kind === kind.kind),
+);
+
+export const isolateInfo: ActionInfo = {
+  name: "isolate",
+  does: "cuts one pod's network in both directions, by policies that select this pod alone: a NetworkPolicy, and with it a kind that can deny where others allow; detached, also takes it out of its Services and from its controller",
+  targets: ["Pod", ...new Set(ownKinds.map((kind) => kind.kind))],
+  inverse: "the label is taken off and the policies deleted; a detached pod is deleted first",
+  verified:
+    "policies and label are read back, and watched while it lasts; allows of other policies that stay open are named",
+  rbac: [
+    // Detaching needs those of quarantine-label as well, which alone may delete pods.
+    { apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch", "patch"] },
+    { apiGroups: [""], resources: ["namespaces"], verbs: ["get", "list", "watch"] },
+    { apiGroups: [""], resources: ["events"], verbs: ["get", "create"] },
+    // Every kind that decides about traffic is read; those that the responder writes itself it also writes.
+    ...policyKinds.map((kind) => ({
+      apiGroups: [kind.group],
+      resources: [kind.resource],
+      verbs: ["get", "list", "watch"],
+    })),
+    ...ownKinds.map((kind) => ({
+      apiGroups: [kind.group],
+      resources: [kind.resource],
+      verbs: ["create", "patch", "delete"],
+    })),
+    // Calico asks for this one for policies of a tier, beside the kind's own
+    // (docs.tigera.io/calico/latest/network-policy/policy-tiers/rbac-tiered-policies).
+    {
+      apiGroups: ["projectcalico.org"],
+      resources: ["tier.globalnetworkpolicies"],
+      verbs: ["get", "list", "watch", "create", "patch", "delete"],
+    },
+    {
+      apiGroups: ["projectcalico.org"],
+      resources: ["tier.networkpolicies"],
+      verbs: ["get", "list", "watch"],
+    },
+  ],
 };
 
 export type IsolationInput = {
   readonly target: Target;
   /** The live pod of that uid. */
   readonly pod: JsonObject;
-  /** All NetworkPolicies of the pod's namespace. */
-  readonly policies: readonly JsonObject[];
+  /** What the same response does to the pod's labels beside this. */
+  readonly otherEdits?: readonly Edit[];
+  /** The edits by which the pod is detached; undefined: it stays where it is. */
+  readonly detachment?: { readonly edits: readonly Edit[]; readonly notes: readonly string[] };
+  readonly network: NetworkView;
+  /** Backends whose manifest the server did not take, with its reason. */
+  readonly refused?: ReadonlyMap<Backend, string>;
   /** Name of the remediation that this is part of. */
   readonly remediation: string;
-  readonly parameters: IsolateParameters;
+  readonly parameters: Pick<IsolateParameters, "allow">;
 };
 
 export type PlannedIsolation =
   | {
       readonly ok: true;
+      readonly backend: Backend;
       readonly action: PlannedAction;
       readonly residualAllows: readonly ResidualAllow[];
       readonly notes: readonly string[];
     }
-  | { readonly ok: false; readonly reason: string; readonly message: string };
-
-/** RBAC that the action needs, for the generated role. */
-export const isolateRbac = [
-  { apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] },
-  {
-    apiGroups: ["networking.k8s.io"],
-    resources: ["networkpolicies"],
-    verbs: ["get", "list", "create", "patch", "delete"],
-  },
-] as const;
+  | NotPlanned;
 
 /**
- * Isolates one pod: a NetworkPolicy of our own that selects exactly this pod by a label whose value is the pod's uid and allows
- * nothing (or the allow-list) in both directions; then the label on the pod. The policy comes first, so the label is the
+ * Isolates one pod: policies of our own that select exactly this pod by a label whose value is the pod's uid and allow
+ * nothing (or the allow-list) in both directions; then the label on the pod. The policies come first, so the label is the
  * moment of isolation. A pod recreated under the same name does not bear the label, nor do the other replicas.
  */
 export function planIsolation(input: IsolationInput): PlannedIsolation {
-  const { target, pod } = input;
-  if (at(pod, ["spec", "hostNetwork"]) === true) {
-    return {
-      ok: false,
-      reason: "HostNetwork",
-      message: "the pod uses its node's network, which no NetworkPolicy covers",
-    };
-  }
-  if (["Succeeded", "Failed"].includes(textAt(pod, ["status", "phase"]))) {
-    return { ok: false, reason: "PodFinished", message: "the pod has ended" };
-  }
-  const label = isolationLabel(input.remediation);
-  const labels = at(pod, ["metadata", "labels"]);
-  const after: JsonObject = { ...(isObject(labels) ? labels : {}), [label]: target.uid };
-  const changes: readonly Change[] = [
-    { kind: "apply", type: types.networkPolicy, manifest: isolatingPolicy(input, label) },
-    {
-      kind: "edit",
-      type: types.pod,
-      namespace: target.namespace,
-      name: target.name,
-      uid: target.uid,
-      edits: [{ path: ["metadata", "labels", label], to: target.uid }],
-    },
+  const { target, pod, network, remediation } = input;
+  const phase = textAt(pod, ["status", "phase"]);
+  if (["Succeeded", "Failed"].includes(phase)) return notPlanned("the pod has ended");
+  const label = isolationLabel(remediation);
+  const edits = [
+    ...(input.detachment?.edits ?? []),
+    editOf(pod, ["metadata", "labels", label], target.uid),
   ];
-  const open = residualAllows(after, input.policies, (policy) => isOurs(policy, input.remediation));
+  const choice = chooseBackend({
+    namespace: target.namespace,
+    name: `parapet-${remediation}`,
+    labels: { [ownershipLabel]: remediation, "app.kubernetes.io/managed-by": "parapet-responder" },
+    annotations: {
+      "parapet.dev/target": `Pod/${target.name}/${target.uid}`,
+      [remediationNamespaceKey]: target.namespace,
+    },
+    selector: { key: label, value: target.uid },
+    allow: input.parameters.allow,
+    pod: podViewOf(
+      withLabels(pod, [...(input.otherEdits ?? []), ...(input.detachment?.edits ?? [])]),
+      network.namespace,
+    ),
+    hostNetwork: at(pod, ["spec", "hostNetwork"]) === true,
+    served: network.served,
+    policies: network.policies,
+    ...(input.refused === undefined ? {} : { refused: input.refused }),
+  });
+  if (!choice.ok) return notPlanned(refusalText(choice, target));
+  const changes: readonly Change[] = [
+    ...choice.manifests.map((manifest): Change => ({
+      kind: "apply",
+      type: typeOfManifest(manifest),
+      manifest,
+    })),
+    podChange(target, edits, input.detachment === undefined ? undefined : "delete"),
+  ];
+  const residualAllows = choice.residualAllows.map(({ policy, ...rest }) => ({
+    ...policy,
+    ...rest,
+  }));
   return {
     ok: true,
+    backend: choice.backend,
     action: { action: "isolate", changes },
-    residualAllows: open,
-    notes: notesOf(pod, open),
+    residualAllows,
+    notes: [...isolationNotes(pod, choice, network), ...(input.detachment?.notes ?? [])],
   };
 }
+
+/** Annotation of our policies: where their Remediation is, which those of the cluster do not show otherwise. */
+export const remediationNamespaceKey = "parapet.dev/remediation-namespace";
 
 /** One label for each remediation, so that undoing one never opens what another closed. */
 export const isolationLabel = (remediation: string): string =>
   `${isolationPrefix}${remediation.slice(-10)}`;
 
-export const isolationPrefix = "isolate.parapet.dev/";
+function refusalText(choice: Extract<BackendChoice, { ok: false }>, target: Target): string {
+  return choice.reason === "HostNetwork"
+    ? `Pod ${target.namespace}/${target.name} uses its node's network (hostNetwork), which no network policy covers: evict, delete or scale-to-zero take it out of service, cordon keeps more from its node, and the node itself is cut off outside the cluster`
+    : choice.message;
+}
 
-/** 253 characters at most for the name; a remediation's name has 63. */
-const policyName = (remediation: string): string => `parapet-${remediation}`;
-
-function isolatingPolicy(input: IsolationInput, label: string): JsonObject {
-  const peers = input.parameters.allow.map((peer) => ({ ipBlock: { cidr: peer.cidr } }));
+/** The pod with the labels that it will have. */
+export function withLabels(pod: JsonObject, edits: readonly Edit[]): JsonObject {
+  const before = at(pod, ["metadata", "labels"]);
+  const labels = new Map(Object.entries(isObject(before) ? before : {}));
+  for (const { path, to } of edits) {
+    const [top, map, key] = path;
+    if (top !== "metadata" || map !== "labels" || typeof key !== "string") continue;
+    if (to === undefined) labels.delete(key);
+    else labels.set(key, to);
+  }
+  const metadata = at(pod, ["metadata"]);
   return {
-    apiVersion: types.networkPolicy.apiVersion,
-    kind: types.networkPolicy.kind,
-    metadata: {
-      name: policyName(input.remediation),
-      namespace: input.target.namespace,
-      labels: {
-        [ownershipLabel]: input.remediation,
-        "app.kubernetes.io/managed-by": "parapet-responder",
-      },
-      annotations: { "parapet.dev/target": `Pod/${input.target.name}/${input.target.uid}` },
-    },
-    spec: {
-      podSelector: { matchLabels: { [label]: input.target.uid } },
-      policyTypes: ["Ingress", "Egress"],
-      ...(peers.length === 0 ? {} : { ingress: [{ from: peers }], egress: [{ to: peers }] }),
-    },
+    ...pod,
+    metadata: { ...(isObject(metadata) ? metadata : {}), labels: Object.fromEntries(labels) },
   };
 }
 
-const isOurs = (policy: JsonObject, remediation: string): boolean =>
-  textAt(policy, ["metadata", "labels", ownershipLabel]) === remediation &&
-  textAt(policy, ["metadata", "name"]) === policyName(remediation);
-
-function notesOf(pod: JsonObject, open: readonly ResidualAllow[]): readonly string[] {
-  const owner = ownerText(at(pod, ["metadata", "ownerReferences"]));
-  return [
-    `changes one pod${owner === "" ? ", which has no owner" : ` of ${owner}`}; its other replicas are not touched`,
-    "traffic between the pod and its own node stays possible; established connections end as the cluster's network implementation decides",
-    ...(open.length === 0
-      ? []
-      : [`${open.length} allow rule(s) of other NetworkPolicies stay open after this`]),
-  ];
-}
-
-function ownerText(references: Json | undefined): string {
-  const owner = isArray(references)
-    ? references.find((reference) => at(reference, ["controller"]) === true)
-    : undefined;
-  if (owner === undefined) return "";
-  return `${textAt(owner, ["kind"])} ${textAt(owner, ["name"])}`;
+function typeOfManifest(manifest: JsonObject): ResourceType {
+  const apiVersion = textAt(manifest, ["apiVersion"]);
+  const kind = ownKinds.find(
+    (one) =>
+      `${one.group}/${one.version}` === apiVersion && one.kind === textAt(manifest, ["kind"]),
+  );
+  if (kind === undefined) throw new Error(`${apiVersion} is no kind that isolations are made of`);
+  return typeOfKind(kind);
 }

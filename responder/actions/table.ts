@@ -6,21 +6,14 @@ import { captureEvidenceInfo } from "#responder/actions/capture-evidence";
 import { cordonInfo } from "#responder/actions/cordon";
 import { deleteInfo } from "#responder/actions/delete";
 import { evictInfo } from "#responder/actions/evict";
-import { isolateRbac } from "#responder/actions/isolate";
+import { isolateInfo } from "#responder/actions/isolate";
 import { notifyInfo } from "#responder/actions/notify";
 import { quarantineLabelInfo } from "#responder/actions/quarantine-label";
 import { scaleToZeroInfo } from "#responder/actions/scale-to-zero";
 
 /** Every action with what it needs; `rollback` needs its rights on the kinds that are watched for drift, so none here. */
 export const actionTable: Readonly<Record<ActionName, ActionInfo>> = {
-  isolate: {
-    name: "isolate",
-    does: "cuts one pod's network in both directions, by a NetworkPolicy that selects this pod alone",
-    targets: ["Pod", "NetworkPolicy"],
-    inverse: "the label is taken off and the policy deleted",
-    verified: "policy and label are read back; allows of other policies that stay open are named",
-    rbac: isolateRbac,
-  },
+  isolate: isolateInfo,
   rollback: {
     name: "rollback",
     does: "takes an out-of-band change back, each path to its trusted value",

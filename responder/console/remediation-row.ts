@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Html, html, nothing } from "#responder/console/html";
-import { changeJson, changeText, changesOf } from "#responder/plan";
+import { changeJson, changeText, changesOf, residualText } from "#responder/plan";
 import type { HistoryEntry, Remediation } from "#responder/remediation";
 import { isFinal, mayBeInForce } from "#responder/remediation";
 
@@ -84,7 +84,7 @@ function planSection({ plan }: Remediation): Html {
         ? nothing
         : html`<p class="error">Still allowed after it:</p>
             <ul>
-              ${plan.residualAllows.map((one) => html`<li>${one.direction} by ${one.policy}: ${one.detail}</li>`)}
+              ${plan.residualAllows.map((one) => html`<li>${residualText(one)}</li>`)}
             </ul>`
     }
     <ul class="notes">

@@ -186,7 +186,7 @@ describe("the choice of an isolation backend", () => {
       apiVersion: "policy.networking.k8s.io/v1alpha2",
       kind: "ClusterNetworkPolicy",
       metadata: {
-        name: "parapet-r1",
+        name: "parapet-r1-shop",
         labels: { "parapet.dev/remediation": "r1" },
         annotations: {},
       },

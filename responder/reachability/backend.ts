@@ -34,6 +34,8 @@ export type IsolationRequest = IsolationSpec & {
   readonly served: readonly ServedKind[];
   /** Every policy of every kind and namespace. */
   readonly policies: readonly JsonObject[];
+  /** Backends whose manifest the server did not take, with its reason. */
+  readonly refused?: ReadonlyMap<Backend, string>;
 };
 
 /** One backend that was looked at. */
@@ -87,6 +89,12 @@ const denyBackends: readonly DenyBackend[] = [
   },
 ];
 
+/** The kinds that isolations are made of. */
+export const backendKinds: readonly ServedKind[] = [
+  { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy" },
+  ...denyBackends.map((one) => one.kind),
+];
+
 /**
  * What to write to isolate one pod: a NetworkPolicy alone where that leaves nothing open, else with it the first served
  * kind that can deny what others allow; where none closes everything, the one that leaves least. Pure: the same request
@@ -107,7 +115,7 @@ export function chooseBackend(request: IsolationRequest): BackendChoice {
   const considered = [consideredOf(plain)];
   for (const one of plain.residualAllows.length === 0 ? [] : denyBackends) {
     if (!isServed(request.served, one.kind)) continue;
-    const refused = refusal(one.backend, request.allow);
+    const refused = request.refused?.get(one.backend) ?? refusal(one.backend, request.allow);
     if (refused !== "") {
       considered.push({ backend: one.backend, residualAllows: 0, refused });
       continue;

@@ -13,7 +13,7 @@ export type AllowedPeer =
 
 export type IsolationSpec = {
   readonly namespace: string;
-  /** Name of the objects; unique to the remediation. */
+  /** Name of the objects; unique in the namespace. Those of the cluster have the namespace in their name as well. */
   readonly name: string;
   /** Labels and annotations of the objects: ownership, target. */
   readonly labels: JsonObject;
@@ -33,7 +33,8 @@ const matchLabels = (spec: IsolationSpec): JsonObject => ({
 });
 
 const metadata = (spec: IsolationSpec, namespaced: boolean): JsonObject => ({
-  name: spec.name,
+  // No dot between the two: what stands before one would be a tier to Calico.
+  name: namespaced ? spec.name : `${spec.name}-${spec.namespace}`,
   ...(namespaced ? { namespace: spec.namespace } : {}),
   labels: spec.labels,
   annotations: spec.annotations,

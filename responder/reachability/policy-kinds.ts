@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
+import type { ResourceType } from "#responder/cluster";
 
 /** A kind of policy, and how it is read. */
 export type PolicyKind = {
@@ -62,6 +63,14 @@ export function servedPolicyKinds(
 }
 
 const isCalicoApi = (one: PolicyKind): boolean => one.group === "projectcalico.org";
+
+/** The same as the API server's type. */
+export const typeOfKind = (kind: PolicyKind): ResourceType => ({
+  apiVersion: `${kind.group}/${kind.version}`,
+  kind: kind.kind,
+  resource: kind.resource,
+  namespaced: kind.namespaced,
+});
 
 /** Items of a list do not say what they are: the list does. */
 export const withKind = (kind: PolicyKind, items: readonly JsonObject[]): readonly JsonObject[] =>

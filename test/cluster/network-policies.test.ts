@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import { type JsonObject, textAt } from "#policy/json";
-import { residualAllows } from "#responder/network-policy";
 import { judge } from "#responder/reachability/network-policies";
+import { residualAllows } from "#responder/reachability/residual";
 import { networkPolicyOracle } from "#test/cluster/binaries";
 import {
   type Case,
@@ -19,6 +19,7 @@ const oracle = networkPolicyOracle();
 const seed = Number(process.env["PARAPET_SEED"] ?? 20261122);
 const worlds = 5_000;
 const packetsPerWorld = 8;
+const networkPolicyType = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy" };
 
 describe.skipIf(oracle === undefined)(
   "NetworkPolicies, against kube-network-policies' evaluator",
@@ -58,6 +59,7 @@ describe.skipIf(oracle === undefined)(
         const labels = { ...target.labels, "parapet.dev/isolated": "yes" };
         const isolated = { ...target, labels };
         const ours: JsonObject = {
+          ...networkPolicyType,
           metadata: { name: "parapet-isolate", namespace: target.namespace },
           spec: {
             podSelector: { matchLabels: { "parapet.dev/isolated": "yes" } },
@@ -67,7 +69,8 @@ describe.skipIf(oracle === undefined)(
         const inNamespace = policies.filter(
           (one) => textAt(one, ["metadata", "namespace"]) === target.namespace,
         );
-        const allows = residualAllows(labels, [...inNamespace, ours], (one) => one === ours);
+        const typed = inNamespace.map((one) => ({ ...networkPolicyType, ...one }));
+        const allows = residualAllows(isolated, typed, [ours]);
         const others = pods.filter((pod) => pod !== target);
         for (const direction of ["Ingress", "Egress"] as const) {
           const packet = generate.packet(others);
