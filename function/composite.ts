@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
 import { field, isObject, textAt, type Json, type JsonObject } from "#policy/json";
 import { withKey } from "./json-edit.ts";
 import { composedFieldManager } from "./ownership.ts";
@@ -64,10 +65,12 @@ export function withRenderedMetadata(
   const metadata: { [key: string]: Json } = { ...(isObject(given) ? given : {}) };
   const liveName = textAt(live, ["metadata", "name"]);
   if (liveName !== "") metadata["name"] = liveName;
-  if (textAt(metadata, ["name"]) === "" && textAt(metadata, ["generateName"]) === "") {
-    metadata["generateName"] = `${composite.namePrefix}-`;
+  if (textAt(metadata, ["name"]) === "") {
+    metadata["generateName"] = textAt(metadata, ["generateName"]) || `${composite.namePrefix}-`;
+    metadata["name"] = generatedName(metadata["generateName"], composite.uid, resourceName);
   }
-  if (composite.namespace !== "") metadata["namespace"] = composite.namespace;
+  const namespace = composite.namespace || textAt(live, ["metadata", "namespace"]);
+  if (namespace !== "") metadata["namespace"] = namespace;
   metadata["labels"] = { ...objectAt(metadata, "labels"), ...composite.labels };
   metadata["annotations"] = {
     ...objectAt(metadata, "annotations"),
@@ -76,6 +79,23 @@ export function withRenderedMetadata(
   const references = field(live, "metadata") && field(field(live, "metadata"), "ownerReferences");
   metadata["ownerReferences"] = references ?? [ownerReference(composite)];
   return withKey(desired, "metadata", metadata);
+}
+
+const nameLengthMax = 63;
+const hashLength = 12;
+
+/**
+ * The name that Crossplane gives a composed resource that has none (core internal/names, ChildName; since v2.1, a random one
+ * of the same shape before): policies on names must not fail only because it is given after the pipeline.
+ */
+export function generatedName(prefix: string, uid: string, resourceName: string): string {
+  const hash = createHash("sha256").update(`${uid}${resourceName}`).digest("hex");
+  const suffix = hash.slice(0, hashLength);
+  const parent = prefix === "" || prefix.endsWith("-") ? prefix : `${prefix}-`;
+  if (parent.length + hashLength <= nameLengthMax) return `${parent}${suffix}`;
+  const room = nameLengthMax - hashLength;
+  const cut = parent.slice(0, room);
+  return `${cut.endsWith("-") ? cut : `${parent.slice(0, room - 1)}-`}${suffix}`;
 }
 
 /** The opposite: `rendered`, perhaps changed since, without what Crossplane adds and the desired object did not state. */
