@@ -2,16 +2,21 @@
 import { hostname } from "node:os";
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
-import { type Config, environmentSettings, parseConfig } from "#responder/config";
+import { type Config, configSchema, environmentSettings, parseConfig } from "#responder/config";
+import { readConfigFiles } from "#responder/adapters/config-files";
+import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import { makeLog } from "#responder/log";
 import { runResponder } from "#responder/run";
+import { settingsOf } from "#responder/settings";
 
-const help = `parapet responder: takes Falco alerts and drift, decides by ResponsePolicies, proposes or acts, and can undo all of it.
+const help =
+  (): string => `parapet responder: takes Falco alerts and drift, decides by ResponsePolicies, proposes or acts, and can undo all of it.
 
 Usage: npm run responder -- [--config FILE] [--check]
 
   --config FILE  YAML with the settings below; also PARAPET_CONFIG
-  --check        read the configuration, report every problem, and end
+  --check        read the configuration and the files that it names, report every problem, and end (also --check-config)
+  --help         this text
 
 Settings by environment (each replaces one of the file):
 ${Object.entries(environmentSettings)
@@ -20,20 +25,20 @@ ${Object.entries(environmentSettings)
   PARAPET_INTAKE_TOKEN        one more bearer token for the intake (16 characters at least)
   KUBECONFIG                  cluster.kubeconfig, unless that is set; without either the pod's service account
 
-Other settings: intake.tokens[].{name,value|file}, intake.basic[].{name,user,value|file}, intake.tls.{certFile,keyFile,clientCaFile},
-intake.clientNames, review.{reviewers[].{name,value|file},sessionKey,tls}, queue.{name,concurrency}, spoolBytesMax, protectedNamespaces,
-notify.destinations[].{name,format,url|urlFile,secret.{value|file},timeout}, evidenceDirectory,
-evidenceS3.{bucket,prefix,region,endpoint,pathStyle,caFile,credentials.{accessKeyIdFile,secretAccessKeyFile,sessionTokenFile},
-encryption.{algorithm,keyId},retention.{mode,days},tries,timeout},
-alertAgeMax, settle, actConcurrency, drift.{resources[].{apiVersion,kind},trustedManagers}.
+Settings of the file (durations as 30s, 10m, 4h; value holds a secret itself, file names where it stands):
+${settingsOf(configSchema())
+  .map((one) => `  ${one.path.padEnd(42)} ${one.kind}`)
+  .join("\n")}
 
-The intake answers on intake.listen (POST /falco), health and metrics on operations.listen (/healthz /readyz /metrics),
-the review console on review.listen (/console).`;
+The intake answers on intake.listen (POST /falco), health and metrics on operations.listen (/healthz; /readyz while alerts are
+taken; /readyz/acting while they are acted on; /status; /metrics), the review console on review.listen (/console).
+
+Ends with 0 after SIGTERM or SIGINT, with 1 when it cannot start, with 2 for a wrong argument or configuration.`;
 
 /** Runs the command line. Resolves with an exit code, or with undefined while the responder runs. */
 export async function main(args: readonly string[]): Promise<number | undefined> {
   if (args.includes("--help") || args.includes("-h")) {
-    process.stdout.write(`${help}\n`);
+    process.stdout.write(`${help()}\n`);
     return 0;
   }
   const options = readArguments(args);
@@ -46,10 +51,7 @@ export async function main(args: readonly string[]): Promise<number | undefined>
     process.stderr.write(`${config}\n`);
     return 2;
   }
-  if (options.checkOnly) {
-    process.stdout.write("the configuration is valid\n");
-    return 0;
-  }
+  if (options.checkOnly) return check(config);
   const log = makeLog((line) => process.stderr.write(line), Date.now);
   const running = await runResponder({ ...config, identity: config.identity ?? hostname() }, log);
   let stopping = false;
@@ -72,6 +74,28 @@ export async function main(args: readonly string[]): Promise<number | undefined>
   return undefined;
 }
 
+/** Reads the files too, as a start would, and connects to nothing. */
+async function check(config: Config): Promise<number> {
+  const files = await readConfigFiles(config);
+  const problems = [...(files.ok ? [] : files.problems), ...(await clusterProblems(config))];
+  if (problems.length === 0) process.stdout.write("the configuration is valid\n");
+  else process.stderr.write(`${list(problems)}\n`);
+  return problems.length === 0 ? 0 : 2;
+}
+
+async function clusterProblems({ cluster }: Config): Promise<readonly string[]> {
+  if (cluster.kubeconfig === undefined) return [];
+  try {
+    await fromKubeconfig(cluster.kubeconfig, cluster.context);
+    return [];
+  } catch (error) {
+    return [`cluster: ${error instanceof Error ? error.message : "cannot be read"}`];
+  }
+}
+
+const list = (problems: readonly string[]): string =>
+  [`The configuration has ${problems.length} problem(s):`, ...problems].join("\n  ");
+
 function readArguments(
   args: readonly string[],
 ): { readonly file: string | undefined; readonly checkOnly: boolean } | string {
@@ -79,7 +103,7 @@ function readArguments(
   let checkOnly = false;
   for (let i = 0; i < args.length; i++) {
     const arg = args[i];
-    if (arg === "--check") checkOnly = true;
+    if (arg === "--check" || arg === "--check-config") checkOnly = true;
     else if (arg === "--config") {
       i += 1;
       file = args[i];
@@ -101,7 +125,5 @@ async function readConfig(file: string | undefined): Promise<Config | string> {
   const kubeconfig = process.env["PARAPET_KUBECONFIG"] ?? process.env["KUBECONFIG"]?.split(":")[0];
   const parsed = parseConfig(content, { ...process.env, PARAPET_KUBECONFIG: kubeconfig });
   if (parsed.ok) return parsed.config;
-  return [`The configuration has ${parsed.problems.length} problem(s):`, ...parsed.problems].join(
-    "\n  ",
-  );
+  return list(parsed.problems);
 }

@@ -1,33 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import { parseDuration } from "#policy/kubernetes/duration";
+import {
+  address,
+  duration,
+  exactlyOne,
+  isOne,
+  lossDetection,
+  namedSecret,
+  redis,
+  secret,
+  secretMembers,
+  tracing,
+} from "#responder/config-parts";
 import { s3Settings } from "#responder/evidence-s3-settings";
-
-const duration = z.string().transform((text, context) => {
-  const parsed = parseDuration(text);
-  if (parsed.ok && parsed.value >= 0n) return Number(parsed.value / 1_000_000n);
-  context.addIssue({ code: "custom", message: "must be a duration such as 30s or 10m" });
-  return z.NEVER;
-});
-
-const address = z.string().transform((text, context) => {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3] ?? -1);
-  if (port >= 0 && port <= 65_535) return { host: match?.[1] ?? match?.[2] ?? "", port };
-  context.addIssue({ code: "custom", message: "must be host:port, such as 0.0.0.0:9801" });
-  return z.NEVER;
-});
-
-/** A secret stands in a file, or for demos in the configuration itself. */
-const secretMembers = { value: z.string().min(16).optional(), file: z.string().min(1).optional() };
-const exactlyOne = "name exactly one of value (16 characters at least) and file";
-const isOne = (secret: { value?: string | undefined; file?: string | undefined }): boolean =>
-  (secret.value === undefined) !== (secret.file === undefined);
-
-const secret = z.strictObject(secretMembers).refine(isOne, exactlyOne);
-const namedSecret = z
-  .strictObject({ name: z.string().min(1).max(128), ...secretMembers })
-  .refine(isOne, exactlyOne);
+import { noticeKinds } from "#responder/notices";
 
 const tls = z.strictObject({
   certFile: z.string().min(1),
@@ -51,6 +37,20 @@ const destination = z
   .refine((one) => (one.url === undefined) !== (one.urlFile === undefined), "name url or urlFile")
   .refine((one) => one.timeout >= 100 && one.timeout <= 30_000, "timeout is 100ms to 30s");
 
+const notify = z
+  .strictObject({
+    destinations: z.array(destination).max(50).default([]),
+    /** Who is told of proposals, expiries and failures, where the policy names nobody itself. */
+    to: names,
+    on: z.array(z.enum(noticeKinds)).default([...noticeKinds]),
+    expiresSoon: duration.prefault("10m"),
+    /** Messages to one destination in a minute; beyond it one message tells of all that wait. */
+    perMinute: z.int().min(1).max(1_000).default(20),
+    /** Where reviewers reach the console, such as https://parapet.example.org/console; for links. */
+    consoleUrl: z.url({ protocol: /^https?$/ }).optional(),
+  })
+  .prefault({});
+
 const schema = z.strictObject({
   intake: z
     .strictObject({
@@ -69,6 +69,8 @@ const schema = z.strictObject({
         )
         .default([]),
       clientNames: names,
+      /** Fields that a relay writes into alerts (falcosidekick's templatedfields), so that they are no part of an alert's identity. */
+      relayFields: z.array(z.string().min(1)).max(100).default([]),
     })
     .prefault({}),
   operations: z.strictObject({ listen: address.prefault("127.0.0.1:9802") }).prefault({}),
@@ -83,7 +85,8 @@ const schema = z.strictObject({
   queue: z
     .strictObject({
       /** Absent: a redis-server of our own when the program is on PATH, else PGlite; both for a laptop. */
-      redisUrl: z.string().min(1).optional(),
+      redisUrl: z.url({ protocol: /^(?:rediss?|unix)$/ }).optional(),
+      redis: redis.optional(),
       embedded: z.enum(["auto", "redis", "pglite"]).default("auto"),
       name: z
         .string()
@@ -117,13 +120,15 @@ const schema = z.strictObject({
       "crossplane-system",
       "parapet-system",
     ]),
-  notify: z.strictObject({ destinations: z.array(destination).max(50).default([]) }).prefault({}),
+  notify,
   /** Where evidence is kept; dataDirectory/evidence unless named. */
   evidenceDirectory: z.string().min(1).optional(),
   /** An S3-compatible store instead. */
   evidenceS3: s3Settings.optional(),
   alertAgeMax: duration.prefault("10m"),
   settle: duration.prefault("10s"),
+  lossDetection: lossDetection.optional(),
+  tracing: tracing.optional(),
   actConcurrency: z.int().min(1).max(200).default(32),
   drift: z
     .strictObject({
@@ -135,6 +140,10 @@ const schema = z.strictObject({
     })
     .prefault({}),
 });
+
+/** As the file is written, for whoever lists all settings. */
+export const configSchema = (): unknown =>
+  z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
 
 export type Config = z.infer<typeof schema>;
 
@@ -148,12 +157,15 @@ export const environmentSettings = {
   PARAPET_OPERATIONS_LISTEN: ["operations", "listen"],
   PARAPET_REVIEW_LISTEN: ["review", "listen"],
   PARAPET_REDIS_URL: ["queue", "redisUrl"],
+  PARAPET_REDIS_USERNAME: ["queue", "redis", "username"],
+  PARAPET_REDIS_PASSWORD: ["queue", "redis", "password", "value"],
   PARAPET_EMBEDDED_QUEUE: ["queue", "embedded"],
   PARAPET_DATA: ["dataDirectory"],
   PARAPET_KUBECONFIG: ["cluster", "kubeconfig"],
   PARAPET_CONTEXT: ["cluster", "context"],
   PARAPET_NAMESPACE: ["namespace"],
   PARAPET_IDENTITY: ["identity"],
+  PARAPET_TRACES_ENDPOINT: ["tracing", "endpoint"],
 } as const;
 
 /**
@@ -176,21 +188,55 @@ export function parseConfig(
     merged["intake"] = { ...intake, tokens: [...tokens, { name: "environment", value: token }] };
   }
   const problems: string[] = [];
-  if (file !== undefined && file !== null && !isRecord(file)) problems.push("must be a mapping");
+  if (file !== undefined && file !== null && !isRecord(file)) problems.push(".: must be a mapping");
   const parsed = schema.safeParse(merged);
-  if (!parsed.success) {
-    problems.push(
-      ...parsed.error.issues.map((issue) => `${issue.path.join(".") || "."}: ${issue.message}`),
-    );
-    return { ok: false, problems };
+  if (!parsed.success) problems.push(...parsed.error.issues.flatMap(toProblems));
+  // What contradicts what is looked for where the parts can be read, whatever is wrong beside them.
+  const readable = parsed.success ? parsed : schema.safeParse(without(merged, parsed.error.issues));
+  if (readable.success) problems.push(...contradictions(readable.data));
+  if (parsed.success && problems.length === 0) return { ok: true, config: parsed.data };
+  return { ok: false, problems: problems.map((problem) => named(problem, environment)) };
+}
+
+/** One line for each; of unknown settings one for each of them, with its own path. */
+function toProblems(issue: z.core.$ZodIssue): readonly string[] {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => `${[...path, key].join(".")}: is no setting`);
   }
-  problems.push(...contradictions(parsed.data));
-  return problems.length === 0 ? { ok: true, config: parsed.data } : { ok: false, problems };
+  return [`${path.join(".") || "."}: ${issue.message}`];
+}
+
+/** With the variable that a problem's value came from, where it came from one. */
+function named(problem: string, environment: Readonly<Record<string, string | undefined>>): string {
+  const path = problem.slice(0, problem.indexOf(":"));
+  const from = Object.entries(environmentSettings).find(
+    ([name, steps]) => steps.join(".") === path && (environment[name] ?? "") !== "",
+  );
+  return from === undefined ? problem : `${problem} (from ${from[0]})`;
+}
+
+/** The settings without those that cannot be read. */
+function without(
+  settings: Readonly<Record<string, unknown>>,
+  issues: readonly z.core.$ZodIssue[],
+): Record<string, unknown> {
+  const left: Record<string, unknown> = structuredClone({ ...settings });
+  for (const issue of issues) {
+    const keys = issue.code === "unrecognized_keys" ? issue.keys : [issue.path.at(-1)];
+    const parents = issue.code === "unrecognized_keys" ? issue.path : issue.path.slice(0, -1);
+    let holder: unknown = left;
+    for (const step of parents) holder = isRecord(holder) ? holder[String(step)] : undefined;
+    // A fault inside a list takes the whole list with it.
+    if (!isRecord(holder)) delete left[String(issue.path[0])];
+    else for (const key of keys) delete holder[String(key)];
+  }
+  return left;
 }
 
 function contradictions(config: Config): readonly string[] {
   const { intake, review } = config;
-  const problems: string[] = [];
+  const problems: string[] = [...queueContradictions(config.queue)];
   const isOpen =
     intake.tokens.length === 0 &&
     intake.basic.length === 0 &&
@@ -209,10 +255,24 @@ function contradictions(config: Config): readonly string[] {
   const destinations = config.notify.destinations.map((one) => one.name);
   const twice = destinations.find((name, i) => destinations.indexOf(name) !== i);
   if (twice !== undefined) problems.push(`notify.destinations: ${twice} is there twice`);
+  const unknown = config.notify.to.find((name) => !destinations.includes(name));
+  if (unknown !== undefined) problems.push(`notify.to: no destination is called ${unknown}`);
   if (review.reviewers.length > 0 && review.tls === undefined && !isLoopback(review.listen.host)) {
     problems.push("review.tls: is needed where the console is not on loopback");
   }
   return problems;
+}
+
+function queueContradictions({ redis: how, redisUrl }: Config["queue"]): readonly string[] {
+  if (how === undefined) return [];
+  const elsewhere = how.sentinel !== undefined || how.cluster !== undefined;
+  if (redisUrl !== undefined && elsewhere) {
+    return ["queue.redisUrl: leave it out beside queue.redis.sentinel or queue.redis.cluster"];
+  }
+  if (redisUrl === undefined && !elsewhere) {
+    return ["queue.redis: name queue.redisUrl, queue.redis.sentinel or queue.redis.cluster"];
+  }
+  return [];
 }
 
 export const isLoopback = (host: string): boolean =>

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { AlertQueue } from "#responder/alert-queue";
 import { openAuditFile } from "#responder/adapters/audit-file";
 import { makeApiServer } from "#responder/adapters/api-server";
 import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
+import { type ConfigFiles, readConfigFiles } from "#responder/adapters/config-files";
 import { fromKubeconfig, inCluster } from "#responder/adapters/kubeconfig";
 import { lockDirectory } from "#responder/adapters/pid-lock";
 import { makeSendHttp } from "#responder/adapters/send-http";
@@ -13,7 +14,6 @@ import { openSpool } from "#responder/adapters/spool";
 import type { Cluster } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { makeConsolePorts } from "#responder/console-ports";
-import type { Credentials } from "#responder/credentials";
 import type { EvidenceStore } from "#responder/evidence";
 import {
   type Handle,
@@ -21,11 +21,9 @@ import {
   type Listener,
   makeIntakeHandler,
   makeOperationsHandler,
-  type TlsFiles,
 } from "#responder/http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
-import type { Destination } from "#responder/notification";
 import { type Responder, startResponder } from "#responder/responder";
 
 export type Running = {
@@ -38,25 +36,37 @@ export type Running = {
   readonly stop: () => Promise<void>;
 };
 
+/** The configuration is right, the files that it names are not. */
+export class UnusableFiles extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super([`The configuration has ${problems.length} problem(s):`, ...problems].join("\n  "));
+    this.problems = problems;
+  }
+}
+
 /** Puts the responder together from its configuration and opens its doors. `cluster` replaces the configured one, for demos. */
 export async function runResponder(config: Config, log: Log, given?: Cluster): Promise<Running> {
+  const read = await readConfigFiles(config);
+  if (!read.ok) throw new UnusableFiles(read.problems);
+  const { files } = read;
   await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
   const release = await lockDirectory(config.dataDirectory);
   const cluster = given ?? makeApiServer(await connection(config));
   const metrics = makeMetrics();
   const [queue, spool, audit] = await Promise.all([
-    openQueue(config, log),
+    openQueue(config, files, log),
     openSpool(join(config.dataDirectory, "spool"), config.spoolBytesMax),
     openAuditFile(join(config.dataDirectory, "audit.jsonl"), Date.now),
   ]);
   log("info", "queue", { queue: queue.description });
   const effects = {
     evidence: await openEvidence(config),
-    send: makeSendHttp(await readDestinations(config), Date.now),
+    send: makeSendHttp(files.destinations, Date.now, config.notify.consoleUrl),
   };
   const ports = { cluster, queue, spool, audit, effects, metrics, log, now: Date.now };
   const responder = startResponder(config, ports);
-  const doors = await openDoors(config, responder, cluster, metrics, log);
+  const doors = await openDoors(config, files, responder, cluster, metrics, log);
   return {
     responder,
     cluster,
@@ -94,7 +104,7 @@ async function connection(config: Config) {
   );
 }
 
-async function openQueue(config: Config, log: Log): Promise<AlertQueue> {
+async function openQueue(config: Config, files: ConfigFiles, log: Log): Promise<AlertQueue> {
   const { makeRedisQueue, makePgliteQueue } = await import("#responder/adapters/bull-queue");
   let told = 0;
   const options = {
@@ -107,7 +117,7 @@ async function openQueue(config: Config, log: Log): Promise<AlertQueue> {
       log("warn", "queue", { error: error.message });
     },
   };
-  if (config.queue.redisUrl !== undefined) return makeRedisQueue(config.queue.redisUrl, options);
+  if (files.redis !== undefined) return makeRedisQueue(files.redis, options);
   if (config.queue.embedded !== "pglite") {
     const { startEmbeddedRedis } = await import("#responder/adapters/embedded-redis");
     const redis = await startEmbeddedRedis(join(config.dataDirectory, "redis"));
@@ -133,6 +143,7 @@ type Doors = {
 
 async function openDoors(
   config: Config,
+  files: ConfigFiles,
   responder: Responder,
   cluster: Cluster,
   metrics: Metrics,
@@ -140,10 +151,9 @@ async function openDoors(
 ): Promise<Doors> {
   const onError = (error: unknown): void =>
     log("error", "a request failed", { error: error instanceof Error ? (error.stack ?? "") : "" });
-  const credentials = await readCredentials(config);
+  const { credentials } = files;
   const intakeHandler = makeIntakeHandler({ intake: responder.intake, credentials, metrics });
-  const intakeTls = await readTls(config.intake.tls);
-  const intake = await listen(config.intake.listen, intakeTls, intakeHandler, onError);
+  const intake = await listen(config.intake.listen, files.intakeTls, intakeHandler, onError);
   const operations = await listen(
     config.operations.listen,
     undefined,
@@ -155,8 +165,8 @@ async function openDoors(
       ? undefined
       : await listen(
           config.review.listen,
-          await readTls(config.review.tls),
-          await consoleHandler(config, responder, cluster),
+          files.reviewTls,
+          await consoleHandler(config, files, responder, cluster),
           onError,
         );
   log("info", "listening", {
@@ -169,18 +179,15 @@ async function openDoors(
 
 async function consoleHandler(
   config: Config,
+  { reviewers, sessionKey }: ConfigFiles,
   responder: Responder,
   cluster: Cluster,
 ): Promise<Handle> {
   const { makeConsole } = await import("#responder/console/routes");
-  const reviewers = await Promise.all(
-    config.review.reviewers.map(async (one) => ({ name: one.name, token: await secretOf(one) })),
-  );
-  const key = config.review.sessionKey;
   const console = makeConsole(
     {
       reviewers,
-      sessionKey: key === undefined ? randomBytes(32).toString("hex") : await secretOf(key),
+      sessionKey: sessionKey ?? randomBytes(32).toString("hex"),
       secure: config.review.tls !== undefined,
     },
     makeConsolePorts(responder, cluster, Date.now),
@@ -189,59 +196,5 @@ async function consoleHandler(
     if (request.url?.startsWith("/console") === true) return console(request, response);
     response.writeHead(303, { location: "/console" });
     response.end();
-  };
-}
-
-type Secret = { readonly value?: string | undefined; readonly file?: string | undefined };
-
-async function secretOf(secret: Secret): Promise<string> {
-  const text = secret.value ?? (await readFile(secret.file ?? "", "utf8")).trim();
-  if (text.length < 16)
-    throw new Error(`${secret.file ?? "a secret"}: is shorter than 16 characters`);
-  if (!/^[\x21-\x7e]+$/.test(text))
-    throw new Error(`${secret.file ?? "a secret"}: has characters that no header can carry`);
-  return text;
-}
-
-async function readCredentials(config: Config): Promise<Credentials> {
-  const { intake } = config;
-  return {
-    tokens: await Promise.all(
-      intake.tokens.map(async (one) => ({ name: one.name, token: await secretOf(one) })),
-    ),
-    basic: await Promise.all(
-      intake.basic.map(async (one) => ({
-        name: one.name,
-        user: one.user,
-        password: await secretOf(one),
-      })),
-    ),
-    certificateNames: intake.clientNames,
-    certificates: intake.tls?.clientCaFile !== undefined,
-  };
-}
-
-/** An address that holds a token, as Slack's do, stands in a file. */
-function readDestinations(config: Config): Promise<readonly Destination[]> {
-  return Promise.all(
-    config.notify.destinations.map(async (one) => {
-      const url = new URL(one.url ?? (await readFile(one.urlFile ?? "", "utf8")).trim());
-      if (!["https:", "http:"].includes(url.protocol)) {
-        throw new Error(`notify destination ${one.name}: is no http address`);
-      }
-      const secret = one.secret === undefined ? undefined : await secretOf(one.secret);
-      const { name, format, timeout } = one;
-      return { name, format, url: url.href, secret, timeoutMs: timeout };
-    }),
-  );
-}
-
-async function readTls(files: Config["intake"]["tls"]): Promise<TlsFiles | undefined> {
-  if (files === undefined) return undefined;
-  return {
-    cert: await readFile(files.certFile, "utf8"),
-    key: await readFile(files.keyFile, "utf8"),
-    clientCa:
-      files.clientCaFile === undefined ? undefined : await readFile(files.clientCaFile, "utf8"),
   };
 }

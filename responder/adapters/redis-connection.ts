@@ -94,13 +94,13 @@ function cluster(
   limits: Pick<RedisOptions, "maxRetriesPerRequest" | "commandTimeout" | "connectTimeout">,
 ): Cluster {
   const nodes = target.at.kind === "cluster" ? target.at.nodes : [];
-  const redisOptions: Omit<NonNullable<ClusterOptions["redisOptions"]>, "replyMapping"> = {
+  const each: Omit<NonNullable<ClusterOptions["redisOptions"]>, "replyMapping"> = {
     ...auth(target),
     ...tlsMember(target),
     ...limits,
   };
   return new Cluster([...nodes], {
-    redisOptions,
+    redisOptions: each,
     // The nodes name each other; a certificate holds the name as it is, not what it resolves to.
     dnsLookup: (address, callback) => callback(null, address),
     clusterRetryStrategy: (times) => Math.min(1_000, 50 * times),
@@ -113,7 +113,7 @@ function cluster(
 }
 
 /** ioredis options of a single Redis or of one behind Sentinel. */
-export function redisOptions(target: RedisTarget): Options {
+function redisOptions(target: RedisTarget): Options {
   const common: Options = {
     ...auth(target),
     ...tlsMember(target),
