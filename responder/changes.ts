@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { isObject, textAt } from "#policy/json";
+import { at, isObject, textAt } from "#policy/json";
 import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
 import type { Cluster, Failure, PatchStep, Reply } from "#responder/cluster";
-import { failure, nameOf, uidOf, versionOf } from "#responder/cluster";
+import { failure, keyOf, nameOf, uidOf, versionOf } from "#responder/cluster";
 import type { Edit } from "#responder/edit";
 import { editState, pathText } from "#responder/edit";
 import type { WriteChange } from "#responder/plan";
@@ -106,22 +106,32 @@ export async function readBack(
   cluster: Cluster,
   change: WriteChange,
   remediation: string,
-): Promise<Reply<{ readonly difference: string | undefined }>> {
+): Promise<ReadBack> {
   if (change.kind === "apply") {
     const live = await cluster.get(change.type, nameOf(change.manifest));
     if (!live.ok) return missing(live, change);
     if (!isOwn(live.value, remediation)) return differs(`${changeText(change)}: not ours any more`);
     const same = sameJson(live.value["spec"], change.manifest["spec"]);
-    return same ? asPlanned : differs(`${changeText(change)}: its spec is another`);
+    return same ? asPlanned(live.value) : differs(`${changeText(change)}: its spec is another`);
   }
   const live = await readTarget(cluster, change);
   if (!live.ok) return missing(live, change);
   const open = change.edits.filter((edit) => editState(live.value, edit).kind !== "done");
-  return open.length === 0 ? asPlanned : differs(`${changeText(change)}: not in force`);
+  return open.length === 0 ? asPlanned(live.value) : differs(`${changeText(change)}: not in force`);
 }
 
-type ReadBack = Reply<{ readonly difference: string | undefined }>;
-const asPlanned: ReadBack = { ok: true, value: { difference: undefined } };
+/** `seen`: which object was read, as evidence. */
+type ReadBack = Reply<{ readonly difference: string | undefined; readonly seen?: string }>;
+
+const asPlanned = (live: JsonObject): ReadBack => {
+  const generation = at(live, ["metadata", "generation"]);
+  const which = [
+    `uid ${uidOf(live)}`,
+    ...(typeof generation === "number" ? [`generation ${generation}`] : []),
+  ];
+  const seen = `${textAt(live, ["kind"])} ${keyOf(nameOf(live))} as planned, ${which.join(", ")}`;
+  return { ok: true, value: { difference: undefined, seen } };
+};
 const differs = (difference: string): ReadBack => ({ ok: true, value: { difference } });
 const missing = (reply: Failure, change: WriteChange): ReadBack =>
   reply.code === "NotFound" ? differs(`${changeText(change)}: not there`) : reply;

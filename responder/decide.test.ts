@@ -23,7 +23,14 @@ const none: ApprovalView = { kind: "none", withdrawn: false };
 const withdrawn: ApprovalView = { kind: "none", withdrawn: true };
 const approved: ApprovalView = { kind: "approved", name: "a", by: "jane", reason: "" };
 const denied: ApprovalView = { kind: "denied", by: "joe", reason: "no" };
-const facts: Facts = { nowMs, stopped: false, approval: none, target: "present", settleMs: 100 };
+const facts: Facts = {
+  nowMs,
+  stopped: false,
+  approval: none,
+  target: "present",
+  settleMs: 100,
+  mayProbe: false,
+};
 
 function remediation(
   state: State,
@@ -254,7 +261,7 @@ describe("the next step of a remediation", () => {
               [nowMs, nowMs + 10_000].map((at) => ({
                 state,
                 mode,
-                given: { nowMs: at, stopped, approval, target, settleMs: 100 },
+                given: { ...facts, nowMs: at, stopped, approval, target },
               })),
             ),
           ),

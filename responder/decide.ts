@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ApprovalView } from "#responder/approval";
-import { outlivesTarget, removesTarget } from "#responder/plan";
-import type { Remediation, RemediationEvent } from "#responder/remediation";
+import { isIsolation, outlivesTarget, removesTarget } from "#responder/plan";
+import type { Remediation, RemediationEvent, Status } from "#responder/remediation";
 
 /** What is true now, read just before the decision. */
 export type Facts = {
@@ -13,11 +13,17 @@ export type Facts = {
   readonly target: "present" | "gone" | "unknown";
   /** How long an applied change is given before it counts as realised. */
   readonly settleMs: number;
+  /** Whether traffic may be tried to tell whether an isolation has its effect. */
+  readonly mayProbe: boolean;
 };
 
 export type Decision =
   | { readonly do: "nothing"; readonly reason: string; readonly wakeAtMs: number | undefined }
-  | { readonly do: "move"; readonly event: RemediationEvent }
+  | {
+      readonly do: "move";
+      readonly event: RemediationEvent;
+      readonly status?: Partial<Status>;
+    }
   /** Make the plan's changes, or check that they are made; then read back. */
   | { readonly do: "act" }
   /** Check that what was applied still holds, then move on by what is found. */
@@ -167,6 +173,9 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
   if (status.state === "Applied") {
     return facts.nowMs < settledAtMs ? rest("settles", settledAtMs) : { do: "check" };
   }
+  // Probes are pods of our own: nothing new is made while the stop is on.
+  const probes = facts.mayProbe && !facts.stopped && isIsolation(remediation.plan);
+  if (status.state === "Realised" && probes) return { do: "check" };
   return rest("in force", status.expiresAtMs);
 }
 

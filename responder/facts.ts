@@ -2,9 +2,10 @@
 import { approvalNames, viewApprovals } from "#responder/approval";
 import { keyOf, types, uidOf } from "#responder/cluster";
 import type { Facts } from "#responder/decide";
-import { approversOf } from "#responder/plan";
+import { approversOf, isIsolation } from "#responder/plan";
 import type { ReconcilePorts } from "#responder/reconcile";
 import type { Remediation } from "#responder/remediation";
+import { unknownNetwork } from "#responder/verification/networks";
 
 /** What is true now, for one decision. */
 export async function gather(
@@ -26,8 +27,18 @@ export async function gather(
     stopped: ports.stopped(),
     approval: await confirmed(ports, remediation, approval),
     target,
-    settleMs: ports.settings.settleMs,
+    settleMs: settleOf(ports, remediation),
+    mayProbe: ports.verification?.probes !== undefined,
   };
+}
+
+/** As configured; else for an isolation what its network needs, open connections included, and for a value its owner's time. */
+function settleOf(ports: ReconcilePorts, remediation: Remediation): number {
+  const network = ports.verification?.network() ?? unknownNetwork;
+  return (
+    ports.settings.settleMs ??
+    (isIsolation(remediation.plan) ? network.settleMs : unknownNetwork.settleMs)
+  );
 }
 
 /** Just before acting on an Approval it is read again: the watch may be behind its deletion. */

@@ -59,6 +59,7 @@ const facts: Facts = {
   approval: { kind: "approved", name: "a", by: "jane", reason: "" },
   target: "present",
   settleMs: 0,
+  mayProbe: false,
 };
 const denied = { kind: "denied", by: "joe", reason: "no" } as const;
 

@@ -8,11 +8,14 @@ import type { Change, Plan, Target, WriteChange } from "#responder/plan";
 import { changesOf, changeText, outlivesTarget, removesTarget } from "#responder/plan";
 import type { ReconcilePorts } from "#responder/reconcile";
 import type { Remediation, RemediationEvent, Status } from "#responder/remediation";
+import { withEvidence } from "#responder/verification/evidence";
 
 /** What a step came to: the event to record, and what else changes in the status. */
 export type Worked = {
   readonly event: RemediationEvent | undefined;
   readonly status: Partial<Status>;
+  /** When to ask again where nothing was decided, in milliseconds. */
+  readonly againMs?: number;
 };
 
 type Ports = Pick<ReconcilePorts, "cluster" | "now" | "settings" | "audit" | "busy" | "effects">;
@@ -30,13 +33,17 @@ export function act(ports: Ports, remediation: Remediation): Promise<Reply<Worke
     const { writes, notes } = made.value;
     const difference = await differences(ports.cluster, remediation);
     if (!difference.ok) return difference;
-    if (difference.value !== "") return failure("Conflict", `read back: ${difference.value}`);
+    const { text, seen } = difference.value;
+    if (text !== "") return failure("Conflict", `read back: ${text}`);
     const nowMs = ports.now();
     const forGood = remediation.ttlMs === 0;
     const message = [`${writes} change(s) written, all read back`, ...notes].join("; ");
     return worked("applied", "ReadBack", message, {
       appliedAtMs: nowMs,
       expiresAtMs: forGood ? undefined : nowMs + remediation.ttlMs,
+      evidence: withEvidence(remediation.status.evidence, [
+        { atMs: nowMs, check: "ReadBack", finding: "Holds", detail: seen },
+      ]),
     });
   });
 }
@@ -104,33 +111,6 @@ async function pendingOf(
   };
 }
 
-/** Looks whether what was applied still holds after its settle time, and says so as exactly as is known. */
-export async function check(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
-  const difference = await differences(ports.cluster, remediation);
-  if (!difference.ok) return difference;
-  if (difference.value !== "") {
-    return worked("unverifiable", "ChangedMeanwhile", difference.value, {});
-  }
-  if (removesTarget(remediation.plan)) return checkRemoved(ports, remediation);
-  const open = remediation.plan?.residualAllows.length ?? 0;
-  const isIsolation = remediation.plan?.actions.some((action) => action.action === "isolate");
-  if (isIsolation !== true) return worked("verified", "ReadBackTwice", "the value stayed", {});
-  if (open > 0) {
-    const message = `${open} allow rule(s) of other NetworkPolicies are still open`;
-    return worked("unverifiable", "ResidualAllows", message, {});
-  }
-  const message = "read back again after the settle time; no traffic was probed";
-  return worked("settled", "SettleTimeElapsed", message, {});
-}
-
-/** Asked again after a minute while the pod is on its way out: its node gives it its grace period. */
-async function checkRemoved(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
-  const end = await podEnd(ports.cluster, remediation.target);
-  if (!end.ok) return end;
-  if (end.value === "gone") return worked("verified", "Gone", "the pod of that uid is gone", {});
-  return { ok: true, value: { event: undefined, status: {} } };
-}
-
 /** Takes everything back, last change first. What somebody changed meanwhile is left and named. */
 export function undo(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
   return holding(ports, remediation, async () => {
@@ -159,10 +139,15 @@ function worked(
   return { ok: true, value: { event: { kind, reason, message, by: "parapet" }, status } };
 }
 
-async function differences(cluster: Cluster, remediation: Remediation): Promise<Reply<string>> {
+/** How the cluster differs from the plan, '' where it does not; `seen` names what was read, by uid and generation. */
+export async function differences(
+  cluster: Cluster,
+  remediation: Remediation,
+): Promise<Reply<{ readonly text: string; readonly seen: string }>> {
   const found: string[] = [];
+  const seen: string[] = [];
   const { plan } = remediation;
-  if (plan === undefined) return { ok: true, value: "" };
+  if (plan === undefined) return { ok: true, value: { text: "", seen: "" } };
   const pending = await pendingOf(cluster, remediation, plan);
   if (!pending.ok) return pending;
   for (const change of changesOf(plan).filter(pending.value)) {
@@ -175,8 +160,9 @@ async function differences(cluster: Cluster, remediation: Remediation): Promise<
     const back = await readBack(cluster, change, remediation.name.name);
     if (!back.ok) return back;
     if (back.value.difference !== undefined) found.push(back.value.difference);
+    if (back.value.seen !== undefined) seen.push(back.value.seen);
   }
-  return { ok: true, value: found.join("; ") };
+  return { ok: true, value: { text: found.join("; "), seen: seen.join("; ") } };
 }
 
 const audit = (

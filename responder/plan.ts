@@ -202,6 +202,10 @@ function effectText(effect: Effect): string {
   }
 }
 
+/** Whether the plan cuts a pod's network, and so is verified by more than being read back. */
+export const isIsolation = (plan: Plan | undefined): boolean =>
+  plan?.actions.some((action) => action.action === "isolate") === true;
+
 /** Whether the plan ends the target: that it is gone afterwards is success. */
 export const removesTarget = (plan: Plan | undefined): boolean =>
   plan !== undefined && changesOf(plan).some((change) => change.kind === "remove");

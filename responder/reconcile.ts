@@ -7,7 +7,7 @@ import { fromKey, keyOf, retryable, types } from "#responder/cluster";
 import { decide, type Facts } from "#responder/decide";
 import type { EffectPorts } from "#responder/effects";
 import { gather, readTarget } from "#responder/facts";
-import { act, check, undo, type Worked } from "#responder/perform";
+import { act, undo, type Worked } from "#responder/perform";
 import {
   advance,
   countAlerts,
@@ -15,7 +15,13 @@ import {
   type RemediationEvent,
   type Status,
 } from "#responder/remediation";
-import { hasNoStatus, readRemediation, statusJson } from "#responder/remediation-record";
+import {
+  evidenceJson,
+  hasNoStatus,
+  readRemediation,
+  statusJson,
+} from "#responder/remediation-record";
+import { check, type VerificationPorts } from "#responder/verification/check";
 import type { Again } from "#responder/work-queue";
 
 /** Alerts of a remediation that were counted but are not yet in its status. */
@@ -39,6 +45,8 @@ export type ReconcilePorts = {
   readonly audit: (entry: AuditEntry) => Promise<void>;
   /** For what is done beside writing values. */
   readonly effects: EffectPorts;
+  /** How the effect of what was applied is told; undefined: by reading back and time alone. */
+  readonly verification?: VerificationPorts;
   /** Whether the global stop is on. */
   readonly stopped: () => boolean;
   readonly now: () => number;
@@ -48,7 +56,8 @@ export type ReconcilePorts = {
     /** Where the leases are. */
     readonly namespace: string;
     readonly identity: string;
-    readonly settleMs: number;
+    /** Undefined: as the network implementation needs it. */
+    readonly settleMs: number | undefined;
   };
   readonly onApplied: (remediation: Remediation, nowMs: number) => void;
 };
@@ -146,6 +155,7 @@ function makeSession(ports: ReconcilePorts, object: JsonObject, first: Remediati
           reason: event.reason,
           message: event.message,
           digest: remediation.plan?.digest ?? "",
+          ...(more.evidence === undefined ? {} : { evidence: evidenceJson(more.evidence) }),
         },
       });
       return write({ ...moved.status, ...more });
@@ -168,11 +178,11 @@ async function run(
       case "nothing":
         return wake(ports, decision.wakeAtMs, facts);
       case "move": {
-        const approval =
+        const approval: Partial<Status> =
           decision.event.kind === "approved" && facts.approval.kind === "approved"
             ? { approval: { name: facts.approval.name, by: facts.approval.by } }
             : {};
-        const isWritten = await session.move(decision.event, approval);
+        const isWritten = await session.move(decision.event, { ...decision.status, ...approval });
         // From here on it is about to act: all facts are read anew.
         if (!isWritten || decision.event.kind === "approved") return startAgain;
         break;
@@ -216,8 +226,8 @@ async function perform(ports: ReconcilePorts, session: Session, work: Perform): 
   const remediation = session.current();
   const reply = await work(ports, remediation);
   if (!reply.ok) return setback(ports, session, reply);
-  const { event, status } = reply.value;
-  if (event === undefined) return { inMs: 60_000 };
+  const { event, status, againMs } = reply.value;
+  if (event === undefined) return { inMs: againMs ?? 60_000 };
   if (!(await session.move(event, status))) return startAgain;
   if (event.kind === "applied") ports.onApplied(session.current(), ports.now());
   return undefined;

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cluster, Reply } from "#responder/cluster";
+import { types } from "#responder/cluster";
+import { podEnd } from "#responder/effects";
+import { differences, type Worked } from "#responder/perform";
+import type { Plan } from "#responder/plan";
+import { isIsolation, removesTarget } from "#responder/plan";
+import type { EventKind, Remediation, Status } from "#responder/remediation";
+import { readBackendStatus } from "#responder/verification/backend-status";
+import { type Evidence, withEvidence } from "#responder/verification/evidence";
+import { judgeProbes } from "#responder/verification/judge-probes";
+import { type NetworkFacts, unknownNetwork } from "#responder/verification/networks";
+import { isAllowListed, planProbes } from "#responder/verification/plan-probes";
+import type { ProbeRequest, ProbeRunner } from "#responder/verification/probe";
+
+export type VerificationPorts = {
+  /** What is known of the network now; a self-test may still add to it. */
+  readonly network: () => NetworkFacts;
+  /** Undefined: no traffic is tried. */
+  readonly probes: { readonly runner: ProbeRunner; readonly namespace: string } | undefined;
+};
+
+type Ports = {
+  readonly cluster: Cluster;
+  readonly now: () => number;
+  readonly verification?: VerificationPorts;
+};
+
+/** How long after its settle time a policy may still be on its way, by its backend's own word. */
+const realiseMsMax = 120_000;
+const lookAgainMs = 2_000;
+const endingMs = 60_000;
+
+/**
+ * Looks whether what was applied still holds after its settle time, and says so as exactly as is known: Realised when those
+ * who enforce it say so, or have had their time; then, where probes are allowed, Verified or why not.
+ */
+export async function check(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
+  const { plan, status } = remediation;
+  const different = await differences(ports.cluster, remediation);
+  if (!different.ok) return different;
+  const { text, seen } = different.value;
+  const readBack = evidenceOf(ports, "ReadBack", text === "" ? "Holds" : "Fails", text || seen);
+  const end = makeEnd(status, [readBack]);
+  if (text !== "") return end("unverifiable", "ChangedMeanwhile", text);
+  if (removesTarget(plan)) return checkRemoved(ports, remediation);
+  if (plan === undefined || !isIsolation(plan)) {
+    return end("verified", "ReadBackTwice", "the value stayed");
+  }
+  return status.state === "Realised" && ports.verification?.probes !== undefined
+    ? probe(ports, ports.verification.probes, remediation, plan)
+    : checkRealised(ports, remediation, plan, readBack);
+}
+
+/** Asked again after a minute while the pod is on its way out: its node gives it its grace period. */
+async function checkRemoved(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
+  const gone = await podEnd(ports.cluster, remediation.target);
+  if (!gone.ok) return gone;
+  if (gone.value !== "gone") return later(endingMs);
+  const message = "the pod of that uid is gone";
+  const evidence = [evidenceOf(ports, "ReadBack", "Holds", message)];
+  return makeEnd(remediation.status, evidence)("verified", "Gone", message);
+}
+
+async function checkRealised(
+  ports: Ports,
+  { status, target }: Remediation,
+  plan: Plan,
+  readBack: Evidence,
+): Promise<Reply<Worked>> {
+  const network = ports.verification?.network() ?? unknownNetwork;
+  const backend = await readBackendStatus(ports.cluster, plan, target, ports.now());
+  if (!backend.ok) return backend;
+  const { kind, evidence: told } = backend.value;
+  const connections = connectionsOf(ports, network);
+  if (network.enforces === "no") {
+    const message = `the network enforces no policies: ${network.note}`;
+    return makeEnd(status, [readBack, ...told])("unverifiable", "PolicyIgnored", message);
+  }
+  const open = plan.residualAllows.length;
+  if (open > 0) {
+    const message = `${open} allow rule(s) of other policies are still open`;
+    const end = makeEnd(status, [readBack, ...told, connections]);
+    return end("unverifiable", "ResidualAllows", message);
+  }
+  if (kind === "notYet") {
+    const sinceMs = ports.now() - (status.appliedAtMs ?? ports.now());
+    if (sinceMs < network.settleMs + realiseMsMax) return later(lookAgainMs);
+    const why = told.filter((one) => one.finding === "Fails").map((one) => one.detail);
+    const end = makeEnd(status, [readBack, ...told]);
+    return end("unverifiable", "NotRealised", `not in force in time: ${why.join("; ")}`);
+  }
+  const settled = evidenceOf(
+    ports,
+    "SettleTime",
+    "Holds",
+    `its settle time is over${network.name === "" ? "" : ` (network ${network.name})`}`,
+  );
+  const probing = ports.verification?.probes === undefined ? [noProbes(ports)] : [];
+  const how = kind === "realised" ? "by its backend's status" : "by its settle time";
+  const reason = kind === "realised" ? "BackendStatus" : "SettleTimeElapsed";
+  const next =
+    probing.length > 0 ? "no traffic was tried: no probe runner is configured" : "probes follow";
+  const end = makeEnd(status, [readBack, ...told, settled, connections, ...probing]);
+  return end("settled", reason, `read back again, in force ${how}; ${next}`);
+}
+
+const noProbes = (ports: Ports): Evidence =>
+  evidenceOf(ports, "Probe", "Unknown", "no probe runner is configured: no traffic was tried");
+
+/** What the network does with connections that were open before: an isolation's blind spot, so it is always said. */
+function connectionsOf(ports: Ports, network: NetworkFacts): Evidence {
+  const finding = { end: "Holds", "live on": "Fails", unknown: "Unknown" } as const;
+  const detail = `connections that were open before: ${network.note} (${network.source})`;
+  return evidenceOf(ports, "Connections", finding[network.established], detail);
+}
+
+/** One step of the experiment; it is asked again until it has an answer, and nobody waits for it meanwhile. */
+async function probe(
+  ports: Ports,
+  { runner, namespace }: NonNullable<VerificationPorts["probes"]>,
+  remediation: Remediation,
+  plan: Plan,
+): Promise<Reply<Worked>> {
+  const request = await planned(ports, runner, remediation);
+  if (!request.ok) return request;
+  if (typeof request.value === "string") return notProbed(ports, remediation, request.value);
+  const progress = await runner.step(request.value);
+  if (!progress.ok) return progress;
+  switch (progress.value.kind) {
+    case "running":
+      return later(progress.value.againMs);
+    case "impossible":
+      await runner.end(request.value);
+      return notProbed(ports, remediation, progress.value.reason);
+    case "done": {
+      await runner.end(request.value);
+      const { attempts, sources } = progress.value;
+      const verdict = judgeProbes({
+        attempts,
+        network: ports.verification?.network() ?? unknownNetwork,
+        isAllowListed: isAllowListed(plan, namespace, sources),
+        nowMs: ports.now(),
+      });
+      const end = makeEnd(remediation.status, verdict.evidence);
+      return end(verdict.kind, verdict.reason, verdict.message);
+    }
+    default:
+      return progress.value satisfies never;
+  }
+}
+
+/** The request, or why there is none. */
+async function planned(
+  ports: Ports,
+  runner: ProbeRunner,
+  remediation: Remediation,
+): Promise<Reply<ProbeRequest | string>> {
+  const { target } = remediation;
+  const pod = await ports.cluster.get(types.pod, target);
+  if (!pod.ok) return pod;
+  const others = await ports.cluster.list(types.pod, { namespace: target.namespace });
+  if (!others.ok) return others;
+  const mayStandIn = runner.mayStandIn(target.namespace);
+  const plan = planProbes(remediation, pod.value, others.value.items, mayStandIn);
+  return { ok: true, value: plan.ok ? plan.request : plan.reason };
+}
+
+function notProbed(ports: Ports, { status }: Remediation, why: string): Reply<Worked> {
+  const evidence = [evidenceOf(ports, "Probe", "Unknown", why)];
+  return makeEnd(status, evidence)("unverifiable", "NotProbed", `no traffic was tried: ${why}`);
+}
+
+const evidenceOf = (
+  ports: Ports,
+  checked: Evidence["check"],
+  finding: Evidence["finding"],
+  detail: string,
+): Evidence => ({ atMs: ports.now(), check: checked, finding, detail });
+
+const later = (againMs: number): Reply<Worked> => ({
+  ok: true,
+  value: { event: undefined, status: {}, againMs },
+});
+
+const makeEnd =
+  (status: Status, more: readonly Evidence[]) =>
+  (kind: EventKind, reason: string, message: string): Reply<Worked> => ({
+    ok: true,
+    value: {
+      event: { kind, reason, message, by: "parapet" },
+      status: { evidence: withEvidence(status.evidence, more) },
+    },
+  });
