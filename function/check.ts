@@ -259,11 +259,12 @@ function countChecked(meter: Meter, checked: number, results: readonly RuleResul
   const violations = results.filter(({ result }) => result !== "pass" && result !== "skip");
   meter.judged({
     outcomes: Array.from({ length: checked }, () => "checked" as const),
-    violations: violations.map(({ action, result }) =>
-      action === "Enforce" && result !== "warn"
+    violations: violations.map(({ action, result, policy }) => ({
+      ...(action === "Enforce" && result !== "warn"
         ? { action, answer: "Report" }
-        : { action: "Audit", answer: "Tell" },
-    ),
+        : { action: "Audit", answer: "Tell" }),
+      policy: policyName(policy),
+    })),
     injected: 0,
     companions: 0,
   });

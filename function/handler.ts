@@ -5,10 +5,12 @@ import { makeMeter, type Meter } from "./meter.ts";
 import { makePolicyCache } from "./policies.ts";
 import { Refusal } from "./refusal.ts";
 import { refuse, runFunction, type Engine } from "./run.ts";
-import type { Handler } from "./server.ts";
 import { WireError } from "./wire/reader.ts";
 import { decodeRequest, type Request } from "./wire/request.ts";
 import { encodeResponse, type Response } from "./wire/response.ts";
+
+/** Takes the bytes of a RunFunctionRequest and gives those of the answer. */
+export type Evaluate = (request: Buffer) => Buffer;
 
 export type HandlerSpec = {
   readonly now: () => number;
@@ -25,7 +27,7 @@ export type HandlerSpec = {
 export const answerBytesMax = 4 * 1024 * 1024;
 
 /** Bytes in, bytes out. Throws a WireError on bytes that are no request; every other failure becomes a Fatal result. */
-export function makeHandler(spec: HandlerSpec): Handler {
+export function makeHandler(spec: HandlerSpec): Evaluate {
   const meter = spec.meter ?? makeMeter(() => 0);
   const cache = makePolicyCache(meter);
   const memo = makeMemo();

@@ -15,6 +15,7 @@ import { makeHandler } from "./handler.ts";
 import { makeMeter } from "./meter.ts";
 import { startMetricsServer } from "./metrics-server.ts";
 import { help, parseOptions } from "./options.ts";
+import { makePolicyCounter, namedPoliciesMax } from "./series.ts";
 import { startServer } from "./server.ts";
 
 const sample = (text: string, series: string): number => {
@@ -56,7 +57,8 @@ describe("the figures", () => {
       hits: sample(text, 'policy_cache_total{result="hit"}'),
       misses: sample(text, 'policy_cache_total{result="miss"}'),
       inputs: sample(text, "policy_cache_inputs"),
-      count: sample(text, "call_duration_seconds_count"),
+      count: sample(text, "evaluation_duration_seconds_count"),
+      told1: sample(text, 'policy_violations_total{policy="ValidatingPolicy/told",action="Audit"}'),
     }).toEqual({
       ok: 2,
       fatal: 1,
@@ -69,21 +71,43 @@ describe("the figures", () => {
       misses: 1,
       inputs: 2,
       count: 3,
+      told1: 4,
     });
     expect(sample(text, "policy_compile_seconds_total")).toBeGreaterThan(0);
-    expect(sample(text, 'call_duration_seconds_bucket{le="0.0025"}')).toBe(0);
-    expect(sample(text, 'call_duration_seconds_bucket{le="+Inf"}')).toBe(3);
+    expect(sample(text, 'evaluation_duration_seconds_bucket{le="0.0025"}')).toBe(0);
+    expect(sample(text, 'evaluation_duration_seconds_bucket{le="+Inf"}')).toBe(3);
   });
 
-  test("name nothing out of a request, and no more series for more of them", () => {
+  test("name policies and nothing else out of a request, and only so many of them", () => {
     const { meter, handler } = metered();
-    const names = () => meter.text().replaceAll(/ [\d.e+-]+$/gm, "");
-    const before = names();
-    for (let i = 0; i < 50; i++) {
-      const secret = validating(`secret-${i}`, "false", { message: `hunter${i}` });
+    const series = () =>
+      meter
+        .text()
+        .replaceAll(/ [\d.e+-]+$/gm, "")
+        .split("\n");
+    const before = series();
+    for (let i = 0; i < namedPoliciesMax + 30; i++) {
+      const secret = validating(`policy-${i}`, "false", { message: `hunter${i}` });
       handler(encodeRequest({ input: guardrails([secret]), desired: { [`r${i}`]: bucket() } }));
     }
-    expect(names()).toBe(before);
+    const added = series().filter((line) => !before.includes(line));
+    expect(added.length).toBe(namedPoliciesMax + 1);
+    expect(added.every((line) => /\{policy="(?:\w+\/policy-\d+|other)",action/.test(line))).toBe(
+      true,
+    );
+    expect(sample(meter.text(), 'policy_violations_total{policy="other",action="Enforce"}')).toBe(
+      30,
+    );
+  });
+
+  test("keep a hostile name of a policy inside its label", () => {
+    const counter = makePolicyCounter();
+    counter.add('x"} 1\nevil{a="\\', "Audit");
+    counter.add("y".repeat(1000), "Audit");
+    expect(counter.lines()).toEqual([
+      '{policy="other",action="Audit"} 1',
+      '{policy="x\\"} 1\\nevil{a=\\"\\\\",action="Audit"} 1',
+    ]);
   });
 
   test("are lines of the text format, each family with help and type before its samples", () => {

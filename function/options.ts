@@ -13,6 +13,10 @@ export type Options = {
   readonly clientSans: readonly string[];
   readonly receiveBytesMax: number;
   readonly drainSeconds: number;
+  /** Threads that evaluate; 1 for the main thread alone, undefined for as many as the machine is good for. */
+  readonly workers: number | undefined;
+  /** How long one call may be evaluated. */
+  readonly callSeconds: number;
   /** Where approvals for cluster-scoped composites live; '' for nowhere. */
   readonly approvalNamespace: string;
 };
@@ -38,6 +42,13 @@ resources by policy. Every option can also be set by the environment variable na
                                PARAPET_MAX_RECV_MESSAGE_SIZE)
   --drain-seconds SECONDS      how long calls may take to finish after SIGTERM, 0 to 600
                                (default 20, PARAPET_DRAIN_SECONDS)
+  --workers N                  threads that evaluate calls, 1 to 64, while the main thread reads
+                               and writes; 1 for no thread beside the main one (default: the
+                               processors that the container may use, but at most 4, and as
+                               many as its memory is enough for; PARAPET_WORKERS)
+  --call-seconds SECONDS       how long one call may be evaluated before its worker is ended and
+                               the call answered with an error, 1 to 600 (default 30,
+                               PARAPET_CALL_SECONDS); has no effect with --workers 1
   --approval-namespace NAME    namespace of approvals for cluster-scoped composites
                                (PARAPET_APPROVAL_NAMESPACE)
   --metrics-address HOST:PORT  where GET /metrics is answered in Prometheus' text format, and
@@ -55,6 +66,8 @@ const flags = {
   "client-san": { type: "string", multiple: true },
   "max-recv-message-size": { type: "string" },
   "drain-seconds": { type: "string" },
+  workers: { type: "string" },
+  "call-seconds": { type: "string" },
   "approval-namespace": { type: "string" },
   help: { type: "boolean", short: "h" },
 } as const;
@@ -97,6 +110,16 @@ export function parseOptions(
       },
       problems,
     ),
+    workers: workersIn(values.workers ?? env["PARAPET_WORKERS"] ?? "", problems),
+    callSeconds: wholeNumber(
+      {
+        flag: "--call-seconds",
+        text: values["call-seconds"] ?? env["PARAPET_CALL_SECONDS"] ?? "30",
+        min: 1,
+        max: 600,
+      },
+      problems,
+    ),
     approvalNamespace: values["approval-namespace"] ?? env["PARAPET_APPROVAL_NAMESPACE"] ?? "",
   };
   problems.push(...contradictions(options));
@@ -111,6 +134,8 @@ type Values = {
   readonly "client-san"?: readonly string[];
   readonly "max-recv-message-size"?: string;
   readonly "drain-seconds"?: string;
+  readonly workers?: string;
+  readonly "call-seconds"?: string;
   readonly "approval-namespace"?: string;
   readonly help?: boolean;
 };
@@ -148,6 +173,9 @@ function isAddress(text: string): boolean {
   const parts = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]\s]*):(\d{1,5})$/.exec(text);
   return parts !== null && Number(parts[1]) <= 65_535;
 }
+
+const workersIn = (text: string, problems: string[]): number | undefined =>
+  text === "" ? undefined : wholeNumber({ flag: "--workers", text, min: 1, max: 64 }, problems);
 
 type NumberFlag = {
   readonly flag: string;

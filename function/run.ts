@@ -121,7 +121,7 @@ function judgeAll(
   const requirements = new Map([...sources, ...lookups.used, ...approvals]);
   const missing = [...approvals.keys()].some((name) => !request.required.has(name));
   if (missing || lookups.wanted.size > 0) return untouched(request, requirements);
-  engine.meter.judged(tallyOf(verdicts));
+  engine.meter.judged({ ...tallyOf(verdicts), remembered: set.settled.size });
   const stopped = stopSentences(verdicts);
   if (stopped.length > 0) {
     const outcome = fatalOutcome("PolicyViolation", stopped, composite);

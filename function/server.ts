@@ -8,13 +8,17 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from "@grpc/grpc-js";
+import { CallError, type Caller, type CallProblem } from "./call-error.ts";
 import { dnsNames } from "./credentials.ts";
 import { traceOf, type Logger } from "./log.ts";
-import type { Meter } from "./meter.ts";
+import type { CallOutcome, Meter } from "./meter.ts";
 import { WireError } from "./wire/reader.ts";
 
-/** Takes the bytes of a RunFunctionRequest and gives those of the answer; throws a WireError on malformed bytes. */
-export type Handler = (request: Buffer) => Buffer;
+/**
+ * Takes the bytes of a RunFunctionRequest and gives those of the answer, at once or later. Throws (or rejects with) a
+ * WireError on malformed bytes and a CallError where there can be no verdict.
+ */
+export type Handler = (request: Buffer, caller: Caller) => Buffer | Promise<Buffer>;
 
 export type ServerSpec = {
   readonly handler: Handler;
@@ -88,26 +92,60 @@ function runFunctionHandler(spec: ServerSpec) {
       reply({ code: status.PERMISSION_DENIED, details: "this client may not call the function" });
       return;
     }
-    answer(spec, call.request, reply);
+    answer(spec, call, reply);
   };
 }
 
-function answer(spec: ServerSpec, request: Buffer, reply: sendUnaryData<Buffer>): void {
+/** A verdict that is there at once is sent at once: a promise would cost another turn. */
+function answer(spec: ServerSpec, call: BytesCall, reply: sendUnaryData<Buffer>): void {
+  const { request } = call;
+  const since = performance.now();
+  const send = (bytes: Buffer) => {
+    spec.meter?.took((performance.now() - since) / 1000);
+    reply(null, bytes);
+  };
+  const fail = (error: unknown) => reply(failure(spec, error, request.length));
   try {
-    reply(null, spec.handler(request));
+    const answered = spec.handler(request, callerOf(call));
+    if (answered instanceof Promise) answered.then(send, fail);
+    else send(answered);
   } catch (error) {
-    if (error instanceof WireError) {
-      spec.meter?.call("malformed");
-      spec.log("warn", "malformed request", { bytes: request.length, problem: error.message });
-      const details = `malformed RunFunctionRequest: ${error.message}`;
-      reply({ code: status.INVALID_ARGUMENT, details });
-      return;
-    }
-    spec.meter?.call("failed");
-    spec.log("error", "the handler failed", { bytes: request.length, ...traceOf(error) });
-    reply({ code: status.INTERNAL, details: "internal error, see the function's log" });
+    fail(error);
   }
 }
+
+const callerOf = (call: BytesCall): Caller => ({
+  hasGone: () => call.cancelled,
+  onGone: (tell) => call.once("cancelled", tell),
+});
+
+type Failure = { readonly code: status; readonly details: string };
+
+function failure({ log, meter }: ServerSpec, error: unknown, bytes: number): Failure {
+  if (error instanceof WireError) {
+    meter?.call("malformed");
+    log("warn", "malformed request", { bytes, problem: error.message });
+    const details = `malformed RunFunctionRequest: ${error.message}`;
+    return { code: status.INVALID_ARGUMENT, details };
+  }
+  if (error instanceof CallError) {
+    const { code, outcome } = callProblems[error.problem];
+    meter?.call(outcome);
+    if (outcome !== "cancelled") log("warn", "no verdict", { bytes, problem: error.message });
+    return { code, details: error.message };
+  }
+  meter?.call("failed");
+  log("error", "the handler failed", { bytes, ...traceOf(error) });
+  return { code: status.INTERNAL, details: "internal error, see the function's log" };
+}
+
+const callProblems = {
+  cancelled: { code: status.CANCELLED, outcome: "cancelled" },
+  stopped: { code: status.DEADLINE_EXCEEDED, outcome: "stopped" },
+  refused: { code: status.RESOURCE_EXHAUSTED, outcome: "refused" },
+  lost: { code: status.UNAVAILABLE, outcome: "failed" },
+  failed: { code: status.INTERNAL, outcome: "failed" },
+} satisfies Record<CallProblem, { readonly code: status; readonly outcome: CallOutcome }>;
 
 function callerAllowed(call: BytesCall, sans: readonly string[]): boolean {
   if (sans.length === 0) return true;

@@ -115,7 +115,11 @@ const outcomes = {
 export const tallyOf = (verdicts: readonly Verdict[]): Tally => ({
   outcomes: verdicts.map(({ step }) => outcomes[step.kind]),
   violations: verdicts.flatMap(({ violations }) =>
-    violations.map(({ answer }) => ({ action: answer === "Tell" ? "Audit" : "Enforce", answer })),
+    violations.map(({ answer, policy }) => ({
+      action: answer === "Tell" ? "Audit" : "Enforce",
+      answer,
+      policy,
+    })),
   ),
   injected: verdicts.filter(({ resource }) => resource.injected !== resource.rendered).length,
   companions: verdicts.filter(({ resource }) => resource.subject !== "").length,

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+import { CallError, type Caller } from "../call-error.ts";
+import type { Logger } from "../log.ts";
+import type { Meter } from "../meter.ts";
+import { WireError } from "../wire/reader.ts";
+import { Lane, type Job, type LaneEnd } from "./lane.ts";
+import type { WorkerMessage, WorkerSettings } from "./messages.ts";
+import { addNotes } from "./notes.ts";
+import { homeOf, routeOf } from "./route.ts";
+
+export type PoolSpec = {
+  /** The script that a worker runs. */
+  readonly entry: URL;
+  readonly count: number;
+  /** Heap of one worker, in MiB: one that needs more is ended and replaced. */
+  readonly heapMbMax: number;
+  /** How long one call may be evaluated, and how long it may wait for that, in milliseconds. */
+  readonly callMsMax: number;
+  readonly settings: WorkerSettings;
+  readonly meter: Meter;
+  readonly log: Logger;
+  /** Milliseconds from any fixed moment. */
+  readonly clock: () => number;
+};
+
+/** Most calls, and most bytes of their requests, that wait for a worker. */
+const waitingMax = 4096;
+const waitingBytesMax = 256 * 1024 * 1024;
+/** How often the workers are looked after, in milliseconds. */
+const lookPeriodMs = 100;
+/** A second call is given to a busy worker only if the first has not been at it for longer, in milliseconds. */
+const prefetchMsMax = 50;
+/** How long a worker may take to start, and how long to wait before one that died young is replaced, in milliseconds. */
+const startMsMax = 30_000;
+const restartMs = 1000;
+
+/** Evaluates calls on several cores, while this thread reads and writes. */
+export class Pool {
+  readonly #spec: PoolSpec;
+  readonly #lanes: (Lane | undefined)[];
+  readonly #waiting: Job[] = [];
+  readonly #timer: NodeJS.Timeout;
+  #waitingBytes = 0;
+  #lastId = 0;
+  #isStopped = false;
+
+  constructor(spec: PoolSpec) {
+    this.#spec = spec;
+    this.#lanes = Array.from({ length: spec.count }, () => undefined);
+    for (let index = 0; index < spec.count; index++) this.#start(index);
+    this.#timer = setInterval(() => this.#look(), lookPeriodMs);
+    addGauges(spec.meter, this.#lanes, this.#waiting);
+  }
+
+  /** Rejects with a WireError for bytes that are no request, and with a CallError where there can be no verdict. */
+  answer(request: Buffer, caller: Caller): Promise<Buffer> {
+    const isFull = this.#waitingBytes + request.length > waitingBytesMax;
+    if (isFull || this.#waiting.length >= waitingMax) {
+      const message = "too many calls wait for a worker; try again later";
+      return Promise.reject(new CallError("refused", message));
+    }
+    const { clock, count, log } = this.#spec;
+    return new Promise((resolve, reject) => {
+      this.#waitingBytes += request.length;
+      this.#waiting.push({
+        id: ++this.#lastId,
+        request,
+        home: homeOf(routeOf(request), count),
+        sinceMs: clock(),
+        isWanted: () => !caller.hasGone(),
+        finish: (message) => settle(message, resolve, reject, log),
+        fail: reject,
+      });
+      this.#dispatch();
+    });
+  }
+
+  /** Ends the workers; calls under way are lost. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    for (const lane of this.#lanes) await lane?.end("crash");
+  }
+
+  #start(index: number): void {
+    if (this.#isStopped) return;
+    const lane: Lane = new Lane({
+      ...this.#spec,
+      onRoom: () => this.#dispatch(),
+      onMessage: (message) => note(message, this.#spec),
+      onEnd: (end) => this.#replace(index, lane, end),
+    });
+    this.#lanes[index] = lane;
+  }
+
+  /** Gives calls to workers that have room, oldest first. */
+  #dispatch(): void {
+    for (;;) {
+      const [first] = this.#waiting;
+      if (first === undefined) return;
+      if (!first.isWanted()) {
+        this.#take(0)?.fail(gone());
+        continue;
+      }
+      const lane = laneFor(this.#lanes, first.home);
+      if (lane === undefined) return;
+      this.#take(0);
+      const { clock, meter } = this.#spec;
+      meter.waited((clock() - first.sinceMs) / 1000);
+      lane.give(first);
+    }
+  }
+
+  #take(index: number): Job | undefined {
+    const [job] = this.#waiting.splice(index, 1);
+    this.#waitingBytes -= job?.request.length ?? 0;
+    return job;
+  }
+
+  /** The call that a lost worker was at gets an error, those behind it another worker. */
+  #replace(index: number, lane: Lane, { why, running, waiting }: LaneEnd): void {
+    if (this.#isStopped) return;
+    this.#spec.meter.workerLost(why);
+    this.#spec.log("error", "a worker ended and is replaced", { worker: index, reason: why });
+    running?.fail(lossError(why, this.#spec));
+    for (const job of waiting.toReversed()) {
+      this.#waiting.unshift(job);
+      this.#waitingBytes += job.request.length;
+    }
+    this.#lanes[index] = undefined;
+    // One that cannot even start would otherwise be started without end.
+    if (lane.hasStarted) this.#start(index);
+    else setTimeout(() => this.#start(index), restartMs).unref();
+    this.#dispatch();
+  }
+
+  /** Ends workers that are at a call for too long, and calls that wait for too long. */
+  #look(): void {
+    const { callMsMax, clock } = this.#spec;
+    for (const lane of this.#lanes) {
+      if (lane === undefined) continue;
+      if (lane.busyMs() > callMsMax || lane.startingMs() > startMsMax) void lane.end("late");
+    }
+    const nowMs = clock();
+    for (let index = this.#waiting.length - 1; index >= 0; index--) {
+      const job = this.#waiting[index];
+      if (job === undefined) continue;
+      if (!job.isWanted()) this.#take(index)?.fail(gone());
+      else if (nowMs - job.sinceMs > callMsMax) this.#take(index)?.fail(overloaded(this.#spec));
+    }
+  }
+}
+
+const gone = (): CallError => new CallError("cancelled", "the caller has gone");
+
+/**
+ * Where a call goes now: to the worker that remembers its composite if that one has nothing to do, else to any that has
+ * nothing to do, else behind a call that was begun just now; undefined when it has to wait.
+ */
+function laneFor(lanes: readonly (Lane | undefined)[], home: number): Lane | undefined {
+  const ready = lanes.filter((lane) => lane?.isReady === true);
+  const own = lanes[home];
+  if (own?.isReady === true && own.load === 0) return own;
+  const idle = ready.find((lane) => lane?.load === 0);
+  if (idle !== undefined) return idle;
+  const hasRoom = (lane: Lane | undefined): boolean =>
+    lane?.isReady === true && lane.load === 1 && lane.busyMs() <= prefetchMsMax;
+  return hasRoom(own) ? own : ready.find(hasRoom);
+}
+
+function note(message: WorkerMessage, { meter, log }: PoolSpec): void {
+  if (message.kind === "log") log(message.level, message.message, message.fields);
+  else if (message.kind !== "ready") addNotes(meter, message.notes);
+}
+
+function settle(
+  message: Parameters<Job["finish"]>[0],
+  resolve: (answer: Buffer) => void,
+  reject: (error: Error) => void,
+  log: Logger,
+): void {
+  if (message.kind === "answer") {
+    const { answer } = message;
+    resolve(Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength));
+    return;
+  }
+  const { problem } = message;
+  if ("malformed" in problem) {
+    reject(new WireError(problem.malformed));
+    return;
+  }
+  log("error", "the handler failed", problem.failed);
+  reject(new CallError("failed", "internal error, see the function's log"));
+}
+
+const lossError = (why: LaneEnd["why"], { callMsMax, heapMbMax }: PoolSpec): CallError => {
+  switch (why) {
+    case "late":
+      return new CallError(
+        "stopped",
+        `judging took longer than ${callMsMax / 1000} s and was stopped: make the composition or its policies smaller, or raise --call-seconds`,
+      );
+    case "memory":
+      return new CallError(
+        "stopped",
+        `judging needed more than the ${heapMbMax} MiB of memory that a worker may use: make the composition or its policies smaller, or give the function more memory`,
+      );
+    case "crash":
+      return new CallError("lost", "the worker that had this call ended; call again");
+    default:
+      return why satisfies never;
+  }
+};
+
+const overloaded = ({ callMsMax }: PoolSpec): CallError =>
+  new CallError("refused", `no worker was free for ${callMsMax / 1000} s; try again later`);
+
+function addGauges(meter: Meter, lanes: readonly (Lane | undefined)[], waiting: readonly Job[]) {
+  const present = () => lanes.filter((lane) => lane !== undefined);
+  meter.gauge(
+    "workers",
+    "Workers that are ready.",
+    () => present().filter((lane) => lane.isReady).length,
+  );
+  meter.gauge(
+    "workers_busy",
+    "Workers that are at a call.",
+    () => present().filter((lane) => lane.load > 0).length,
+  );
+  meter.gauge("calls_waiting", "Calls that no worker has yet.", () => waiting.length);
+  const sum = (name: string) => () =>
+    present().reduce((total, lane) => total + (lane.gauges[name] ?? 0), 0);
+  for (const [name, help] of Object.entries(workerGauges)) meter.gauge(name, help, sum(name));
+}
+
+/** Figures that every worker has of its own, shown as their sum; the names are those that handler.ts gives them. */
+const workerGauges = {
+  policy_cache_inputs: "Parsed inputs that are kept.",
+  remembered_resources: "Resources whose verdict is remembered.",
+  worker_heap_used_bytes: "Memory of live and uncollected objects in workers.",
+};
