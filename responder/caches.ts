@@ -43,6 +43,8 @@ export type RemediationCache = {
   readonly ofFinding: (finding: string) => readonly Remediation[];
   readonly inNamespace: (namespace: string) => readonly Remediation[];
   readonly all: () => readonly Remediation[];
+  /** By `namespace/name`. */
+  readonly get: (key: string) => Remediation | undefined;
   readonly change: (change: Change) => void;
 };
 
@@ -51,14 +53,18 @@ export function makeRemediationCache(
 ): RemediationCache {
   const byFinding = makeIndex<Remediation>();
   const byNamespace = makeIndex<Remediation>();
+  const byKey = new Map<string, Remediation>();
   return {
     ofFinding: byFinding.of,
     inNamespace: byNamespace.of,
     all: byFinding.all,
+    get: (key) => byKey.get(key),
     change: ({ key, after }) => {
       const read = after === undefined ? undefined : readRemediation(after);
       if (typeof read === "string") onUnreadable(key, read);
       const remediation = typeof read === "string" ? undefined : read;
+      if (remediation === undefined) byKey.delete(key);
+      else byKey.set(key, remediation);
       byFinding.change(key, remediation, findingOf(after));
       byNamespace.change(key, remediation, remediation?.name.namespace ?? "");
     },

@@ -4,19 +4,29 @@ import { createServer } from "node:http";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeSendHttp } from "#responder/adapters/send-http";
 import { parseConfig } from "#responder/config";
-import { messageFor } from "#responder/notification";
+import { messageFor, type Telling } from "#responder/notification";
+import type { Remediation } from "#responder/remediation";
 import { exampleRemediation } from "#test/support/example-remediation";
 
 const nowMs = Date.UTC(2026, 10, 22, 12, 0, 0);
-const example = exampleRemediation({ name: "web-1", state: "Applying" });
-const hostile = {
-  ...example,
+const remediation = exampleRemediation({ name: "web-1", state: "Applying" });
+const telling = (one: Remediation, notice: Telling["notice"] = "Response"): Telling => ({
+  notice,
+  remediations: [one],
+});
+const example = telling(remediation);
+const hostile = telling({
+  ...remediation,
   cause: {
-    ...example.cause,
+    ...remediation.cause,
     rule: "<!channel> & <https://evil.example|click>",
     message: "x".repeat(100_000),
   },
-};
+});
+const proposed = exampleRemediation({ name: "web-1", state: "Proposed" });
+const consoleUrl = "https://parapet.example.org/console/";
+const bodyOf = (format: "webhook" | "slack", of: Telling, url = consoleUrl): unknown =>
+  JSON.parse(messageFor({ format, secret: undefined }, of, nowMs, url).body);
 
 describe("a message", () => {
   it("is signed over time and body, so that neither can be changed or sent again later", () => {
@@ -55,13 +65,91 @@ describe("a message", () => {
   });
 });
 
+describe("a message about a proposal", () => {
+  it("says what would be done, by which plan, how to decide and where to look", () => {
+    expect(bodyOf("webhook", telling(proposed, "Proposed"))).toMatchObject({
+      notice: "Proposed",
+      headline: "Remediation prod/web-1 waits for an approval",
+      state: "Proposed",
+      expiresAt: "2026-11-22T10:58:00.000Z",
+      plan: {
+        digest: `sha256:${"a".repeat(64)}`,
+        summary: ["apply NetworkPolicy prod/parapet-isolate-3b1c"],
+        residualAllows: 1,
+        approvers: 1,
+      },
+      commands: [
+        'parapet approve web-1 -n prod --reason "..."',
+        'parapet approve web-1 -n prod --deny --reason "..."',
+      ],
+      console: "https://parapet.example.org/console/remediations/prod/web-1",
+    });
+  });
+
+  it("says the same to Slack, with a link of our own making", () => {
+    const message = bodyOf("slack", telling(proposed, "Proposed"));
+    expect(message).toMatchObject({
+      blocks: [
+        { text: { type: "plain_text" } },
+        {
+          text: {
+            type: "mrkdwn",
+            text: "<https://parapet.example.org/console/remediations/prod/web-1|Review in the console>",
+          },
+        },
+      ],
+    });
+    expect(message).toMatchObject({
+      text: expect.stringContaining("$ parapet approve web-1 -n prod") as unknown,
+    });
+  });
+
+  it.each([
+    { reason: "No console is configured: no link.", notice: "Proposed", url: "", want: "" },
+    {
+      reason: "Many at once lead to the list of those that wait.",
+      notice: "Proposed",
+      url: consoleUrl,
+      want: "https://parapet.example.org/console?state=Proposed",
+    },
+    {
+      reason: "What expires may be in any state.",
+      notice: "ExpiresSoon",
+      url: consoleUrl,
+      want: "https://parapet.example.org/console",
+    },
+  ] as const)("$reason", ({ notice, url, want }) => {
+    const rest = Array.from({ length: 2_000 }, () => proposed);
+    const many: Telling = { notice, remediations: [proposed, ...rest] };
+    const body = bodyOf("webhook", many, url);
+    expect(body).toMatchObject({ count: 2_001, console: want });
+    expect(JSON.stringify(body).length).toBeLessThan(16_384);
+    expect(JSON.stringify(bodyOf("slack", many, url)).length).toBeLessThan(16_384);
+  });
+
+  it("has another key when it is about another plan, another expiry or another kind", () => {
+    const keyOf = (of: Telling): string =>
+      messageFor({ format: "webhook", secret: undefined }, of, nowMs).headers["idempotency-key"] ??
+      "";
+    const later = { ...proposed, status: { ...proposed.status, expiresAtMs: nowMs } };
+    const keys = [
+      telling(proposed, "Proposed"),
+      telling(proposed, "ExpiresSoon"),
+      telling(later, "ExpiresSoon"),
+    ].map(keyOf);
+    expect(new Set(keys).size).toBe(3);
+    expect(keyOf(telling(later, "Proposed"))).toBe(keys[0]);
+  });
+});
+
 describe("sending", () => {
   const paths: string[] = [];
+  const statuses: Readonly<Record<string, number>> = { "/ok": 204, "/410": 410, "/429": 429 };
   const server = createServer((request, response) => {
     paths.push(request.url ?? "");
     if (request.url === "/slow") return;
     if (request.url === "/moved") response.writeHead(302, { location: "/ok" }).end();
-    else response.writeHead(request.url === "/ok" ? 204 : 500).end();
+    else response.writeHead(statuses[request.url ?? ""] ?? 500).end();
   });
   let base = "";
   beforeAll(async () => {
@@ -78,7 +166,21 @@ describe("sending", () => {
 
   it.each([
     { reason: "Taken.", path: "/ok", want: { ok: true } },
-    { reason: "Refused.", path: "/no", want: { ok: false, message: "one answered 500" } },
+    {
+      reason: "Broken: worth another try.",
+      path: "/no",
+      want: { ok: false, code: "Unavailable", message: "one answered 500" },
+    },
+    {
+      reason: "Refused for good: not sent again.",
+      path: "/410",
+      want: { ok: false, code: "Invalid", message: "one answered 410" },
+    },
+    {
+      reason: "Too many at once: later.",
+      path: "/429",
+      want: { ok: false, code: "Unavailable", message: "one answered 429" },
+    },
     {
       reason: "Sent elsewhere: not followed.",
       path: "/moved",

@@ -13,8 +13,16 @@ export type Policies = {
   readonly change: (change: Change) => void;
 };
 
-/** ResponsePolicies compiled as they come and go; what is wrong with one is written into its status. */
-export function makePolicies(cluster: Cluster, log: Log, now: () => number): Policies {
+/**
+ * ResponsePolicies compiled as they come and go; what is wrong with one is written into its status. `destinations`: those that are
+ * configured; a policy that names another is in use all the same, and its status says that nobody is told.
+ */
+export function makePolicies(
+  cluster: Cluster,
+  log: Log,
+  now: () => number,
+  destinations: readonly { readonly name: string }[],
+): Policies {
   const compiled = new Map<string, ResponsePolicy>();
   let sorted: readonly ResponsePolicy[] = [];
   return {
@@ -29,24 +37,40 @@ export function makePolicies(cluster: Cluster, log: Log, now: () => number): Pol
             policy: key,
             problems: parsed.problems.map((one) => `${one.path}: ${one.message}`),
           });
-        void report(cluster, after, parsed, now());
+        const unknown = parsed.ok ? unknownDestinations(parsed.policy, destinations) : [];
+        void report(cluster, after, policyStatusNow(parsed, unknown, after, now()));
       }
       sorted = [...compiled.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
     },
   };
 }
 
-/** Best effort: another replica may have written it already, and a policy works without its status. */
-async function report(
-  cluster: Cluster,
-  object: JsonObject,
+/** Destinations that a policy names and the configuration does not have. */
+export function unknownDestinations(
+  { spec }: Pick<ResponsePolicy, "spec">,
+  destinations: readonly { readonly name: string }[],
+): readonly string[] {
+  const named = [...spec.do.map((one) => one.notify?.to ?? ""), ...(spec.notify?.to ?? [])];
+  return [...new Set(named)]
+    .filter((to) => to !== "" && !destinations.some(({ name }) => name === to))
+    .sort();
+}
+
+function policyStatusNow(
   parsed: ReturnType<typeof parseResponsePolicy>,
+  unknown: readonly string[],
+  object: JsonObject,
   nowMs: number,
-): Promise<void> {
+): JsonObject {
   const generation = Number(at(object, ["metadata", "generation"]) ?? 0);
-  const wanted = policyStatus(parsed, generation, new Date(nowMs).toISOString());
+  const remarks = unknown.map((to) => `no destination is called ${to}: nobody is told there`);
+  return policyStatus(parsed, generation, new Date(nowMs).toISOString(), remarks);
+}
+
+/** Best effort: another replica may have written it already, and a policy works without its status. */
+async function report(cluster: Cluster, object: JsonObject, wanted: JsonObject): Promise<void> {
   const isTold =
-    at(object, ["status", "observedGeneration"]) === generation &&
+    at(object, ["status", "observedGeneration"]) === wanted["observedGeneration"] &&
     at(object, ["status", "conditions", 0, "message"]) === at(wanted, ["conditions", 0, "message"]);
   if (!isTold) await cluster.replaceStatus(types.responsePolicy, { ...object, status: wanted });
 }

@@ -36,6 +36,8 @@ export function rolesFor(
     { apiGroups: own, resources: ["responsepolicies/status"], verbs: ["update"] },
     { apiGroups: own, resources: ["driftexceptions"], verbs: ["get", "list", "watch"] },
     { apiGroups: [""], resources: ["namespaces", "pods"], verbs: ["get"] },
+    // What happens to a target is told by Events on it.
+    { apiGroups: [""], resources: ["events"], verbs: ["create"] },
     ...actionNames.filter((one) => actions.includes(one)).flatMap((one) => actionTable[one].rbac),
     // `minReady` counts the pods beside the target and reads budgets, whichever action takes it out of service.
     ...(actions.some((one) => takesOutOfService.has(one)) ? guardRbac : []),

@@ -86,6 +86,7 @@ export const remediationStatus = z.object({
       z.object({ at: instant, check: z.enum(checks), finding: z.enum(findings), detail: text }),
     )
     .default([]),
+  told: z.array(text).default([]),
 });
 
 const remediationSchema = z.object({
@@ -149,6 +150,7 @@ function toStatus(stored: z.infer<typeof remediationStatus>): Status {
     attempts: stored.attempts,
     lastError: stored.lastError,
     evidence: stored.evidence.map(({ at, ...entry }) => ({ ...entry, atMs: Date.parse(at) })),
+    told: stored.told,
   };
 }
 
@@ -179,6 +181,7 @@ export function statusJson(status: Status): JsonObject {
     attempts: status.attempts,
     lastError: cut(status.lastError, 1_024),
     ...(status.evidence.length === 0 ? {} : { evidence: evidenceJson(status.evidence) }),
+    ...(status.told.length === 0 ? {} : { told: status.told }),
   };
 }
 

@@ -65,6 +65,8 @@ export type Status = {
   readonly lastError: string;
   /** What was looked at to tell whether the changes have their effect, oldest first. */
   readonly evidence: readonly Evidence[];
+  /** What people were told of, as marks of notices.ts. */
+  readonly told: readonly string[];
 };
 
 export type AlertCount = {
@@ -126,6 +128,7 @@ export function initialStatus(spec: Omit<Remediation, "status">): Status {
     attempts: 0,
     lastError: "",
     evidence: [],
+    told: [],
   };
 }
 

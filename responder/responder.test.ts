@@ -10,7 +10,7 @@ import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { makeMemoryQueue } from "#responder/adapters/memory-queue";
 import { openSpool } from "#responder/adapters/spool";
 import { verifyAudit } from "#responder/audit";
-import { types, uidOf } from "#responder/cluster";
+import { failure, types, uidOf } from "#responder/cluster";
 import { parseConfig } from "#responder/config";
 import { writeApproval } from "#responder/console-ports";
 import { isolationLabel } from "#responder/actions/isolate";
@@ -40,6 +40,8 @@ async function startScene(settings: JsonObject = {}) {
   );
   if (!parsed.ok) throw new Error(parsed.problems.join("\n"));
   const metrics = makeMetrics();
+  const told: string[] = [];
+  const noPlace = failure("Invalid", "no place for evidence is configured");
   const auditFile = join(directory, "audit.jsonl");
   const responder = startResponder(parsed.config, {
     cluster,
@@ -47,6 +49,13 @@ async function startScene(settings: JsonObject = {}) {
     spool: await openSpool(join(directory, "spool"), 1 << 20),
     audit: await openAuditFile(auditFile, now),
     metrics,
+    effects: {
+      evidence: { find: () => Promise.resolve(noPlace), keep: () => Promise.resolve(noPlace) },
+      send: (to, telling) => {
+        told.push(`${to} ${telling.notice} ${telling.remediations.length}`);
+        return Promise.resolve({ ok: true, value: undefined });
+      },
+    },
     log: makeLog(() => undefined, now),
     now,
   });
@@ -80,6 +89,7 @@ async function startScene(settings: JsonObject = {}) {
     inState,
     auditFile,
     metrics,
+    told,
   };
 }
 
@@ -121,6 +131,47 @@ function alertBody(name: string, atMs: number, more: JsonObject = {}): Buffer {
   };
   return Buffer.from(JSON.stringify(body));
 }
+
+describe("a proposal", () => {
+  const destinations = [{ name: "ops", url: "https://ops.example" }];
+
+  it("is told to those whom the configuration names, once, and stands on the pod as an Event", async () => {
+    const scene = await startScene({ notify: { destinations, to: ["ops"] } });
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Propose"));
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    await eventually("the mark", async () =>
+      (await scene.remediations()).some(({ status }) => status.told.includes("Proposed")),
+    );
+    await approve(scene, await scene.inState("Proposed"), "Deny");
+    await scene.inState("Denied");
+    expect(scene.told).toEqual(["ops Proposed 1"]);
+    const reasons = await eventually("two Events", async () => {
+      const listed = await scene.others.list(types.event, { namespace: "shop" });
+      const all = listed.ok ? listed.value.items.map((one) => textAt(one, ["reason"])) : [];
+      return all.length === 2 && all;
+    });
+    expect(reasons.toSorted()).toEqual(["ParapetDenied", "ParapetProposed"]);
+  });
+
+  it("is told to those whom its policy names instead, and only of what it names", async () => {
+    const scene = await startScene({ notify: { destinations, to: [] } });
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(
+      types.responsePolicy,
+      policy("Propose", { notify: { to: ["ops"], on: ["ExpiresSoon"] } }),
+    );
+    await scene.responder.acting;
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    await scene.inState("Proposed");
+    scene.clock.offsetMs = 24 * 3_600_000 - 300_000;
+    // A change of the record is looked at by the clock of then.
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    await eventually("told", () => scene.told.length > 0);
+    expect(scene.told).toEqual(["ops ExpiresSoon 1"]);
+  });
+});
 
 describe("a Falco alert", () => {
   it("is proposed, approved, isolated, read back and undone by a Deny", async () => {

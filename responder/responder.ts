@@ -27,7 +27,8 @@ import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
 import { makeReadNetwork } from "#responder/network-view";
 import { makeShared } from "#responder/target";
-import { makeWatcher, type Watcher } from "#responder/watcher";
+import { makeTellers } from "#responder/tellers";
+import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
 
 export type ResponderPorts = {
@@ -72,7 +73,8 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     quiet("error", "a Remediation cannot be read", { remediation: key, why }),
   );
   const approvals = makeApprovalCache();
-  const policies = makePolicies(cluster, log, now);
+  const policies = makePolicies(cluster, log, now, config.notify.destinations);
+  const tellers = makeTellers(config, { ...ports, log: quiet }, { remediations, policies });
   const known = makeKnown();
   const reads = makeReads(cluster, now);
   const getPod = reads.getPod;
@@ -82,10 +84,8 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
     remediations: (change) => {
       remediations.change(change);
-      if (change.after === undefined) known.forget(change.key);
-      // The echo of what this process wrote itself is no news to its worker.
-      if (change.after !== undefined && known.isNews(change.key, change.after))
-        work.add(change.key);
+      toWorker(change, known, work);
+      tellers.look(change.key);
       for (const tell of listeners) tell();
     },
   });
@@ -125,6 +125,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       stopping = true;
       for (const timer of timers) clearInterval(timer);
       counter.stop();
+      await tellers.stop();
       await drift.stop();
       await work.stop();
       await queue.close();
@@ -132,6 +133,12 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       await closePorts(ports);
     },
   };
+}
+
+/** The echo of what this process wrote itself is no news to its worker. */
+function toWorker({ key, after }: Change, known: KnownVersions, work: WorkQueue): void {
+  if (after === undefined) known.forget(key);
+  else if (known.isNews(key, after)) work.add(key);
 }
 
 const makeReads = (cluster: Cluster, now: () => number) => ({

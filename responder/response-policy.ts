@@ -16,6 +16,7 @@ import { alertView, priorities } from "#responder/alert";
 import type { ExactJson } from "#responder/exact-json";
 import { isExactArray, isExactObject } from "#responder/exact-json";
 import type { Mode } from "#responder/remediation";
+import { noticeKinds } from "#responder/notices";
 import { modes } from "#responder/remediation";
 
 const priorityMatch = z.string().transform((text, context) => {
@@ -61,6 +62,16 @@ export const responsePolicySpec = z.strictObject({
     })
     .prefault({}),
   proposalTtl: duration(ttlMsMax).default(24 * 3_600_000),
+  /** Who is told of proposals, expiries and failures, instead of those whom the configuration names. */
+  notify: z
+    .strictObject({
+      to: z.array(z.string().min(1).max(63)).max(10),
+      on: z
+        .array(z.enum(noticeKinds))
+        .min(1)
+        .default([...noticeKinds]),
+    })
+    .optional(),
 });
 
 export type PolicySpec = z.infer<typeof responsePolicySpec>;
@@ -223,9 +234,10 @@ export function policyStatus(
   parsed: ParsedPolicy,
   generation: number,
   now: string,
+  remarks: readonly string[] = [],
 ): { readonly [key: string]: Json } {
   const message = parsed.ok
-    ? "in use"
+    ? ["in use", ...remarks].join("; ")
     : parsed.problems.map((problem) => `${problem.path}: ${problem.message}`).join("; ");
   return {
     observedGeneration: generation,

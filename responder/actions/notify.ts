@@ -37,7 +37,7 @@ export async function notify(
   if (there.code !== "NotFound") return there;
   let note = "";
   for (let tries = 0; effect.to !== "" && tries < triesMax; tries++) {
-    const sent = await ports.send(effect.to, remediation);
+    const sent = await ports.send(effect.to, { notice: "Response", remediations: [remediation] });
     note = sent.ok ? `told ${effect.to}` : `not told: ${sent.message}`;
     if (sent.ok || sent.code === "Invalid") break;
   }

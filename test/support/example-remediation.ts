@@ -87,6 +87,7 @@ export function exampleRemediation(given: {
       attempts: 0,
       lastError: "",
       evidence: [],
+      told: [],
     },
   };
 }
