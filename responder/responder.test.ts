@@ -223,7 +223,7 @@ describe("a Falco alert", () => {
     await scene.responder.acting;
     for (let i = 0; i < 20; i++) {
       // Two copies of each: Falco's own and falcosidekick's.
-      const body = alertBody("web-1", scene.now() - 1_000 + i);
+      const body = alertBody("web-1", scene.now() + i);
       await scene.responder.intake.accept(body, "falco");
       await scene.responder.intake.accept(body, "falcosidekick");
     }

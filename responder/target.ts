@@ -13,10 +13,11 @@ export type Resolved =
   /** Kept for review: nothing is ever done to an object that is not surely the one. */
   | { readonly kind: "unresolved"; readonly target: Target; readonly reason: string };
 
-/** Falco's time and the API server's may differ by so much. */
-const clockSkewMs = 5_000;
-
-/** Finds the live pod of an alert and checks that it is the same one: uid, container and age. A failed read is a failure, not an answer. */
+/**
+ * Finds the live pod of an alert and checks that it is the same one. Its uid or one of its containers proves it; without either, the
+ * pod must be on the alert's host and must have been there before the alert (creation times have whole seconds, so one that was
+ * made anew within the second of the alert is not told apart). A failed read is a failure, not an answer.
+ */
 export async function resolveTarget(
   getPod: (key: string) => Promise<Reply<JsonObject>>,
   alert: Alert,
@@ -58,17 +59,29 @@ function mismatchOf(
   clue: { readonly uid: string; readonly containerId: string },
 ): string | undefined {
   if (clue.uid !== "" && clue.uid !== uidOf(pod)) return "the pod of that name is another one now";
+  const ids = containerIds(pod);
+  const isKnown = clue.containerId !== "" && ids.some((id) => id.startsWith(clue.containerId));
+  if (clue.containerId !== "" && ids.length > 0 && !isKnown) {
+    return "the alert's container is none of the pod's";
+  }
+  // Proven by what only this very pod has: clocks and host names add nothing.
+  if (clue.uid !== "" || isKnown) return undefined;
   const createdMs = Date.parse(textAt(pod, ["metadata", "creationTimestamp"]));
   const alertMs = alert.timeNs === undefined ? undefined : Number(alert.timeNs / 1_000_000n);
-  if (alertMs !== undefined && createdMs > alertMs + clockSkewMs) {
+  if (alertMs !== undefined && createdMs > alertMs) {
     return "the pod of that name was created after the alert";
   }
-  const ids = containerIds(pod);
-  const isOfPod =
-    clue.containerId === "" ||
-    ids.length === 0 ||
-    ids.some((id) => id.startsWith(clue.containerId));
-  return isOfPod ? undefined : "the alert's container is none of the pod's";
+  const node = textAt(pod, ["spec", "nodeName"]);
+  return isElsewhere(alert, node)
+    ? `the alert names neither uid nor a container of the pod, and its host ${alert.hostname.slice(0, 253)} is not the pod's node ${node}`
+    : undefined;
+}
+
+/** Audit alerts come from wherever the plugin runs; a domain after the node's name, or before it, is no other node. */
+function isElsewhere(alert: Alert, node: string): boolean {
+  if (!["syscall", ""].includes(alert.source) || node === "" || alert.hostname === "") return false;
+  const [short] = node.split(".");
+  return alert.hostname !== node && alert.hostname.split(".")[0] !== short;
 }
 
 /** `containerd://<64 hex>`: Falco gives the first twelve digits. */

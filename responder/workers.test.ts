@@ -266,6 +266,7 @@ const pod = (more: JsonObject = {}): JsonObject => ({
     uid: "u1",
     creationTimestamp: "2026-07-04T20:00:00Z",
   },
+  spec: { nodeName: "node-1" },
   status: { containerStatuses: [{ containerID: "containerd://0123456789ab0000" }] },
   ...more,
 });
@@ -289,14 +290,47 @@ const targets = [
     time: "2026-07-04T19:00:00Z",
     want: "created after",
   },
-  { reason: "Clocks differ a little.", fields: {}, time: "2026-07-04T19:59:58Z", want: "pod" },
+  {
+    reason:
+      "A StatefulSet's pod made anew within seconds of its predecessor's alert is another pod.",
+    fields: {},
+    time: "2026-07-04T19:59:58Z",
+    want: "created after",
+  },
+  {
+    reason: "Clocks may differ where a container proves the pod.",
+    fields: { "container.id": "0123456789ab" },
+    time: "2026-07-04T19:59:58Z",
+    want: "pod",
+  },
+  { reason: "The pod's node.", fields: {}, hostname: "node-1", want: "pod" },
+  {
+    reason: "The same node by its full name.",
+    fields: {},
+    hostname: "node-1.example.org",
+    want: "pod",
+  },
+  {
+    reason: "Another host, and nothing that proves the pod.",
+    fields: {},
+    hostname: "node-2",
+    want: "not the pod's node",
+  },
+  {
+    reason: "Falco's hostname may be that of its own pod: a container proves more.",
+    fields: { "container.id": "0123456789ab" },
+    hostname: "falco-x7k2p",
+    want: "pod",
+  },
 ] as const;
 
 describe("the target of an alert", () => {
   it.each(targets)("$reason", async (row) => {
     const alert = toAlert({
       rule: "r",
+      source: "syscall",
       time: "time" in row ? row.time : "2026-07-04T21:00:00Z",
+      hostname: "hostname" in row ? row.hostname : "node-1",
       output_fields: { "k8s.ns.name": "shop", "k8s.pod.name": "web", ...row.fields },
     });
     if (typeof alert === "string") throw new Error(alert);
