@@ -14,6 +14,7 @@ import {
 } from "#responder/config-parts";
 import { s3Settings } from "#responder/evidence-s3-settings";
 import { noticeKinds } from "#responder/notices";
+import { verificationSettings } from "#responder/verification/settings";
 
 const tls = z.strictObject({
   certFile: z.string().min(1),
@@ -126,7 +127,9 @@ const schema = z.strictObject({
   /** An S3-compatible store instead. */
   evidenceS3: s3Settings.optional(),
   alertAgeMax: duration.prefault("10m"),
-  settle: duration.prefault("10s"),
+  /** Absent: as the network implementation needs it, 10s where it is not known. */
+  settle: duration.optional(),
+  verification: verificationSettings,
   lossDetection: lossDetection.optional(),
   tracing: tracing.optional(),
   actConcurrency: z.int().min(1).max(200).default(32),

@@ -11,14 +11,15 @@ import { keyOf } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
 import { checkGuard } from "#responder/guard";
-import { approversOf, changesOf } from "#responder/plan";
+import { topOwner } from "#responder/owner";
+import { approversOf, changesOf, isIsolation } from "#responder/plan";
 import type { ReadNetwork } from "#responder/network-view";
 import { type PlanInput, type PlannedResponse, planResponse } from "#responder/plan-response";
 import type { Remediation } from "#responder/remediation";
 import type { RecordPorts } from "#responder/remediation-store";
 import { findOpen, openRemediation } from "#responder/remediation-store";
 import type { ResponsePolicy } from "#responder/response-policy";
-import { modeIn, preselects, whenHolds } from "#responder/response-policy";
+import { looksAt, modeIn, preselects, whenHolds } from "#responder/response-policy";
 import { resolveTarget, type Resolved, workloadOf } from "#responder/target";
 
 export type RespondPorts = RecordPorts & {
@@ -30,6 +31,8 @@ export type RespondPorts = RecordPorts & {
   readonly network: ReadNetwork;
   /** Whether the server would take an object; undefined: nobody may ask it. */
   readonly dryRun?: PlanInput["dryRun"];
+  /** What an approver of an isolation must know of the cluster's network. */
+  readonly networkNotes?: () => readonly string[];
   /** Adds an alert to the count of a remediation; resolves when it is written. */
   readonly count: (key: string, fingerprint: string, atMs: number) => Promise<void>;
   /** All that are known; needed where a policy limits how many are in force in the cluster. */
@@ -77,10 +80,11 @@ export const makeRespond =
     const resolved = await resolveTarget(ports.getPod, alert);
     if (!resolved.ok) throw new NotNow(resolved);
     const namespace = await readNamespace(ports, chosen, resolved.value);
+    const owner = await readOwner(ports, chosen, resolved.value);
     const responses: Response[] = [];
     for (const policy of chosen) {
       const pod = resolved.value.kind === "pod" ? resolved.value.pod : null;
-      const match = whenHolds(policy, alert, { pod, namespace });
+      const match = whenHolds(policy, alert, { pod, owner, namespace });
       responses.push(
         match.matches
           ? await respondTo(ports, policy, alert, stored, resolved.value)
@@ -100,11 +104,23 @@ async function readNamespace(
   resolved: Resolved,
 ): Promise<JsonObject | null> {
   // `alert.pod.namespace` is a field, not the object.
-  const isNeeded = policies.some((policy) => /\bnamespaceObject\b/.test(policy.spec.when ?? ""));
+  const isNeeded = policies.some((policy) => looksAt(policy, "namespaceObject"));
   if (!isNeeded || resolved.target.namespace === "") return null;
   const live = await ports.getNamespace(resolved.target.namespace);
   if (!live.ok && live.code !== "NotFound") throw new NotNow(live);
   return live.ok ? live.value : null;
+}
+
+async function readOwner(
+  ports: RespondPorts,
+  policies: readonly ResponsePolicy[],
+  resolved: Resolved,
+): Promise<JsonObject | null> {
+  const isNeeded = policies.some((policy) => looksAt(policy, "owner"));
+  if (!isNeeded || resolved.kind !== "pod") return null;
+  const live = await topOwner((ports.around ?? ports.cluster).get, resolved.pod);
+  if (!live.ok) throw new NotNow(live);
+  return live.value;
 }
 
 /** Target and cause as one short key: what is one remediation. */
@@ -203,7 +219,7 @@ async function modeFor(
   namespace: string,
   planned: Awaited<ReturnType<typeof planFor>>,
 ): Promise<Allowance> {
-  const mode = modeIn(policy, namespace);
+  const mode = modeIn(policy, namespace, alert.rule);
   const protectedBy = mode === "Observe" ? "" : await protectedLabel(ports, resolved);
   const ageMs =
     alert.timeNs === undefined ? Infinity : ports.now() - Number(alert.timeNs / 1_000_000n);
@@ -268,10 +284,19 @@ async function planFor(
     policy.spec,
   );
   if (!planned.ok) throw new NotNow(planned);
+  const noted = withNotes(planned.value, ports.networkNotes?.() ?? []);
   for (const change of planned.value.plan === undefined ? [] : changesOf(planned.value.plan)) {
     if (change.kind !== "guard") continue;
     const held = await checkGuard(cluster, change);
-    if (!held.ok) return { ...planned.value, tooFewReady: held.message };
+    if (!held.ok) return { ...noted, tooFewReady: held.message };
   }
-  return { ...planned.value, tooFewReady: planned.value.askFirst };
+  return { ...noted, tooFewReady: planned.value.askFirst };
+}
+
+/** An isolation's plan with what is known of the network, first: a warning must not be missed. */
+function withNotes(planned: PlannedResponse, notes: readonly string[]): PlannedResponse {
+  const { plan } = planned;
+  return plan === undefined || !isIsolation(plan)
+    ? planned
+    : { ...planned, plan: { ...plan, notes: [...notes, ...plan.notes] } };
 }

@@ -27,6 +27,7 @@ import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
 import { makeReadNetwork } from "#responder/network-view";
 import { makeShared } from "#responder/target";
+import { startVerification, type Verification } from "#responder/verification/start";
 import { makeTellers } from "#responder/tellers";
 import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
@@ -49,7 +50,12 @@ export type Responder = {
   readonly remediations: RemediationCache;
   /** Calls back after every change of a Remediation; returns the end of it. */
   readonly subscribe: (onChange: () => void) => () => void;
-  readonly ready: () => { readonly intake: boolean; readonly acting: boolean };
+  readonly ready: () => {
+    readonly intake: boolean;
+    readonly acting: boolean;
+    /** What is known of the cluster's network: whether isolations have an effect. */
+    readonly network: string;
+  };
   /** Resolves when policies and records are known and alerts are worked on. */
   readonly acting: Promise<void>;
   readonly stop: () => Promise<void>;
@@ -78,7 +84,8 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const known = makeKnown();
   const reads = makeReads(cluster, now);
   const getPod = reads.getPod;
-  const { work, counter } = makeEngine(config, ports, quiet, { approvals, known, stop, getPod });
+  const on = { approvals, known, stop, getPod };
+  const { work, counter, verification } = makeEngine(config, ports, quiet, on);
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
     approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
@@ -95,6 +102,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     ...recordPorts,
     ...reads,
     count: counter.count,
+    networkNotes: verification.notes,
     settings: { ...config, alertAgeMsMax: config.alertAgeMax },
   });
   const drift = startDrift(config.drift.resources, quiet, {
@@ -115,11 +123,12 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   return {
     intake,
     remediations,
-    subscribe: (onChange) => {
-      listeners.add(onChange);
-      return () => listeners.delete(onChange);
-    },
-    ready: () => ({ intake: !stopping, acting: watchers.every((watcher) => watcher.isSynced()) }),
+    subscribe: makeSubscribe(listeners),
+    ready: () => ({
+      intake: !stopping,
+      acting: watchers.every((watcher) => watcher.isSynced()),
+      network: verification.text(),
+    }),
     acting,
     stop: async () => {
       stopping = true;
@@ -128,12 +137,19 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       await tellers.stop();
       await drift.stop();
       await work.stop();
+      await verification.stop();
       await queue.close();
-      await Promise.all(watchers.map((watcher) => watcher.stop()));
-      await closePorts(ports);
+      await closePorts(ports, watchers);
     },
   };
 }
+
+const makeSubscribe =
+  (listeners: Set<() => void>): Responder["subscribe"] =>
+  (onChange) => {
+    listeners.add(onChange);
+    return () => listeners.delete(onChange);
+  };
 
 /** The echo of what this process wrote itself is no news to its worker. */
 function toWorker({ key, after }: Change, known: KnownVersions, work: WorkQueue): void {
@@ -168,7 +184,8 @@ const makeRecordPorts = (
   now: ports.now,
 });
 
-async function closePorts(ports: ResponderPorts): Promise<void> {
+async function closePorts(ports: ResponderPorts, watchers: readonly Watcher[]): Promise<void> {
+  await Promise.all(watchers.map((watcher) => watcher.stop()));
   await ports.spool.close();
   await ports.audit.close();
   ports.cluster.close();
@@ -185,7 +202,13 @@ function makeEngine(
     readonly getPod: ReturnType<typeof makeReads>["getPod"];
     readonly stop: { readonly on: boolean };
   },
-): { readonly work: WorkQueue; readonly counter: Counter } {
+): {
+  readonly work: WorkQueue;
+  readonly counter: Counter;
+  readonly verification: Verification;
+} {
+  const identity = config.identity ?? "parapet";
+  const verification = startVerification({ ...ports, settings: config.verification, identity });
   const work: WorkQueue = makeWorkQueue({
     concurrency: config.actConcurrency,
     handle: (key) => reconcile(key),
@@ -201,17 +224,18 @@ function makeEngine(
     counts: counter,
     audit: ports.audit.append,
     effects: { cluster: ports.cluster, now: ports.now, ...(ports.effects ?? noEffects) },
+    verification: verification.ports,
     stopped: () => on.stop.on,
     now: ports.now,
     busy: new Set(),
     settings: {
       namespace: config.namespace,
-      identity: config.identity ?? "parapet",
+      identity,
       settleMs: config.settle,
     },
     onApplied: appliedMetric(ports.metrics),
   });
-  return { work, counter };
+  return { work, counter, verification };
 }
 
 type OnChange = Parameters<typeof makeWatcher>[0]["onChange"];
