@@ -182,6 +182,10 @@ export function networkNotes(view: NetworkFacts): readonly string[] {
       `WARNING: this cluster's network does not enforce NetworkPolicies (${view.note}): an isolation changes nothing here`,
     );
   }
+  if (view.established === "end" && view.name !== "") {
+    const within = Math.ceil(view.settleMs / 1_000);
+    notes.push(`connections that are open already end within about ${within} s: ${view.note}`);
+  }
   if (view.established !== "end") {
     const what = view.established === "live on" ? "live on" : "may live on";
     notes.push(
