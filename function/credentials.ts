@@ -2,7 +2,6 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { experimental, type ServerCredentials } from "@grpc/grpc-js";
 import type { Logger } from "./log.ts";
 
 /** The three files that Crossplane mounts into a function's pod. */
@@ -52,16 +51,17 @@ function checkFiles(files: CertificateFiles, now: Date): string | undefined {
   return undefined;
 }
 
-export type RotatingCredentials = {
-  readonly credentials: ServerCredentials;
-  readonly stop: () => void;
+/** What connections are made with now, and from a change of the files on. */
+export type Tls = {
+  readonly files: () => CertificateFiles;
+  readonly onChange: (tell: (files: CertificateFiles) => void) => void;
 };
 
-type Listener<T> = (update: T | null) => void;
+export type RotatingCredentials = { readonly credentials: Tls; readonly stop: () => void };
 
 /**
- * TLS that demands a client certificate of the authority, and takes over new files without a restart: connections that
- * are open stay, new ones get the new certificate. Files that cannot be used are logged and the last good ones stay.
+ * Certificates that take over new files without a restart: connections that are open stay, new ones get the new
+ * certificate. Files that cannot be used are logged and the last good ones stay.
  */
 export function rotatingCredentials(
   dir: string,
@@ -71,12 +71,7 @@ export function rotatingCredentials(
 ): RotatingCredentials {
   let files = first;
   let lastProblem = "";
-  const authorities = new Set<Listener<{ caCertificate: Buffer }>>();
-  const identities = new Set<Listener<{ certificate: Buffer; privateKey: Buffer }>>();
-  const tellAuthority = (listener: Listener<{ caCertificate: Buffer }>) =>
-    listener({ caCertificate: files.authority });
-  const tellIdentity = (listener: Listener<{ certificate: Buffer; privateKey: Buffer }>) =>
-    listener({ certificate: files.certificate, privateKey: files.privateKey });
+  const listeners: ((files: CertificateFiles) => void)[] = [];
   const look = () => {
     const read = readCertificates(dir, new Date());
     if (!read.ok) {
@@ -88,38 +83,15 @@ export function rotatingCredentials(
     lastProblem = "";
     if (sameFiles(read.files, files)) return;
     files = read.files;
-    for (const listener of authorities) tellAuthority(listener);
-    for (const listener of identities) tellIdentity(listener);
+    for (const tell of listeners) tell(files);
     log("info", "certificates replaced");
   };
   const timer = setInterval(look, periodMs);
   timer.unref();
-  // The server registers its own watcher after these listeners, so the first certificates come a tick later.
-  const provider = {
-    addCaCertificateListener: (listener: Listener<{ caCertificate: Buffer }>) => {
-      authorities.add(listener);
-      process.nextTick(tellAuthority, listener);
-    },
-    removeCaCertificateListener: (listener: Listener<{ caCertificate: Buffer }>) => {
-      authorities.delete(listener);
-    },
-    addIdentityCertificateListener: (
-      listener: Listener<{ certificate: Buffer; privateKey: Buffer }>,
-    ) => {
-      identities.add(listener);
-      process.nextTick(tellIdentity, listener);
-    },
-    removeIdentityCertificateListener: (
-      listener: Listener<{ certificate: Buffer; privateKey: Buffer }>,
-    ) => {
-      identities.delete(listener);
-    },
+  const credentials = {
+    files: () => files,
+    onChange: (tell: (files: CertificateFiles) => void) => listeners.push(tell),
   };
-  const credentials = experimental.createCertificateProviderServerCredentials(
-    provider,
-    provider,
-    true,
-  );
   return { credentials, stop: () => clearInterval(timer) };
 }
 

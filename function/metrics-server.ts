@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createServer } from "node:http";
+import { addressOf } from "./listener.ts";
 
 export type MetricsServer = { readonly port: number; readonly stop: () => void };
 
@@ -27,7 +28,7 @@ export function startMetricsServer(address: string, figures: Figures): Promise<M
   server.maxConnections = 32;
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(listenOptions(address), () => {
+    server.listen(addressOf(address), () => {
       server.removeListener("error", reject);
       server.on("error", () => undefined);
       const bound = server.address();
@@ -56,12 +57,4 @@ function pageAt(url: string, { text, isServing }: Figures): readonly [number, st
     default:
       return [404, ""];
   }
-}
-
-/** Without a host all addresses of the machine. */
-function listenOptions(address: string): { readonly host?: string; readonly port: number } {
-  const colon = address.lastIndexOf(":");
-  const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
-  const port = Number(address.slice(colon + 1));
-  return host === "" ? { port } : { host, port };
 }

@@ -3,13 +3,15 @@ import {
   Server,
   ServerCredentials,
   status,
+  type ConnectionInjector,
   type MethodDefinition,
   type ServerUnaryCall,
   type ServerWritableStream,
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { CallError, type Caller, type CallProblem } from "./call-error.ts";
-import { dnsNames } from "./credentials.ts";
+import type { Tls } from "./credentials.ts";
+import { listenTls } from "./listener.ts";
 import { traceOf, type Logger } from "./log.ts";
 import type { CallOutcome, Meter } from "./meter.ts";
 import { WireError } from "./wire/reader.ts";
@@ -22,7 +24,8 @@ export type Handler = (request: Buffer, caller: Caller) => Buffer | Promise<Buff
 
 export type ServerSpec = {
   readonly handler: Handler;
-  readonly credentials: ServerCredentials;
+  /** Certificates; or grpc-js' own credentials, for a server without TLS. */
+  readonly credentials: Tls | ServerCredentials;
   readonly receiveBytesMax: number;
   /** DNS names of which the caller's certificate must carry one; empty for any. */
   readonly clientSans: readonly string[];
@@ -40,31 +43,86 @@ export type RunningServer = {
 
 /** Serves RunFunction (v1 and the older v1beta1 path, whose messages are the same) and health. Rejects when it cannot bind. */
 export async function startServer(address: string, spec: ServerSpec): Promise<RunningServer> {
+  const health: Health = { serving: true, watchers: new Set() };
+  const known = makeServer(spec, health, runFunctionHandler(spec));
+  const unknown = makeServer(spec, health, refusal(spec));
+  const { credentials, clientSans } = spec;
+  const isKnown = (names: readonly string[]) =>
+    clientSans.length === 0 || names.some((name) => clientSans.includes(name));
+  const { port, close } =
+    credentials instanceof ServerCredentials
+      ? await bind(isKnown([]) ? known : unknown, address, credentials)
+      : await bindTls(address, credentials, (names) => (isKnown(names) ? known : unknown));
+  return {
+    port,
+    drain: async (limitMs) => {
+      close();
+      health.serving = false;
+      for (const tell of health.watchers) tell();
+      const drained = await Promise.all([shutDown(known, limitMs), shutDown(unknown, limitMs)]);
+      return drained.every(Boolean);
+    },
+  };
+}
+
+type RunFunction = (call: BytesCall, reply: sendUnaryData<Buffer>) => void;
+
+function makeServer(spec: ServerSpec, health: Health, runFunction: RunFunction): Server {
   const server = new Server({
+    ...connectionLimits,
     "grpc.max_receive_message_length": spec.receiveBytesMax,
     "grpc.max_send_message_length": -1,
   });
-  const health = { serving: true, watchers: new Set<() => void>() };
   for (const version of ["v1", "v1beta1"]) {
-    server.addService(
-      {
-        runFunction: bytesMethod(
-          `/apiextensions.fn.proto.${version}.FunctionRunnerService/RunFunction`,
-        ),
-      },
-      { runFunction: runFunctionHandler(spec) },
-    );
+    const path = `/apiextensions.fn.proto.${version}.FunctionRunnerService/RunFunction`;
+    server.addService({ runFunction: bytesMethod(path) }, { runFunction });
   }
   addHealth(server, health);
-  const port = await bind(server, address, spec.credentials);
-  return {
-    port,
-    drain: (limitMs) => {
-      health.serving = false;
-      for (const tell of health.watchers) tell();
-      return shutDown(server, limitMs);
-    },
-  };
+  return server;
+}
+
+/**
+ * Beside these Node ends connections that send floods of resets, pings, settings, or invalid frames, and headers of more
+ * than 64 KiB or 128 lines (nodejs.org/api/http2.html, options of createServer).
+ */
+const connectionLimits = {
+  /** Further calls of a client wait on its side. */
+  "grpc.max_concurrent_streams": 1024,
+  /** A client has to show its certificate again once in a while; calls under way are finished. */
+  "grpc.max_connection_age_ms": 60 * 60_000,
+  "grpc.max_connection_age_grace_ms": 10 * 60_000,
+  /** A client that vanished without a word is found out. */
+  "grpc.keepalive_time_ms": 60_000,
+  "grpc.keepalive_timeout_ms": 20_000,
+  // Statistics that nobody asks for.
+  "grpc.enable_channelz": 0,
+};
+
+type Bound = { readonly port: number; readonly close: () => void };
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<Bound> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (error === null) resolve({ port, close: () => undefined });
+      else reject(error);
+    });
+  });
+}
+
+/** A connection belongs to one server from its beginning to its end, as its certificate says. */
+function bindTls(
+  address: string,
+  tls: Tls,
+  serverFor: (names: readonly string[]) => Server,
+): Promise<Bound> {
+  const injectors = new Map<Server, ConnectionInjector>();
+  return listenTls(address, tls, ({ socket, names }) => {
+    const server = serverFor(names);
+    const injector =
+      injectors.get(server) ?? server.createConnectionInjector(ServerCredentials.createInsecure());
+    injectors.set(server, injector);
+    injector.injectConnection(socket);
+  });
 }
 
 type BytesCall = ServerUnaryCall<Buffer, Buffer>;
@@ -79,20 +137,23 @@ const bytesMethod = (path: string): MethodDefinition<Buffer, Buffer> => ({
   responseDeserialize: (bytes) => bytes,
 });
 
-function runFunctionHandler(spec: ServerSpec) {
-  return (call: BytesCall, reply: sendUnaryData<Buffer>): void => {
+function runFunctionHandler(spec: ServerSpec): RunFunction {
+  return (call, reply) => {
     if (call.cancelled) {
       spec.meter?.call("cancelled");
       reply({ code: status.CANCELLED, details: "the caller has gone" });
       return;
     }
-    if (!callerAllowed(call, spec.clientSans)) {
-      spec.meter?.call("unauthorised");
-      spec.log("warn", "refused a caller whose certificate carries none of the allowed names");
-      reply({ code: status.PERMISSION_DENIED, details: "this client may not call the function" });
-      return;
-    }
     answer(spec, call, reply);
+  };
+}
+
+/** For callers whose certificate carries none of the allowed names. */
+function refusal(spec: ServerSpec): RunFunction {
+  return (_call, reply) => {
+    spec.meter?.call("unauthorised");
+    spec.log("warn", "refused a caller whose certificate carries none of the allowed names");
+    reply({ code: status.PERMISSION_DENIED, details: "this client may not call the function" });
   };
 }
 
@@ -147,12 +208,6 @@ const callProblems = {
   failed: { code: status.INTERNAL, outcome: "failed" },
 } satisfies Record<CallProblem, { readonly code: status; readonly outcome: CallOutcome }>;
 
-function callerAllowed(call: BytesCall, sans: readonly string[]): boolean {
-  if (sans.length === 0) return true;
-  const names = dnsNames(call.getAuthContext().sslPeerCertificate?.subjectaltname ?? "");
-  return names.some((name) => sans.includes(name));
-}
-
 type Health = { serving: boolean; readonly watchers: Set<() => void> };
 
 /** grpc.health.v1.HealthCheckResponse: field 1 is SERVING (1) or NOT_SERVING (2). */
@@ -178,15 +233,6 @@ function addHealth(server: Server, health: Health): void {
       },
     },
   );
-}
-
-function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else reject(error);
-    });
-  });
 }
 
 function shutDown(server: Server, limitMs: number): Promise<boolean> {

@@ -2,7 +2,7 @@
 import { availableParallelism, totalmem } from "node:os";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { readCertificates, rotatingCredentials } from "./credentials.ts";
+import { readCertificates, rotatingCredentials, type Tls } from "./credentials.ts";
 import { makeLogger, type Logger } from "./log.ts";
 import { makeMeter, type Meter } from "./meter.ts";
 import { startMetricsServer, type Figures } from "./metrics-server.ts";
@@ -161,7 +161,7 @@ function addProcessFigures(meter: Meter): void {
   });
 }
 
-type Transport = { readonly credentials: ServerCredentials; readonly stop: () => void };
+type Transport = { readonly credentials: Tls | ServerCredentials; readonly stop: () => void };
 
 function makeTransport(options: Options, logger: Logger): Transport | undefined {
   if (options.insecure) {
