@@ -3,22 +3,23 @@
 #   build.sh kubernetes   etcd, kube-apiserver, kube-controller-manager, kubectl
 #   build.sh crossplane   Crossplane core
 #   build.sh object-store  versitygw, an S3-compatible store that checks signatures
+#   build.sh function-peers   composition functions written in Go, which the function is compared with in benchmarks
 #   build.sh network-policy-oracle   kube-network-policies' evaluator, an independent judge for ours
 # Prints the folder that holds the binaries. The cache key is the go.sum's hash, so a version change builds anew;
 # a lock lets parallel runs wait for one build. Measured: 750 and 375 CPU seconds from cold on two cores.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-what=${1:?usage: build.sh kubernetes|crossplane|object-store|network-policy-oracle}
+what=${1:?usage: build.sh kubernetes|crossplane|object-store|function-peers|network-policy-oracle}
 src=$here/$what
-[ -f "$src/go.mod" ] || { echo "build.sh: no module $src" >&2; exit 2; }
+[ -d "$src" ] || { echo "build.sh: no folder $src" >&2; exit 2; }
 cache=${PARAPET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/parapet}
 key=$(find "$src" -type f | sort | xargs cat | sha256sum | cut -c1-12)
 bin=$cache/$what-$key
 mkdir -p "$cache"
 
-compile() { # package binary ldflags
+compile() { # package binary ldflags [folder of the module]
   echo "building $2 from Go modules (once; minutes from cold) ..." >&2
-  (cd "$src" && CGO_ENABLED=0 nice go build -mod=mod -trimpath -ldflags "-s -w $3" -o "$bin.tmp/$2" "$1")
+  (cd "${4:-$src}" && CGO_ENABLED=0 nice go build -mod=mod -trimpath -ldflags "-s -w $3" -o "$bin.tmp/$2" "$1")
 }
 
 kubernetes_flags() { # the release's version, which an ordinary go build leaves at v0.0.0-master
@@ -49,6 +50,12 @@ build() {
       ;;
     object-store)
       compile github.com/versity/versitygw/cmd/versitygw versitygw ""
+      ;;
+    function-peers)
+      # Each has a module of its own: they want different versions of the same libraries.
+      compile github.com/crossplane-contrib/function-cel-filter cel-filter "" "$src/cel-filter"
+      compile github.com/crossplane/function-auto-ready auto-ready "" "$src/auto-ready"
+      compile github.com/crossplane-contrib/function-patch-and-transform patch-and-transform "" "$src/patch-and-transform"
       ;;
     network-policy-oracle)
       compile . network-policy-oracle ""
