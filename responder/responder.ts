@@ -97,6 +97,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     },
   });
   const intake = makeIntake({ ...ports, spoolBytesMax: config.spoolBytesMax });
+  const areSynced = (): boolean => watchers.every((watcher) => watcher.isSynced());
   const recordPorts = makeRecordPorts(ports, remediations, policies, stop, work);
   const handle = makeHandler(ports, quiet, {
     ...recordPorts,
@@ -124,11 +125,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     intake,
     remediations,
     subscribe: makeSubscribe(listeners),
-    ready: () => ({
-      intake: !stopping,
-      acting: watchers.every((watcher) => watcher.isSynced()),
-      network: verification.text(),
-    }),
+    ready: () => ({ intake: !stopping, acting: areSynced(), network: verification.text() }),
     acting,
     stop: async () => {
       stopping = true;
