@@ -304,8 +304,35 @@ describe("a policy", () => {
       ],
     });
     if (!parsed.ok) throw new Error("invalid");
-    const modes = ["prod-db", "prod-web", "shop", "test"].map((one) => modeIn(parsed.policy, one));
+    const modes = ["prod-db", "prod-web", "shop", "test"].map((one) =>
+      modeIn(parsed.policy, one, "Any rule"),
+    );
     expect(modes).toEqual(["Observe", "Automatic", "Automatic", "Propose"]);
+  });
+
+  it.each([
+    { reason: "Rule and namespace.", namespace: "dev-1", rule: "Shell", want: "Automatic" },
+    { reason: "Not that namespace.", namespace: "prod", rule: "Shell", want: "Propose" },
+    { reason: "A rule everywhere.", namespace: "prod", rule: "Noisy", want: "Observe" },
+    { reason: "The first entry counts.", namespace: "dev-1", rule: "Noisy", want: "Observe" },
+    {
+      reason: "Rules are whole names.",
+      namespace: "dev-1",
+      rule: "Shell spawned",
+      want: "Propose",
+    },
+  ] as const)("has a mode by rule and namespace: $reason", ({ namespace, rule, want }) => {
+    const parsed = policy({
+      modes: [
+        { rules: ["Noisy"], mode: "Observe" },
+        { namespaces: ["dev-*"], rules: ["Shell"], mode: "Automatic" },
+      ],
+    });
+    expect(parsed.ok && modeIn(parsed.policy, namespace, rule)).toBe(want);
+  });
+
+  it("that names neither namespaces nor rules for a mode is refused", () => {
+    expect(policy({ modes: [{ mode: "Automatic" }] }).ok).toBe(false);
   });
 
   it.each([

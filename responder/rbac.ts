@@ -36,6 +36,13 @@ export function rolesFor(
     { apiGroups: own, resources: ["responsepolicies/status"], verbs: ["update"] },
     { apiGroups: own, resources: ["driftexceptions"], verbs: ["get", "list", "watch"] },
     { apiGroups: [""], resources: ["namespaces", "pods"], verbs: ["get"] },
+    // A policy's condition may look at the workload that a pod belongs to.
+    {
+      apiGroups: ["apps"],
+      resources: ["replicasets", "deployments", "statefulsets", "daemonsets"],
+      verbs: ["get"],
+    },
+    { apiGroups: ["batch"], resources: ["jobs", "cronjobs"], verbs: ["get"] },
     // What happens to a target is told by Events on it.
     { apiGroups: [""], resources: ["events"], verbs: ["create"] },
     ...actionNames.filter((one) => actions.includes(one)).flatMap((one) => actionTable[one].rbac),

@@ -11,7 +11,6 @@ import { keyOf } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
 import { checkGuard } from "#responder/guard";
-import { topOwner } from "#responder/owner";
 import { approversOf, changesOf, isIsolation } from "#responder/plan";
 import type { ReadNetwork } from "#responder/network-view";
 import { type PlanInput, type PlannedResponse, planResponse } from "#responder/plan-response";
@@ -19,7 +18,8 @@ import type { Remediation } from "#responder/remediation";
 import type { RecordPorts } from "#responder/remediation-store";
 import { findOpen, openRemediation } from "#responder/remediation-store";
 import type { ResponsePolicy } from "#responder/response-policy";
-import { looksAt, modeIn, preselects, whenHolds } from "#responder/response-policy";
+import { modeIn, preselects, whenHolds } from "#responder/response-policy";
+import { readSurroundings } from "#responder/surroundings";
 import { resolveTarget, type Resolved, workloadOf } from "#responder/target";
 
 export type RespondPorts = RecordPorts & {
@@ -79,12 +79,12 @@ export const makeRespond =
     if (chosen.length === 0) return [];
     const resolved = await resolveTarget(ports.getPod, alert);
     if (!resolved.ok) throw new NotNow(resolved);
-    const namespace = await readNamespace(ports, chosen, resolved.value);
-    const owner = await readOwner(ports, chosen, resolved.value);
+    const cluster = ports.around ?? ports.cluster;
+    const around = await readSurroundings({ ...ports, cluster }, chosen, resolved.value);
+    if (!around.ok) throw new NotNow(around);
     const responses: Response[] = [];
     for (const policy of chosen) {
-      const pod = resolved.value.kind === "pod" ? resolved.value.pod : null;
-      const match = whenHolds(policy, alert, { pod, owner, namespace });
+      const match = whenHolds(policy, alert, around.value);
       responses.push(
         match.matches
           ? await respondTo(ports, policy, alert, stored, resolved.value)
@@ -97,31 +97,6 @@ export const makeRespond =
 /** Read from its text: the bytes are evidence only, and of a whole batch. */
 const toStoredAlert = (stored: StoredAlert): Alert | undefined =>
   readAlerts(Buffer.from(stored.text, "utf8")).alerts[0]?.alert;
-
-async function readNamespace(
-  ports: RespondPorts,
-  policies: readonly ResponsePolicy[],
-  resolved: Resolved,
-): Promise<JsonObject | null> {
-  // `alert.pod.namespace` is a field, not the object.
-  const isNeeded = policies.some((policy) => looksAt(policy, "namespaceObject"));
-  if (!isNeeded || resolved.target.namespace === "") return null;
-  const live = await ports.getNamespace(resolved.target.namespace);
-  if (!live.ok && live.code !== "NotFound") throw new NotNow(live);
-  return live.ok ? live.value : null;
-}
-
-async function readOwner(
-  ports: RespondPorts,
-  policies: readonly ResponsePolicy[],
-  resolved: Resolved,
-): Promise<JsonObject | null> {
-  const isNeeded = policies.some((policy) => looksAt(policy, "owner"));
-  if (!isNeeded || resolved.kind !== "pod") return null;
-  const live = await topOwner((ports.around ?? ports.cluster).get, resolved.pod);
-  if (!live.ok) throw new NotNow(live);
-  return live.value;
-}
 
 /** Target and cause as one short key: what is one remediation. */
 export function findingOf(policy: string, rule: string, resolved: Resolved): string {

@@ -181,6 +181,8 @@ const matches = [
   { reason: "Membership.", when: "'shell' in alert.tags", want: true },
 ] as const;
 
+const nothingAround = { pod: null, owner: null, namespace: null };
+
 describe("matching", () => {
   it.each(matches)("$reason", (row) => {
     const spec = {
@@ -193,8 +195,32 @@ describe("matching", () => {
     const holds =
       parsed.ok &&
       preselects(parsed.policy, one).matches &&
-      whenHolds(parsed.policy, one, { pod: null, namespace: null }).matches;
+      whenHolds(parsed.policy, one, nothingAround).matches;
     expect(holds).toBe(row.want);
+  });
+
+  it.each([
+    {
+      reason: "An address outside of the cluster's.",
+      when: "isIP(alert.output_fields['fd.rip']) && !cidr('10.0.0.0/8').containsIP(alert.output_fields['fd.rip'])",
+      want: true,
+    },
+    {
+      reason: "No address: not taken for one.",
+      when: "isIP(alert.rule) && cidr('10.0.0.0/8').containsIP(alert.rule)",
+      want: false,
+    },
+    {
+      reason: "A pattern, in linear time.",
+      when: "alert.output_fields['proc.cmdline'].matches('^(curl|wget) .*\\\\|')",
+      want: true,
+    },
+  ])("has Kubernetes' functions: $reason", ({ when, want }) => {
+    const one = alert({
+      output_fields: { "fd.rip": "203.0.113.9", "proc.cmdline": "curl http://x | sh" },
+    });
+    const parsed = parseResponsePolicy(policy({ when }));
+    expect(parsed.ok ? whenHolds(parsed.policy, one, nothingAround).matches : parsed).toBe(want);
   });
 
   it("may look at the namespace, whose own name is a reserved word in CEL", () => {
@@ -202,9 +228,55 @@ describe("matching", () => {
     const parsed = parseResponsePolicy(policy({ when }));
     const holdsFor = (team: string): boolean => {
       const namespace = { metadata: { labels: { team } } };
-      return parsed.ok && whenHolds(parsed.policy, alert({}), { pod: null, namespace }).matches;
+      return (
+        parsed.ok && whenHolds(parsed.policy, alert({}), { ...nothingAround, namespace }).matches
+      );
     };
     expect([holdsFor("shop"), holdsFor("other")]).toEqual([true, false]);
+  });
+
+  it.each([
+    {
+      reason: "The workload's own labels, which its pods may not carry.",
+      when: "owner.kind == 'Deployment' && owner.metadata.labels.tier == 'edge'",
+      want: true,
+    },
+    { reason: "The pod's labels.", when: "pod.metadata.labels['app'] == 'web'", want: true },
+    {
+      reason: "A label that is not there is asked for by has().",
+      when: "has(pod.metadata.labels.team) && pod.metadata.labels.team == 'x'",
+      want: false,
+    },
+    {
+      reason: "What is known of containers.",
+      when: "pod.spec.containers.all(c, c.image.startsWith('registry.example/'))",
+      want: true,
+    },
+    {
+      reason: "Optional labels without has().",
+      when: "pod.metadata.labels[?'team'].orValue('none') == 'none'",
+      want: true,
+    },
+    {
+      reason: "Kubernetes' own functions are there.",
+      when: "quantity(pod.spec.containers[0].resources.limits.memory).isLessThan(quantity('1Gi'))",
+      want: true,
+    },
+  ])("may look at the pod and its workload: $reason", ({ when, want }) => {
+    const parsed = parseResponsePolicy(policy({ when }));
+    const pod = {
+      metadata: { labels: { app: "web" } },
+      spec: {
+        containers: [
+          { image: "registry.example/web:1", resources: { limits: { memory: "512Mi" } } },
+        ],
+      },
+    };
+    const owner = { kind: "Deployment", metadata: { labels: { tier: "edge" } } };
+    const around = { ...nothingAround, pod, owner };
+    expect(parsed.ok && whenHolds(parsed.policy, alert({}), around).matches).toBe(want);
+    // Without them nothing is done on a guess.
+    expect(parsed.ok && whenHolds(parsed.policy, alert({}), nothingAround).matches).toBe(false);
   });
 
   it("of drift is by kind and condition", () => {

@@ -5,6 +5,7 @@ import { textAt } from "#policy/json";
 import { makeBudget } from "#policy/cel/budget";
 import { compileExpression, type Program } from "#policy/cel/compile";
 import { makeEnvironment } from "#policy/cel/environment";
+import { kubernetesLibraries } from "#policy/cel/libraries/kubernetes";
 import { boolType, dynType } from "#policy/cel/types";
 import { CelError, type CelValue, Double } from "#policy/cel/values";
 import { matchesWildcard } from "#policy/kubernetes/wildcard";
@@ -46,9 +47,19 @@ export const responsePolicySpec = z.strictObject({
   when: z.string().min(1).max(10_000).optional(),
   do: z.array(actionSchema).min(1).max(10),
   mode: z.enum(modes).default("Propose"),
-  /** The first entry that names the target's namespace replaces `mode`; `*` and `?` are wildcards. */
+  /** The first entry that names the target's namespace and the alert's rule replaces `mode`; `*` and `?` are wildcards in namespaces. */
   modes: z
-    .array(z.strictObject({ namespaces: names, mode: z.enum(modes) }))
+    .array(
+      z
+        .strictObject({
+          namespaces: names.optional(),
+          rules: names.optional(),
+          mode: z.enum(modes),
+        })
+        .refine((one) => one.namespaces !== undefined || one.rules !== undefined, {
+          message: "name namespaces, rules or both; mode alone is the policy's own",
+        }),
+    )
     .max(50)
     .default([]),
   limits: z
@@ -91,9 +102,19 @@ export type ParsedPolicy =
   | { readonly ok: true; readonly policy: ResponsePolicy }
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
-/** What an expression may name; JSON objects whose absent members are '' in `alert` and errors elsewhere. */
+/**
+ * What an expression may name; JSON objects whose absent members are '' in `alert` and errors elsewhere. Its functions are those that
+ * Kubernetes offers admission policies: addresses (`cidr`, `ip`), quantities, optionals, regular expressions and the like.
+ */
 const environment = makeEnvironment({
-  variables: { alert: dynType, pod: dynType, namespaceObject: dynType, drift: dynType },
+  libraries: kubernetesLibraries,
+  variables: {
+    alert: dynType,
+    pod: dynType,
+    owner: dynType,
+    namespaceObject: dynType,
+    drift: dynType,
+  },
 });
 
 /** Reads one ResponsePolicy document. Every problem is named by its path; unknown fields are problems. */
@@ -139,16 +160,25 @@ function make(
   return { name, generation, spec, mode: spec.mode, when };
 }
 
-/** How far the policy goes in a namespace. */
-export const modeIn = (policy: ResponsePolicy, namespace: string): Mode =>
-  policy.spec.modes.find((one) => one.namespaces.some((name) => matchesWildcard(name, namespace)))
-    ?.mode ?? policy.mode;
+/** How far the policy goes in a namespace for a rule; rules are whole names, as in `match`. */
+export const modeIn = (policy: ResponsePolicy, namespace: string, rule: string): Mode =>
+  policy.spec.modes.find(
+    (one) =>
+      (one.namespaces?.some((name) => matchesWildcard(name, namespace)) ?? true) &&
+      (one.rules?.includes(rule) ?? true),
+  )?.mode ?? policy.mode;
+
+/** Whether its condition looks at what must be read first; a field of that name costs no more than one read too many. */
+export const looksAt = ({ spec }: ResponsePolicy, variable: "owner" | "namespaceObject"): boolean =>
+  new RegExp(`\\b${variable}\\b`).test(spec.when ?? "");
 
 export type Match = { readonly matches: boolean; readonly why: string };
 
 /** The live objects around an alert; null when unknown. */
 export type Surroundings = {
   readonly pod: JsonObject | null;
+  /** The workload that the pod belongs to: its Deployment rather than its ReplicaSet. */
+  readonly owner: JsonObject | null;
   readonly namespace: JsonObject | null;
 };
 
@@ -177,6 +207,7 @@ export function whenHolds(policy: ResponsePolicy, alert: Alert, surroundings: Su
   const activation = {
     alert: toCel(alertView(alert)),
     pod: surroundings.pod,
+    owner: surroundings.owner,
     namespaceObject: surroundings.namespace,
   };
   return outcome(policy.when.evaluate(activation, makeBudget()));

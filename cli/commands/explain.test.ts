@@ -67,8 +67,8 @@ const folder = makeFolder({
   "drift.yaml": policy("drift", "{match: {drift: {}}, do: [{rollback: {}}]}"),
   "broken.yaml": policy("broken", `{match: {falco: {}}, when: "alert.", ${does}}`),
   "cordon.yaml": policy("cordon", "{match: {falco: {}}, do: [{cordon: {}}]}"),
-  "node.yaml": "{apiVersion: v1, kind: Node, metadata: {name: n1, uid: n-1}, spec: {}}",
-  "on-node.yaml": pod("prod", "nodeName: n1"),
+  "node.yaml": "{apiVersion: v1, kind: Node, metadata: {name: node-1, uid: n-1}, spec: {}}",
+  "on-node.yaml": pod("prod", "nodeName: node-1"),
   "unknown.yaml": policy("unknown", "{match: {falco: {}}, do: [{reboot: {}}]}"),
   "pod.yaml": pod("prod"),
   "host-network.yaml": pod("prod", "hostNetwork: true"),
@@ -227,7 +227,7 @@ describe("explain", () => {
 
   test.each([
     { reason: "a node that is there", around: ["node.yaml"], says: "set spec.unschedulable" },
-    { reason: "a node that is not", around: [], says: "node n1 is unknown" },
+    { reason: "a node that is not", around: [], says: "node node-1 is unknown" },
   ])("plans with what the files hold: $reason", async ({ around, says }) => {
     const words = ["-p", "cordon.yaml", "--pod", "on-node.yaml", ...around];
     const said = JSON.stringify(await json("alert.json", ...words));

@@ -216,7 +216,7 @@ async function matches(match: string, alert: JsonObject): Promise<boolean> {
   const text = JSON.stringify({ rule: "a", priority: "Notice", source: "syscall", ...alert });
   const [read] = readAlerts(Buffer.from(text)).alerts;
   if (!parsed.ok || read === undefined) throw new Error(ran.err);
-  const surroundings = { pod: null, namespace: null };
+  const surroundings = { pod: null, owner: null, namespace: null };
   return (
     preselects(parsed.policy, read.alert).matches &&
     whenHolds(parsed.policy, read.alert, surroundings).matches

@@ -13,6 +13,7 @@ import {
 import type { Config } from "#responder/config";
 import { clueOf, fingerprint } from "#responder/finding";
 import { makeLocks } from "#responder/locks";
+import { topOwner } from "#responder/owner";
 import type { Remediation } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
 import { makeRespond, NotNow, type Response, type RespondPorts } from "#responder/respond";
@@ -67,12 +68,15 @@ export async function explainAlert(question: ExplainQuestion): Promise<Explanati
   if (!known.ok && known.code !== "NotFound") return known;
   const stopped = await surroundings.stopped(settings.namespace);
   const namespace = await surroundings.getNamespace(resolved.value.target.namespace || where);
+  const pod = resolved.value.kind === "pod" ? resolved.value.pod : null;
+  const owner = pod === null ? null : await topOwner(surroundings.reader.get, pod);
   const identity = fingerprint(alert, nowMs);
   const scene = await makeScene(question, known.ok ? known.value : nothing, stopped === true);
   const policies: PolicyExplanation[] = [];
   for (const policy of question.policies) {
     const parts = partsOf(policy, alert, {
-      pod: resolved.value.kind === "pod" ? resolved.value.pod : null,
+      pod,
+      owner: owner?.ok === true ? owner.value : null,
       namespace: namespace.ok ? namespace.value : null,
     });
     const answer = await scene.respond(policy, identity);

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { JsonObject } from "#policy/json";
 import type { Alert } from "#responder/alert";
-import { preselects, type ResponsePolicy, whenHolds } from "#responder/response-policy";
+import {
+  preselects,
+  type ResponsePolicy,
+  type Surroundings,
+  whenHolds,
+} from "#responder/response-policy";
 
 /** One condition of a policy and how the alert answers it. */
 export type Part = {
@@ -16,7 +20,7 @@ export type Part = {
 export function partsOf(
   policy: ResponsePolicy,
   alert: Alert,
-  surroundings: { readonly pod: JsonObject | null; readonly namespace: JsonObject | null },
+  surroundings: Surroundings,
 ): readonly Part[] {
   if (!("falco" in policy.spec.match)) {
     return [{ part: "match", matches: false, wanted: "drift", why: preselects(policy, alert).why }];

@@ -6,8 +6,8 @@ import type { ActionInfo, ActionInput, Planned } from "#responder/actions/action
 import { type Cluster, failure, types, uidOf } from "#responder/cluster";
 import type { Done, EffectPorts } from "#responder/effects";
 import { keptText } from "#responder/evidence";
-import { controllerOf } from "#responder/guard";
 import { mask, maskJson } from "#responder/mask";
+import { ownersOf } from "#responder/owner";
 import type { Effect } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
 import { iso } from "#responder/remediation-record";
@@ -28,7 +28,7 @@ export const captureEvidenceInfo: ActionInfo = {
       resources: ["replicasets", "deployments", "statefulsets", "daemonsets"],
       verbs: ["get"],
     },
-    { apiGroups: ["batch"], resources: ["jobs"], verbs: ["get"] },
+    { apiGroups: ["batch"], resources: ["jobs", "cronjobs"], verbs: ["get"] },
   ],
 };
 
@@ -116,7 +116,7 @@ async function gather(
   effect: Capture,
 ): Promise<readonly Part[]> {
   const { namespace } = effect;
-  const owners = await ownersOf(cluster, pod, namespace);
+  const owners = await ownersOf(cluster.get, pod);
   const events = await cluster.list(types.event, { namespace });
   const policies = await cluster.list(types.networkPolicy, { namespace });
   const space = await cluster.get(types.namespace, { namespace: "", name: namespace });
@@ -124,7 +124,7 @@ async function gather(
     textAt(event, ["involvedObject", "uid"]) === effect.uid;
   return [
     ["pod", bare(pod)],
-    ["owners", owners],
+    ["owners", owners.map((one) => (one.ok ? bare(one.value) : unavailable(one)))],
     ["namespace", space.ok ? bare(space.value) : unavailable(space)],
     [
       "events",
@@ -164,36 +164,6 @@ function containersOf(pod: JsonObject): readonly string[] {
     const list = at(pod, ["spec", name]);
     return isArray(list) ? list.map((one) => textAt(one, ["name"])).filter((n) => n !== "") : [];
   });
-}
-
-const ownerTypes = [
-  { apiVersion: "apps/v1", kind: "ReplicaSet", resource: "replicasets", namespaced: true },
-  { apiVersion: "apps/v1", kind: "Deployment", resource: "deployments", namespaced: true },
-  { apiVersion: "apps/v1", kind: "StatefulSet", resource: "statefulsets", namespaced: true },
-  { apiVersion: "apps/v1", kind: "DaemonSet", resource: "daemonsets", namespaced: true },
-  { apiVersion: "batch/v1", kind: "Job", resource: "jobs", namespaced: true },
-];
-
-/** The controller and its controller. */
-async function ownersOf(cluster: Cluster, pod: JsonObject, namespace: string): Promise<Json> {
-  const owners: Json[] = [];
-  let object = pod;
-  for (let depth = 0; depth < 2; depth++) {
-    const reference = controllerOf(object);
-    const kind = textAt(reference, ["kind"]);
-    const type = ownerTypes.find(
-      (one) => one.kind === kind && one.apiVersion === textAt(reference, ["apiVersion"]),
-    );
-    if (reference === undefined || type === undefined) break;
-    const live = await cluster.get(type, { namespace, name: textAt(reference, ["name"]) });
-    if (!live.ok) {
-      owners.push(unavailable(live));
-      break;
-    }
-    owners.push(bare(live.value));
-    object = live.value;
-  }
-  return owners;
 }
 
 const unavailable = (reply: { readonly code: string; readonly message: string }): JsonObject => ({
