@@ -58,9 +58,26 @@ export function objectStore(): string | undefined {
   return folder === undefined ? undefined : join(folder, "versitygw");
 }
 
-function built(
-  what: "kubernetes" | "crossplane" | "object-store" | "network-policy-oracle",
-): string | undefined {
+/** The folder with the definitions of policies.kyverno.io, as Kyverno's own module has them. */
+export function kyvernoCrds(): string | undefined {
+  return built("kyverno-crds");
+}
+
+/** kube-network-policies with ClusterNetworkPolicies: judges the packets of an NFQUEUE. */
+export function networkPolicyEnforcer(): string | undefined {
+  const folder = built("network-policy-enforcer");
+  return folder === undefined ? undefined : join(folder, "kube-network-policies");
+}
+
+type Module =
+  | "kubernetes"
+  | "crossplane"
+  | "object-store"
+  | "kyverno-crds"
+  | "network-policy-oracle"
+  | "network-policy-enforcer";
+
+function built(what: Module): string | undefined {
   if (spawnSync("go", ["version"], { stdio: "ignore" }).status !== 0) {
     const message = `SKIPPED: no Go to build ${what} with, and KUBEBUILDER_ASSETS is not set: no cluster tests`;
     if (process.env["CI"] === "true") throw new Error(message);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CORE_SCHEMA, loadAll } from "js-yaml";
-import { type JsonObject, at, isArray, isObject, parseJson, textAt } from "#policy/json";
+import { type Json, type JsonObject, at, isArray, isObject, parseJson, textAt } from "#policy/json";
 import { installCrds } from "#test/cluster/api";
-import { kubernetesBinaries } from "#test/cluster/binaries";
+import { kubernetesBinaries, kyvernoCrds } from "#test/cluster/binaries";
 import { type ControlPlane, startControlPlane } from "#test/cluster/control-plane";
 import { repository, shared } from "#test/support/shared";
 
@@ -29,6 +29,12 @@ const folders = readdirSync(library, { withFileTypes: true })
   )
   .sort();
 
+const policyFiles = folders.flatMap((folder) =>
+  ["policy.yaml", "inject.yaml"]
+    .map((file) => join(folder, file))
+    .filter((file) => existsSync(file)),
+);
+
 describe("the control library", () => {
   it("passes its own tests, none of them by matching nothing", () => {
     const output = execFileSync(
@@ -42,27 +48,25 @@ describe("the control library", () => {
     expect(at(summary, ["files"])).toBe(folders.length);
   });
 
-  it.each(["title", "category", "description"])("says of every policy its %s", (key) => {
-    const silent = folders
-      .flatMap((folder) => ["policy.yaml", "inject.yaml"].map((file) => join(folder, file)))
-      .filter((file) => existsSync(file))
+  it.each([
+    "policies.kyverno.io/title",
+    "policies.kyverno.io/category",
+    "policies.kyverno.io/severity",
+    "policies.kyverno.io/description",
+    "parapet.dev/references",
+  ])("says of every policy its %s", (key) => {
+    const silent = policyFiles
       .flatMap((file) => read(file))
-      .filter(
-        (policy) =>
-          textAt(policy, ["metadata", "annotations", `policies.kyverno.io/${key}`]) === "",
-      );
+      .filter((policy) => textAt(policy, ["metadata", "annotations", key]) === "");
     expect(silent.map((policy) => textAt(policy, ["metadata", "name"]))).toEqual([]);
   });
 
   it("is listed completely for kustomize", () => {
     const [kustomization] = read(join(library, "kustomization.yaml"));
     const listed = at(kustomization, ["resources"]);
-    const files = folders.flatMap((folder) =>
-      ["policy.yaml", "inject.yaml"]
-        .map((file) => join(folder, file))
-        .filter((file) => existsSync(file)),
+    expect(isArray(listed) ? [...listed].sort() : []).toEqual(
+      policyFiles.map((file) => relative(library, file)).sort(),
     );
-    expect(isArray(listed) ? listed.length : 0).toBe(files.length);
   });
 });
 
@@ -91,7 +95,8 @@ describe.skipIf(kubernetes === undefined || providerCrds === undefined)(
     it("has only resources that the providers' definitions accept, without unknown fields", async () => {
       const refused: string[] = [];
       const resources = folders.flatMap((folder) =>
-        ["resources.yaml", "open.yaml", "injected.yaml", "generated.yaml"]
+        readdirSync(folder)
+          .filter((file) => /^(resources|open|injected|generated.*)\.yaml$/.test(file))
           .map((file) => join(folder, file))
           .filter((file) => existsSync(file) && !folder.includes("/kubernetes/"))
           .flatMap((file) => read(file).map((resource) => ({ file, resource }))),
@@ -113,23 +118,128 @@ describe.skipIf(kubernetes === undefined || providerCrds === undefined)(
       expect(resources.length).toBeGreaterThan(200);
     });
 
-    it.each([
-      { overlay: "controls", action: "Audit" },
-      { overlay: "enforce", action: "Deny" },
-    ])("builds the overlay $overlay, every policy in $action", ({ overlay, action }) => {
-      const yaml = execFileSync(
-        kubernetes?.kubectl ?? "",
-        ["kustomize", join(repository, "package/policies", overlay)],
+    it("has only workloads that the API server accepts, without unknown fields", async () => {
+      await plane.api.create("/api/v1/namespaces/default/serviceaccounts", {
+        apiVersion: "v1",
+        kind: "ServiceAccount",
+        metadata: { name: "default" },
+      });
+      const collections: Readonly<Record<string, string>> = {
+        Pod: "/api/v1/namespaces/default/pods",
+        Deployment: "/apis/apps/v1/namespaces/default/deployments",
+        Namespace: "/api/v1/namespaces",
+        NetworkPolicy: "/apis/networking.k8s.io/v1/namespaces/shop/networkpolicies",
+      };
+      await plane.api.create("/api/v1/namespaces", namespaceNamed("shop"));
+      const refused: string[] = [];
+      const resources = folders
+        .filter((folder) => folder.includes("/kubernetes/"))
+        .flatMap((folder) =>
+          ["resources.yaml", "network-policy.yaml"]
+            .map((file) => join(folder, file))
+            .filter((file) => existsSync(file))
+            .flatMap((file) => read(file).map((resource) => ({ file, resource }))),
+        );
+      for (const { file, resource } of resources) {
+        const path = collections[textAt(resource, ["kind"])] ?? "";
+        const reply = await plane.api.send(
+          "POST",
+          `${path}?dryRun=All&fieldValidation=Strict`,
+          resource,
+        );
+        const isThere = textAt(reply.body, ["reason"]) === "AlreadyExists";
+        if (reply.status !== 201 && !isThere) {
+          refused.push(
+            `${file} ${textAt(resource, ["metadata", "name"])}: ${textAt(reply.body, ["message"])}`,
+          );
+        }
+      }
+      expect(refused).toEqual([]);
+      expect(resources.length).toBeGreaterThan(30);
+    });
+
+    it("is made of policies that Kyverno's own definitions accept, without unknown fields", async () => {
+      const folder = kyvernoCrds();
+      if (folder === undefined) throw new Error("no definitions of Kyverno's policies");
+      await installCrds(
+        plane.api,
+        readdirSync(folder).flatMap((file) => read(join(folder, file))),
+      );
+      const write = (policy: JsonObject) => {
+        const plural = {
+          ValidatingPolicy: "validatingpolicies",
+          MutatingPolicy: "mutatingpolicies",
+        }[textAt(policy, ["kind"])];
+        const path = `/apis/policies.kyverno.io/v1/${plural ?? "generatingpolicies"}`;
+        return plane.api.send("POST", `${path}?fieldValidation=Strict`, policy);
+      };
+      const policies = policyFiles.flatMap((file) => read(file));
+      const refused: string[] = [];
+      for (const policy of policies) {
+        const reply = await write(policy);
+        if (reply.status !== 201) {
+          refused.push(
+            `${textAt(policy, ["metadata", "name"])}: ${textAt(reply.body, ["message"])}`,
+          );
+        }
+      }
+      expect(refused).toEqual([]);
+      expect(policies.length).toBeGreaterThan(90);
+      // The check can fail: a word that the definitions do not know is refused.
+      const [policy = {}] = policies;
+      const odd = {
+        ...policy,
+        metadata: { name: "odd" },
+        spec: { ...objectAt(policy, "spec"), validationAction: ["Deny"] },
+      };
+      expect((await write(odd)).status).toBe(400);
+    });
+
+    it("differs between Audit and Enforce in what is done about a violation, and in nothing else", () => {
+      const [audit, enforce] = ["controls", "enforce"].map((overlay) => {
+        const yaml = execFileSync(
+          kubernetes?.kubectl ?? "",
+          ["kustomize", join(repository, "package/policies", overlay)],
+          { encoding: "utf8" },
+        );
+        const key = (policy: JsonObject) =>
+          `${textAt(policy, ["kind"])} ${textAt(policy, ["metadata", "name"])}`;
+        return new Map(parseYaml(yaml).map((policy) => [key(policy), policy]));
+      });
+      const isJudging = (policy: JsonObject) => textAt(policy, ["kind"]) === "ValidatingPolicy";
+      const wanted = [...(audit ?? [])].map(([key, policy]) => [
+        key,
         {
-          encoding: "utf8",
+          ...policy,
+          metadata: {
+            ...objectAt(policy, "metadata"),
+            labels: {
+              ...objectAt(at(policy, ["metadata"]), "labels"),
+              "parapet.dev/composition": "enforced",
+            },
+          },
+          spec: isJudging(policy)
+            ? { ...objectAt(policy, "spec"), validationActions: ["Deny"] }
+            : at(policy, ["spec"]),
         },
-      );
-      const policies = parseYaml(yaml).filter(
-        (policy) => textAt(policy, ["kind"]) === "ValidatingPolicy",
-      );
-      expect(policies.length).toBeGreaterThan(50);
-      for (const policy of policies)
-        expect(at(policy, ["spec", "validationActions"])).toEqual([action]);
+      ]);
+      expect(Object.fromEntries(enforce ?? [])).toEqual(Object.fromEntries(wanted));
+      const judging = [...(audit?.values() ?? [])].filter(isJudging);
+      expect(judging.length).toBeGreaterThan(60);
+      for (const policy of judging)
+        expect(at(policy, ["spec", "validationActions"])).toEqual(["Audit"]);
+      expect(enforce?.size).toBe(policyFiles.flatMap((file) => read(file)).length);
     });
   },
 );
+
+const namespaceNamed = (name: string): JsonObject => ({
+  apiVersion: "v1",
+  kind: "Namespace",
+  metadata: { name },
+});
+
+function objectAt(value: Json | undefined, key: string): JsonObject {
+  const found = at(value, [key]);
+  return isObject(found) ? found : {};
+}
