@@ -169,7 +169,7 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
   }
   const end = endOf(remediation, facts);
   if (end !== undefined) return end;
-  const settledAtMs = (status.appliedAtMs ?? facts.nowMs) + facts.settleMs;
+  const settledAtMs = (closedAtMs(status) ?? status.appliedAtMs ?? facts.nowMs) + facts.settleMs;
   if (status.state === "Applied") {
     return facts.nowMs < settledAtMs ? rest("settles", settledAtMs) : { do: "check" };
   }
@@ -215,6 +215,10 @@ function decideFailed(remediation: Remediation, facts: Facts): Decision {
   if (facts.target === "gone") return undoGone();
   return endOf(remediation, facts) ?? rest("failed", remediation.status.expiresAtMs);
 }
+
+/** What was re-opened meanwhile settles anew from when it was closed again. */
+const closedAtMs = ({ history }: Status): number | undefined =>
+  history.findLast(({ from, to }) => from === "Unverifiable" && to === "Applied")?.atMs;
 
 /** A rollback has no end: an approval that is tidied away later must not bring the drift back; a Deny still does. */
 const isForGood = (remediation: Remediation): boolean =>

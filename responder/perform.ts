@@ -192,18 +192,21 @@ function keysOf({ target, plan }: Remediation): readonly string[] {
   return [...new Set([...workloads, targetKey(target)])];
 }
 
-const holding = (
-  ports: Ports,
+/** Runs while nobody else acts on the remediation's target or workload, other replicas included; Busy when somebody does. */
+export const holding = <T>(
+  ports: HoldPorts,
   remediation: Remediation,
-  work: () => Promise<Reply<Worked>>,
-): Promise<Reply<Worked>> =>
+  work: () => Promise<Reply<T>>,
+): Promise<Reply<T>> =>
   keysOf(remediation).reduceRight((inner, key) => () => hold(ports, key, inner), work)();
 
-async function hold(
-  ports: Ports,
+type HoldPorts = Pick<ReconcilePorts, "cluster" | "now" | "settings" | "busy">;
+
+async function hold<T>(
+  ports: HoldPorts,
   target: string,
-  work: () => Promise<Reply<Worked>>,
-): Promise<Reply<Worked>> {
+  work: () => Promise<Reply<T>>,
+): Promise<Reply<T>> {
   // Within this process the set decides, between processes the Lease object.
   if (ports.busy.has(target)) return failure("Busy", "another remediation acts on the target");
   ports.busy.add(target);

@@ -163,6 +163,10 @@ export type EventKind =
   | "settled"
   | "verified"
   | "unverifiable"
+  /** What is in force was found re-opened, or changed by somebody. */
+  | "reopened"
+  /** And is again as it was planned: it settles anew. */
+  | "closedAgain"
   /** Somebody gave it more time; the state stays. */
   | "renewed"
   | "failed"
@@ -202,17 +206,30 @@ export const transitions: Readonly<Record<State, Partial<Record<EventKind, State
     settled: "Realised",
     verified: "Verified",
     unverifiable: "Unverifiable",
+    reopened: "Unverifiable",
     renewed: "Applied",
     ...afterApply,
   },
   Realised: {
     verified: "Verified",
     unverifiable: "Unverifiable",
+    reopened: "Unverifiable",
     renewed: "Realised",
     ...afterApply,
   },
-  Verified: { unverifiable: "Unverifiable", renewed: "Verified", ...afterApply },
-  Unverifiable: { verified: "Verified", renewed: "Unverifiable", ...afterApply },
+  Verified: {
+    unverifiable: "Unverifiable",
+    reopened: "Unverifiable",
+    renewed: "Verified",
+    ...afterApply,
+  },
+  Unverifiable: {
+    verified: "Verified",
+    reopened: "Unverifiable",
+    closedAgain: "Applied",
+    renewed: "Unverifiable",
+    ...afterApply,
+  },
   // What a failed act left behind can still be taken back.
   Failed: { undone: "Undone", targetGone: "TargetGone" },
   Denied: {},

@@ -20,7 +20,9 @@ import { startDrift } from "#responder/drift-kinds";
 import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
 import { makePolicies, type Policies } from "#responder/policies";
-import { makeReconcile } from "#responder/reconcile";
+import { holding } from "#responder/perform";
+import { Rechecker } from "#responder/rechecker";
+import { makeReconcile, type ReconcilePorts } from "#responder/reconcile";
 import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
 import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
@@ -28,6 +30,7 @@ import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
 import { makeReadNetwork } from "#responder/network-view";
 import { makeShared } from "#responder/target";
 import { startVerification, type Verification } from "#responder/verification/start";
+import { makeStop, type Stop } from "#responder/stop";
 import { makeTellers } from "#responder/tellers";
 import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
@@ -74,7 +77,10 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const { cluster, queue, log, now } = ports;
   const quiet = quieten(log, complaintMs, now);
   const listeners = new Set<() => void>();
-  const stop = { on: false };
+  const resync = (): void => {
+    for (const one of remediations.all()) if (!isFinal(one.status.state)) work.add(keyOf(one.name));
+  };
+  const stop = makeStop({ cluster, namespace: config.namespace, log, onLifted: resync });
   const remediations = makeRemediationCache((key, why) =>
     quiet("error", "a Remediation cannot be read", { remediation: key, why }),
   );
@@ -83,9 +89,8 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const tellers = makeTellers(config, { ...ports, log: quiet }, { remediations, policies });
   const known = makeKnown();
   const reads = makeReads(cluster, now);
-  const getPod = reads.getPod;
-  const on = { approvals, known, stop, getPod };
-  const { work, counter, verification } = makeEngine(config, ports, quiet, on);
+  const on = { approvals, known, stop, getPod: reads.getPod };
+  const { work, counter, verification, rechecker } = makeEngine(config, ports, quiet, on);
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
     approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
@@ -93,6 +98,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       remediations.change(change);
       toWorker(change, known, work);
       tellers.look(change.key);
+      rechecker.change(change.key, remediations.get(change.key));
       for (const tell of listeners) tell();
     },
   });
@@ -117,9 +123,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     log("info", "acting", { policies: policies.all().length });
   });
   let stopping = false;
-  const timers = startTimers(config, ports, intake, stop, () => {
-    for (const one of remediations.all()) if (!isFinal(one.status.state)) work.add(keyOf(one.name));
-  });
+  const timers = startTimers(intake, stop, resync);
   gauges(ports, remediations, stop);
   return {
     intake,
@@ -133,7 +137,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       counter.stop();
       await tellers.stop();
       await drift.stop();
-      await work.stop();
+      await Promise.all([rechecker.stop(), work.stop()]);
       await verification.stop();
       await queue.close();
       await closePorts(ports, watchers);
@@ -197,12 +201,13 @@ function makeEngine(
     readonly approvals: ApprovalCache;
     readonly known: KnownVersions;
     readonly getPod: ReturnType<typeof makeReads>["getPod"];
-    readonly stop: { readonly on: boolean };
+    readonly stop: Stop;
   },
 ): {
   readonly work: WorkQueue;
   readonly counter: Counter;
   readonly verification: Verification;
+  readonly rechecker: Rechecker;
 } {
   const identity = config.identity ?? "parapet";
   const verification = startVerification({ ...ports, settings: config.verification, identity });
@@ -213,7 +218,7 @@ function makeEngine(
       quiet("error", "a remediation cannot go on", { remediation: key, error: textOf(error) }),
   });
   const counter = makeCounter(work.add);
-  const reconcile = makeReconcile({
+  const acting: ReconcilePorts = {
     cluster: ports.cluster,
     known: on.known,
     getPod: on.getPod,
@@ -223,6 +228,7 @@ function makeEngine(
     effects: { cluster: ports.cluster, now: ports.now, ...(ports.effects ?? noEffects) },
     verification: verification.ports,
     stopped: () => on.stop.on,
+    lookForStop: on.stop.look,
     now: ports.now,
     busy: new Set(),
     settings: {
@@ -231,8 +237,16 @@ function makeEngine(
       settleMs: config.settle,
     },
     onApplied: appliedMetric(ports.metrics),
+  };
+  const reconcile = makeReconcile(acting);
+  const rechecker = new Rechecker({
+    ...acting,
+    hold: (remediation, task) => holding(acting, remediation, task),
+    wake: work.add,
+    metrics: ports.metrics,
+    log: quiet,
   });
-  return { work, counter, verification };
+  return { work, counter, verification, rechecker };
 }
 
 type OnChange = Parameters<typeof makeWatcher>[0]["onChange"];

@@ -44,7 +44,7 @@ const choice = chooseBackend({
 });
 
 const paths: Readonly<Record<string, string>> = {
-  ClusterNetworkPolicy: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies/parapet-r1",
+  ClusterNetworkPolicy: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies/parapet-r1-default",
   NetworkPolicy: "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/parapet-r1",
 };
 

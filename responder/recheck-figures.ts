@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Log } from "#responder/log";
+import type { Metrics } from "#responder/metrics";
+import type { MendPorts } from "#responder/recheck-mend";
+
+export type RecheckPorts = Omit<MendPorts, "mayMend" | "found" | "mended"> & {
+  /** Makes a remediation due in the work queue. */
+  readonly wake: (key: string) => void;
+  readonly metrics: Metrics;
+  readonly log: Log;
+};
+
+/** More repairs of one isolation within {@link fightMs} are a fight, which a person must end. */
+const mendsMax = 5;
+const fightMs = 600_000;
+/** Isolations whose repairs are remembered. */
+const keptMax = 10_000;
+
+/** Counts the repairs of each isolation, so that a fight with a controller or a person ends. */
+export function makeFightGuard(now: () => number): (key: string) => boolean {
+  const times = new Map<string, readonly number[]>();
+  return (key) => {
+    const recent = (times.get(key) ?? []).filter((atMs) => Math.abs(now() - atMs) < fightMs);
+    if (recent.length >= mendsMax) return false;
+    if (times.size >= keptMax) times.clear();
+    times.set(key, [...recent, now()]);
+    return true;
+  };
+}
+
+/** What the looks at lasting isolations are counted and timed by. */
+export function makeFigures(
+  metrics: Metrics,
+  read: { readonly isolations: () => number; readonly unread: () => number },
+) {
+  const seconds = metrics.histogram(
+    "parapet_recheck_seconds",
+    "One look at an isolation that lasts.",
+  );
+  metrics.gauge("parapet_isolations", "Isolations that are looked after.", read.isolations);
+  metrics.gauge(
+    "parapet_recheck_unread_kinds",
+    "Kinds of policy that are served and could not be read: above 0, isolations are not looked after.",
+    read.unread,
+  );
+  return {
+    found: metrics.counter(
+      "parapet_isolations_reopened_total",
+      "Times that an isolation was found re-opened or changed.",
+    ),
+    mended: metrics.counter(
+      "parapet_isolation_repairs_total",
+      "Objects of our own that were put back.",
+    ),
+    timed: async <T>(work: () => Promise<T>): Promise<T> => {
+      const startMs = performance.now();
+      const result = await work();
+      seconds.observe((performance.now() - startMs) / 1_000);
+      return result;
+    },
+  };
+}
