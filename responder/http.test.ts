@@ -19,7 +19,7 @@ import {
 } from "#responder/http";
 import { makeIntake } from "#responder/intake";
 import { makeMetrics } from "#responder/metrics";
-import { type Authority, makeAuthority } from "#test/support/certificates";
+import { type Authority, type Certificate, makeAuthority } from "#test/support/certificates";
 
 const token = "a-token-of-falcosidekick";
 const credentials: Credentials = {
@@ -37,11 +37,13 @@ const bearer = { authorization: `Bearer ${token}` };
 let directory: string;
 let authority: Authority;
 let stranger: Authority;
+let server: Certificate;
 const listeners: Listener[] = [];
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "parapet-http-"));
   authority = makeAuthority(join(directory, "ca"));
+  server = authority.issue("server", { names: ["localhost", "IP:127.0.0.1"] });
   stranger = makeAuthority(join(directory, "stranger"), "somebody else");
 });
 afterEach(async () => {
@@ -63,7 +65,6 @@ async function start(
     log: () => undefined,
     now: Date.now,
   });
-  const server = authority.issue("server", { names: ["localhost", "IP:127.0.0.1"] });
   const listener = await listen(
     { host: "127.0.0.1", port: 0 },
     options.tls === true

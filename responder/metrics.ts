@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-type Labels = Readonly<Record<string, string>>;
+export type Labels = Readonly<Record<string, string>>;
 
 /** Series of one metric beyond this are added to one with empty labels: label values may come from outside. */
 const seriesMax = 200;
@@ -12,10 +12,11 @@ export type Counter = { readonly add: (labels?: Labels, by?: number) => void };
 export type Histogram = { readonly observe: (seconds: number, labels?: Labels) => void };
 
 export type Metrics = {
-  readonly counter: (name: string, help: string) => Counter;
+  /** `series`: those that are there with 0 before anything is counted, so that a rate sees the first one. */
+  readonly counter: (name: string, help: string, series?: readonly Labels[]) => Counter;
   /** Read when the metrics are asked for; undefined leaves the line out. */
   readonly gauge: (name: string, help: string, read: () => number | undefined) => void;
-  readonly histogram: (name: string, help: string) => Histogram;
+  readonly histogram: (name: string, help: string, series?: readonly Labels[]) => Histogram;
   /** Prometheus' text format, sorted. */
   readonly text: () => string;
 };
@@ -24,11 +25,14 @@ export type Metrics = {
 export function makeMetrics(): Metrics {
   const parts: (() => readonly string[])[] = [];
   return {
-    counter: (name, help) => {
+    counter: (name, help, known = [{}]) => {
       const series = makeSeries(() => ({ value: 0 }));
+      for (const labels of known) series.of(labels);
       parts.push(() => [
         ...head(name, help, "counter"),
-        ...series.lines((labels, one) => [`${name}${labels} ${one.value}`]),
+        ...series
+          .inUse((one) => one.value !== 0)
+          .flatMap(([labels, one]) => [`${name}${labels} ${one.value}`]),
       ]);
       return {
         add: (labels = {}, by = 1) => {
@@ -42,11 +46,14 @@ export function makeMetrics(): Metrics {
         return value === undefined ? [] : [...head(name, help, "gauge"), `${name} ${value}`];
       });
     },
-    histogram: (name, help) => {
+    histogram: (name, help, known = [{}]) => {
       const series = makeSeries(() => ({ buckets: bounds.map(() => 0), count: 0, sum: 0 }));
+      for (const labels of known) series.of(labels);
       parts.push(() => [
         ...head(name, help, "histogram"),
-        ...series.lines((labels, one) => histogramLines(name, labels, one)),
+        ...series
+          .inUse((one) => one.count !== 0)
+          .flatMap(([labels, one]) => histogramLines(name, labels, one)),
       ]);
       return {
         observe: (seconds, labels = {}) => {
@@ -93,10 +100,11 @@ function makeSeries<T>(make: () => T) {
       series.set(key, one);
       return one;
     },
-    lines: (line: (labels: string, one: T) => readonly string[]): readonly string[] =>
+    /** All of them in order; the one without labels, there from the start, only while it is the only one or counts itself. */
+    inUse: (counts: (one: T) => boolean): readonly (readonly [string, T])[] =>
       [...series]
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .flatMap(([labels, one]) => line(labels, one)),
+        .filter(([labels, one]) => labels !== "" || series.size === 1 || counts(one))
+        .sort(([a], [b]) => (a < b ? -1 : 1)),
   };
 }
 
