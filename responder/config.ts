@@ -12,6 +12,7 @@ import {
   secretMembers,
   tracing,
 } from "#responder/config-parts";
+import { driftSettings } from "#responder/drift-config";
 import { s3Settings } from "#responder/evidence-s3-settings";
 import { noticeKinds } from "#responder/notices";
 import { verificationSettings } from "#responder/verification/settings";
@@ -133,15 +134,7 @@ const schema = z.strictObject({
   lossDetection: lossDetection.optional(),
   tracing: tracing.optional(),
   actConcurrency: z.int().min(1).max(200).default(32),
-  drift: z
-    .strictObject({
-      resources: z
-        .array(z.strictObject({ apiVersion: z.string().min(1), kind: z.string().min(1) }))
-        .max(500)
-        .default([]),
-      trustedManagers: names,
-    })
-    .prefault({}),
+  drift: driftSettings,
 });
 
 /** As the file is written, for whoever lists all settings. */

@@ -34,11 +34,13 @@ export function makeWatcher(options: {
   readonly cluster: Cluster;
   readonly type: ResourceType;
   readonly labelSelector?: string;
+  /** What is kept of each object; all of it unless told. Names, uid and version have to stay. */
+  readonly keep?: (object: JsonObject) => JsonObject;
   readonly onChange: (change: Change) => void;
   readonly onFailure: (message: string) => void;
 }): Watcher {
   const { cluster, type } = options;
-  const mirror = makeMirror(options.onChange);
+  const mirror = makeMirror(options.onChange, options.keep ?? ((object) => object));
   const stopping = new AbortController();
   const first = Promise.withResolvers<void>();
   const selector =
@@ -110,9 +112,13 @@ type Mirror = {
 };
 
 /** The copy itself, which turns each new version into a difference. */
-function makeMirror(onChange: (change: Change) => void): Mirror {
+function makeMirror(
+  onChange: (change: Change) => void,
+  keep: (object: JsonObject) => JsonObject,
+): Mirror {
   const objects = new Map<string, JsonObject>();
-  const set: Mirror["set"] = (object, seen) => {
+  const set: Mirror["set"] = (whole, seen) => {
+    const object = keep(whole);
     const key = keyOf(nameOf(object));
     const before = objects.get(key);
     if (before !== undefined && versionOf(before) === versionOf(object)) return;
