@@ -17,10 +17,12 @@ import { decodeKey, decodeStruct } from "./wire/struct.ts";
 /** All composed resources of a request that policies speak about, prepared for judgement. */
 export type ComposedSet = {
   readonly subjects: readonly Composed[];
-  /** With the resources that policies add; each is judged like the others. */
+  /** The resources that policies add beside the subjects; each is judged like the others. */
   readonly companions: readonly Composed[];
+  /** The companions of a subject that is sent as another object: those of what it asks for would betray what is held. */
+  readonly companionsOf: (subject: Composed, object: JsonObject) => readonly Composed[];
   /** Companions whose policy no longer adds them: they go only with their subject, so they stay as they are. */
-  readonly kept: ReadonlyMap<string, KeptCompanion>;
+  readonly kept: (companions: readonly Composed[]) => ReadonlyMap<string, KeptCompanion>;
   /** Subjects that need no judgement: nothing stood against the same state before. */
   readonly settled: ReadonlySet<Composed>;
   /** Remembers a subject that nothing stands against and whose verdict depended on nothing else. */
@@ -70,7 +72,17 @@ export function buildSet(spec: SetSpec): ComposedSet {
     if (origin?.isAlone !== true) return;
     spec.memo.remember(origin.key, { composed: subject, companions: origin.companions });
   };
-  return { subjects, companions, kept: keptCompanions(companions, spec), settled, settle };
+  return {
+    subjects,
+    companions,
+    companionsOf: (subject, object) =>
+      companionsOf(subject, object, spec.world).companions.map((each) =>
+        companionFrom(each, subject.name, spec),
+      ),
+    kept: (made) => keptCompanions(made, spec),
+    settled,
+    settle,
+  };
 }
 
 type Prepared = Omit<Origin, "key"> & { readonly composed: Composed };
@@ -147,15 +159,23 @@ export function wholeSet(
     .map(({ injected, live }) => admitted(injected, live, composite.fieldManager));
 }
 
-/** The composed resources by name as the composition states them, without companions: those wait with their subject. */
-export function namedSet(prepared: readonly Composed[], request: Request): readonly Named[] {
-  const known = prepared
-    .filter(({ subject }) => subject === "")
-    .map(({ name, injected }) => ({ name, object: injected }));
+/** The composed resources by name, as they would be created. */
+export function namedSet(
+  prepared: readonly Composed[],
+  request: Request,
+  composite: Composite,
+): readonly Named[] {
+  const known = prepared.map(({ name, injected, subject }) => ({
+    name,
+    object: injected,
+    subject,
+  }));
   const names = new Set(known.map(({ name }) => name));
-  const others = [...request.desired.resources].flatMap(([name, { struct }]): readonly Named[] =>
-    names.has(name) || struct === undefined ? [] : [{ name, object: objectOf(struct, name) }],
-  );
+  const others = [...request.desired.resources].flatMap(([name, { struct }]): readonly Named[] => {
+    if (names.has(name) || struct === undefined) return [];
+    const object = withRenderedMetadata(objectOf(struct, name), name, composite, undefined);
+    return [{ name, object, subject: "" }];
+  });
   return [...known, ...others];
 }
 

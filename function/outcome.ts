@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, isArray, textAt, type Json, type JsonObject } from "#policy/json";
+import type { Followers } from "./answer.ts";
 import { hasClaim, type Composite } from "./composite.ts";
 import { dependantsOf, type Named } from "./references.ts";
 import { isBlocking, oneLine, type Violation } from "./violation.ts";
@@ -24,27 +25,39 @@ export const approvalPending = "ApprovalPending";
 
 type Line = { readonly text: string; readonly violation: Violation };
 
-/** The outcome of verdicts of which none stops the pipeline; `composed` gives all resources of the composition. */
+/** What else is told about a resource that waits: who depends on it, and who waits with it. */
+export type Surroundings = {
+  /** All resources of the composition. */
+  readonly composed: () => readonly Named[];
+  readonly followers: Followers;
+};
+
+/** The outcome of verdicts of which none stops the pipeline. */
 export function outcomeOf(
   verdicts: readonly Verdict[],
   composite: Composite,
-  composed: () => readonly Named[],
+  around: Surroundings,
 ): Outcome {
   const target: Target = hasClaim(composite) ? "compositeAndClaim" : "composite";
-  const lines = linesOf(verdicts, composed);
-  const held = verdicts.filter(({ step }) => step.kind === "wait" || step.kind === "hold");
+  const lines = linesOf(verdicts, around);
+  const held = new Set([
+    ...verdicts
+      .filter(({ step }) => step.kind === "wait" || step.kind === "hold")
+      .map(({ resource }) => resource.name),
+    ...around.followers.keys(),
+  ]);
   const conditions: Condition[] = [
     {
       type: policyCompliant,
       status: lines.length === 0 ? "True" : "False",
-      reason: reasonOf(lines, held.length),
-      message: messageOf(lines, held.length, verdicts.length),
+      reason: reasonOf(lines, held.size),
+      message: messageOf(lines, held.size, verdicts.length),
       target,
     },
     ...approvalCondition(verdicts, composite, target),
   ];
   const results = conditions.flatMap((condition) => eventsOf(condition, lines, composite, target));
-  return { conditions, results, status: statusOf(verdicts, lines) };
+  return { conditions, results, status: statusOf(verdicts, lines, around.followers) };
 }
 
 /** A result that ends the pipeline, with the condition that says the same. */
@@ -78,10 +91,11 @@ const sentenceOf = ({ resource, message, policy, rule }: Violation): string => {
   return `${resource === "" ? "" : `${resource}: `}${message} (${by})`;
 };
 
-function linesOf(verdicts: readonly Verdict[], composed: () => readonly Named[]): readonly Line[] {
+function linesOf(verdicts: readonly Verdict[], around: Surroundings): readonly Line[] {
+  const waiting = verdicts.filter(({ step }) => step.kind === "wait").slice(0, namedMax);
   return verdicts.flatMap((verdict) => {
     if (verdict.violations.length === 0) return [];
-    const dependants = verdict.step.kind === "wait" ? dependantsText(verdict, composed()) : "";
+    const dependants = waiting.includes(verdict) ? dependantsText(verdict, around) : "";
     return verdict.violations.map((violation) => ({
       violation,
       text: `${sentenceOf(violation)}${consequence(verdict, violation, dependants)}`,
@@ -89,11 +103,24 @@ function linesOf(verdicts: readonly Verdict[], composed: () => readonly Named[])
   });
 }
 
-/** Whoever refers to a resource that does not come to exist should hear of it. */
-function dependantsText({ resource }: Verdict, composed: readonly Named[]): string {
-  const others = composed.filter(({ name }) => name !== resource.name);
-  const names = dependantsOf(resource.injected, others);
-  return names.length === 0 ? "" : `; referred to by ${bounded(names, ", ")}`;
+/** Whoever refers to a resource that does not come to exist should hear of it, and whoever cannot exist without it. */
+function dependantsText(
+  { resource: { name, injected } }: Verdict,
+  { composed, followers }: Surroundings,
+): string {
+  const all = composed();
+  const behind = all.filter((each) => each.subject === "" && followers.get(each.name) === name);
+  const others = all.filter(
+    (each) => each.subject === "" && each.name !== name && !followers.has(each.name),
+  );
+  const parts = [
+    ["; referred to by", dependantsOf(injected, others)],
+    ["; with it wait", behind.map((each) => each.name).sort()],
+  ] as const;
+  return parts
+    .filter(([, names]) => names.length > 0)
+    .map(([word, names]) => `${word} ${bounded(names, ", ")}`)
+    .join("");
 }
 
 function consequence({ step }: Verdict, violation: Violation, dependants: string): string {
@@ -216,7 +243,12 @@ function eventsOf(
   return told.map((text) => ({ severity: "warning", reason, message: text, target }));
 }
 
-function statusOf(verdicts: readonly Verdict[], lines: readonly Line[]): JsonObject {
+function statusOf(
+  verdicts: readonly Verdict[],
+  lines: readonly Line[],
+  followers: Followers,
+): JsonObject {
+  const behind = [...followers].map(([resource, waitsFor]) => ({ resource, paths: [], waitsFor }));
   const held = verdicts.flatMap(({ resource, step }): readonly JsonObject[] => {
     if (step.kind === "wait") return [{ resource: resource.name, paths: [] }];
     return step.kind === "hold" ? [{ resource: resource.name, paths: step.paths }] : [];
@@ -235,5 +267,5 @@ function statusOf(verdicts: readonly Verdict[], lines: readonly Line[]): JsonObj
       message,
       action: answer === "Tell" ? "Audit" : "Enforce",
     }));
-  return { violations, violationCount: lines.length, held, approvals };
+  return { violations, violationCount: lines.length, held: [...held, ...behind], approvals };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
 import type { JsonObject } from "#policy/json";
-import { dependantsOf } from "./references.ts";
+import { cannotExistWithout, dependantsOf } from "./references.ts";
 
 const object = (kind: string, name: string, labels: JsonObject = {}): JsonObject => ({
   apiVersion: "example.org/v1",
@@ -59,6 +59,12 @@ const rows: readonly (readonly [string, JsonObject, JsonObject, boolean])[] = [
     { forProvider: { dbSubnetGroupNameSelector: { matchControllerRef: true } } },
     true,
   ],
+  [
+    "a field named after the first part of the kind",
+    object("SecurityGroupRule", ""),
+    { forProvider: { securityGroupIdSelector: { matchControllerRef: true } } },
+    false,
+  ],
   ["a selector that says nothing", bucket, { bucketSelector: {} }, false],
   [
     "a selector of pods",
@@ -111,5 +117,26 @@ const rows: readonly (readonly [string, JsonObject, JsonObject, boolean])[] = [
 ];
 
 test.each(rows)("%s", (_, held, spec, want) => {
-  expect(dependantsOf(held, [{ name: "other", object: { spec } }])).toEqual(want ? ["other"] : []);
+  expect(dependantsOf(held, [{ name: "other", object: { spec }, subject: "" }])).toEqual(
+    want ? ["other"] : [],
+  );
+});
+
+const definition = (kind: string): JsonObject => ({
+  apiVersion: "apiextensions.k8s.io/v1",
+  kind,
+  spec: { group: "example.org", names: { kind: "Bucket" } },
+});
+const namespace = { apiVersion: "v1", kind: "Namespace", metadata: { name: "orders" } };
+const inNamespace = (name: string) => ({ ...bucket, metadata: { namespace: name } });
+
+test.each([
+  ["an object in the namespace", inNamespace("orders"), namespace, true],
+  ["an object in another namespace", inNamespace("other"), namespace, false],
+  ["an object of the kind that is defined", bucket, definition("CustomResourceDefinition"), true],
+  ["a composite of it", bucket, definition("CompositeResourceDefinition"), true],
+  ["an object of another kind", object("Role", ""), definition("CustomResourceDefinition"), false],
+  ["an object beside any other", inNamespace("main"), bucket, false],
+])("what cannot exist without another: %s", (_, object_, absent, want) => {
+  expect(cannotExistWithout(object_, absent)).toBe(want);
 });

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { field, isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
+import { parseApiVersion } from "#policy/kubernetes/kinds";
 
 /** Deepest nesting at which references are looked for; real ones sit near the top of a spec. */
 const depthMax = 32;
 
-/** An object of the composed set under its resource name. */
-export type Named = { readonly name: string; readonly object: JsonObject };
+/** An object of the composed set under its resource name; `subject` is what a companion belongs to, else ''. */
+export type Named = {
+  readonly name: string;
+  readonly object: JsonObject;
+  readonly subject: string;
+};
 
 /**
  * The resources that will not work until the held object exists, as they name it or select it:
@@ -72,7 +77,7 @@ function selects(key: string, value: Json, stated: string, { kind, labels }: Tar
 function isNamedAfter(key: string, kind: string): boolean {
   const subject = key.replace(/(Ids?|Arns?|Names?|Urls?)?Selector$/, "").toLowerCase();
   const name = kind.toLowerCase();
-  return subject !== "" && name !== "" && (subject.includes(name) || name.includes(subject));
+  return subject !== "" && name !== "" && (subject.endsWith(name) || name.endsWith(subject));
 }
 
 /** Fields of Kubernetes' own kinds that hold the name of an object, and the kind it is of. */
@@ -96,5 +101,23 @@ function namesNatively(key: string, value: Json, { kind, name }: Target): boolea
     Object.hasOwn(objectFields, key) &&
     objectFields[key] === kind &&
     textAt(value, ["name"]) === name
+  );
+}
+
+/**
+ * Whether an object cannot come to exist while another does not: it lives in that namespace, or is of the kind that it
+ * defines. Sent all the same, the API server would refuse it, and Crossplane apply nothing more of the composition.
+ */
+export function cannotExistWithout(object: JsonObject, absent: JsonObject): boolean {
+  const kind = textAt(absent, ["kind"]);
+  if (kind === "Namespace" && textAt(absent, ["apiVersion"]) === "v1") {
+    return textAt(object, ["metadata", "namespace"]) === textAt(absent, ["metadata", "name"]);
+  }
+  if (kind !== "CustomResourceDefinition" && kind !== "CompositeResourceDefinition") return false;
+  const { group } = parseApiVersion(textAt(object, ["apiVersion"]));
+  return (
+    group !== "" &&
+    group === textAt(absent, ["spec", "group"]) &&
+    textAt(object, ["kind"]) === textAt(absent, ["spec", "names", "kind"])
   );
 }

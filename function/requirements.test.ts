@@ -358,7 +358,7 @@ describe("lookups", () => {
   test("of anything else by apiCall is an error that forbids", () => {
     for (const urlPath of [
       "https://example.org/x",
-      "/apis/apps/v1/controllerrevisions",
+      "/apis/events.k8s.io/v1/events",
       "/api/v1/%zz",
       "/version",
     ]) {

@@ -91,6 +91,21 @@ const classic: JsonObject = {
   },
 };
 
+const noNamespace: JsonObject = {
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "ValidatingPolicy",
+  metadata: { name: "no-namespace" },
+  spec: {
+    validationActions: ["Deny"],
+    matchConstraints: {
+      resourceRules: [
+        { apiGroups: [""], apiVersions: ["v1"], resources: ["namespaces"], operations: ["*"] },
+      ],
+    },
+    validations: [{ expression: "false", message: "no namespaces" }],
+  },
+};
+
 const live = (forProvider: JsonObject, extra: JsonObject = {}): JsonObject => ({
   ...bucket(forProvider, { name: "store-abcde", namespace: "team-a", ...extra }),
 });
@@ -257,6 +272,36 @@ const rows: Record<string, { reason: string; request: TestRequest; want: Want }>
       },
     },
     want: { resources: ["b", "c", "d"], message: ["resolved; referred to by b, c"] },
+  },
+  Followers: {
+    reason:
+      "What lives in a namespace that waits would be refused by the API server, and Crossplane would apply nothing more.",
+    request: {
+      input: guardrails([noNamespace]),
+      composite: composite([], { namespace: "" }),
+      desired: {
+        a: { apiVersion: "v1", kind: "Namespace", metadata: { name: "orders" } },
+        b: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x", namespace: "orders" } },
+        c: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "x", namespace: "other" } },
+        d: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "y", namespace: "orders" } },
+      },
+      observed: {
+        d: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "y", namespace: "orders" } },
+      },
+    },
+    want: {
+      resources: ["c", "d"],
+      compliant: "False/Held",
+      message: ["2 resources held back. a: no namespaces", "resolved; with it wait b"],
+    },
+  },
+  NoUser: {
+    reason: "A policy about the requester cannot be judged, and says why.",
+    request: {
+      input: guardrails([validating("by-user", "'admins' in request.userInfo.groups")]),
+      desired: { a: bucket() },
+    },
+    want: { resources: [], message: ["cannot be judged", "(a composition is told no user)"] },
   },
   OtherKinds: {
     reason: "A kind that no policy speaks about passes.",
@@ -504,6 +549,29 @@ describe("companions", () => {
     expect(stays.response.desired?.resources[name]?.ready).toBe(1);
     const goes = run({ input: guardrails([noPublic]), desired: { b: bucket() }, observed });
     expect(Object.keys(goes.response.desired?.resources ?? {})).toEqual(["b"]);
+  });
+
+  test("of a resource of which a change is held belong to what it is, not to what it asks for", () => {
+    const regional = generating("regional", [
+      {
+        expression: `generator.Apply("team-a", [{
+          "apiVersion": dyn("s3.aws.m.upbound.io/v1beta1"), "kind": dyn("BucketVersioning"),
+          "spec": dyn({"forProvider": {"region": object.spec.forProvider.region}})
+        }])`,
+      },
+    ]);
+    const { response } = run({
+      input: guardrails([
+        regional,
+        validating("here", "object.spec.forProvider.region == 'eu-west-1'"),
+      ]),
+      desired: { a: bucket({ region: "us-east-1" }) },
+      observed: { a: live({}) },
+    });
+    const region = (of: string): unknown =>
+      at(response.desired?.resources[of]?.resource ?? {}, ["spec", "forProvider", "region"]);
+    expect(region("a")).toBe("eu-west-1");
+    expect(region("a--regional--bucketversioning")).toBe("eu-west-1");
   });
 
   test("of a resource that waits wait with it", () => {

@@ -1,28 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { formatProblem, type Problem } from "#policy/problem";
+import { changesFor, companionsBeside, compositeChange, followersOf, ttlOf } from "./answer.ts";
 import { askPeople } from "./ask-people.ts";
 import { checkExisting, checkRequirements, isCheck } from "./check.ts";
-import { readinessOf } from "./companions.ts";
-import { buildSet, namedSet, readable, wholeSet, type ComposedSet } from "./composed-set.ts";
-import { toDesired, type Composed } from "./composed.ts";
+import { buildSet, namedSet, readable, wholeSet } from "./composed-set.ts";
+import type { Composed } from "./composed.ts";
 import { readComposite, type Composite } from "./composite.ts";
 import type { Guardrails } from "./input.ts";
-import { withPath } from "./json-edit.ts";
 import type { Memo } from "./memo.ts";
 import type { Meter } from "./meter.ts";
 import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.ts";
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
-import {
-  passed,
-  tallyOf,
-  verdictOn,
-  waitsForPeople,
-  type Judging,
-  type Verdict,
-} from "./verdict.ts";
+import { passed, tallyOf, verdictOn, type Judging, type Verdict } from "./verdict.ts";
+import type { Named } from "./references.ts";
 import type { Violation } from "./violation.ts";
-import { readyFalse, type Request } from "./wire/request.ts";
+import type { Request } from "./wire/request.ts";
 import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
 import { decodeStruct } from "./wire/struct.ts";
 import { makeWorld, type CompositionWorld } from "./world.ts";
@@ -35,14 +28,6 @@ export type Engine = {
   readonly approvalNamespace: string;
   readonly meter: Meter;
 };
-
-/** How long Crossplane may wait before it asks again, in seconds: late changes of policies and approvals show by then. */
-const ttlSecondsMax = 60;
-/**
- * The same while a change waits for people: Crossplane before v2.4 watches no approvals (core PR 7565's design), and
- * nothing in a request tells which version asks.
- */
-const waitingTtlSecondsMax = 10;
 
 /** Answers one request. A pure function of request, time and settings; throws a Refusal for what cannot be judged. */
 export function runFunction(request: Request, engine: Engine): Response {
@@ -98,8 +83,7 @@ function judgeAll(
   const { world, touches } = lookups;
   const { memo } = engine;
   const set = buildSet({ request, composite, guard, pins: guardrails.pin, world, touches, memo });
-  const prepared = [...set.subjects, ...set.companions];
-  lookups.show(prepared);
+  lookups.show([...set.subjects, ...set.companions]);
   const approvals = new Map<string, Selector>();
   const judging: Judging = {
     composite,
@@ -109,7 +93,7 @@ function judgeAll(
     approve: (resource, violations) =>
       askPeople({ request, engine, composite, guard, approvals }, resource, violations),
   };
-  const verdicts = prepared.map((resource) => {
+  const judge = (resource: Composed): Verdict => {
     if (set.settled.has(resource)) return passed(resource);
     const before = touches();
     const verdict = verdictOn(resource, judging);
@@ -117,7 +101,11 @@ function judgeAll(
     const isClean = verdict.violations.length === 0 && verdict.approval === undefined;
     if (isClean && touches() === before) set.settle(resource);
     return verdict;
-  });
+  };
+  const verdicts = set.subjects.map(judge);
+  const companions = companionsBeside(verdicts, set);
+  lookups.show([...set.subjects, ...companions]);
+  verdicts.push(...companions.map(judge));
   const requirements = new Map([...sources, ...lookups.used, ...approvals]);
   const missing = [...approvals.keys()].some((name) => !request.required.has(name));
   if (missing || lookups.wanted.size > 0) return untouched(request, requirements);
@@ -127,11 +115,14 @@ function judgeAll(
     const outcome = fatalOutcome("PolicyViolation", stopped, composite);
     return respond(request, outcome, { ...nothing, requirements });
   }
-  const outcome = outcomeOf(verdicts, composite, () => namedSet(prepared, request));
+  let named: readonly Named[] | undefined;
+  const composed = () => (named ??= namedSet([...set.subjects, ...companions], request, composite));
+  const followers = followersOf(verdicts, composed, request);
+  const outcome = outcomeOf(verdicts, composite, { composed, followers });
   const isHeld = verdicts.some(({ step }) => step.kind === "wait" || step.kind === "hold");
   return respond(request, outcome, {
     requirements,
-    resources: changesFor(verdicts, set),
+    resources: changesFor(verdicts, followers, set),
     composite: compositeChange(
       request,
       isHeld,
@@ -185,58 +176,6 @@ const unusable = (problem: Problem, { onViolation }: Guardrails): Violation => (
   message: `cannot be judged, as a policy cannot be used: ${formatProblem({ ...problem, document: "" })}`,
   answer: onViolation,
 });
-
-/** Only what differs from the request: all else goes back as the bytes it came in. */
-function changesFor(
-  verdicts: readonly Verdict[],
-  set: ComposedSet,
-): ReadonlyMap<string, ResourceChange | undefined> {
-  const changes = new Map<string, ResourceChange | undefined>();
-  for (const [name, kept] of set.kept) changes.set(name, kept);
-  const heldSubjects = new Set(
-    verdicts
-      .filter(({ step }) => step.kind === "wait" || step.kind === "hold")
-      .map(({ resource }) => resource.name),
-  );
-  for (const { resource, step } of verdicts) {
-    const { name, injected, rendered, live, subject } = resource;
-    const ready = subject === "" ? undefined : readinessOf(live);
-    if (step.kind === "wait" || (live === undefined && heldSubjects.has(subject))) {
-      changes.set(name, undefined);
-      continue;
-    }
-    const object = step.kind === "hold" || step.kind === "known" ? step.object : injected;
-    if (object === rendered && subject === "") continue;
-    changes.set(name, { object: toDesired(resource, object), ready });
-  }
-  return changes;
-}
-
-function compositeChange(
-  request: Request,
-  isHeld: boolean,
-  status: JsonObject | undefined,
-): CompositeChange | undefined {
-  if (!isHeld && status === undefined) return undefined;
-  const ready = isHeld ? readyFalse : undefined;
-  if (status === undefined) return { ready, object: undefined };
-  const struct = request.desired.composite?.struct;
-  const desired = struct === undefined ? {} : readable("composite", () => decodeStruct(struct));
-  return { ready, object: withPath(desired, ["status", "parapet"], status) };
-}
-
-/** No longer than the next moment at which an exception or an approval ends, and short while one may come. */
-function ttlOf(verdicts: readonly Verdict[], guard: CompiledGuard, nowMs: number): number {
-  const approved = verdicts.flatMap(({ approval }) =>
-    approval?.state.kind === "approved" && approval.state.untilMs !== undefined
-      ? [approval.state.untilMs]
-      : [],
-  );
-  const next = [...approved, ...guard.expiriesMs].filter((time) => time > nowMs);
-  const seconds = next.map((time) => Math.ceil((time - nowMs) / 1000));
-  const most = verdicts.some(waitsForPeople) ? waitingTtlSecondsMax : ttlSecondsMax;
-  return Math.max(1, Math.min(most, ...seconds));
-}
 
 type Changes = {
   readonly requirements: ReadonlyMap<string, Selector>;

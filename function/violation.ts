@@ -52,8 +52,9 @@ export function violationsOf(
 
 function sentenceOf(result: RuleResult, object: JsonObject, guard: CompiledGuard): string {
   const contact = guard.annotationOf(result.policy, contactAnnotation);
-  const ask = contact === "" ? "" : ` Ask ${oneLine(contact, 80)}.`;
-  return `${oneLine(textOf(result, object), messageLengthMax)}${ask}`;
+  const text = oneLine(textOf(result, object), messageLengthMax);
+  if (contact === "") return text;
+  return `${text}${/[.!?…)]$/.test(text) ? "" : "."} Ask ${oneLine(contact, 80)}.`;
 }
 
 /** What a result says, without anything that a Secret holds. */
@@ -62,7 +63,13 @@ export function textOf(result: RuleResult, object: JsonObject): string {
   if (textAt(object, ["kind"]) === "Secret")
     return "violates the policy (values of Secrets are not shown)";
   if (result.unsupported !== undefined) return `cannot be judged: ${result.unsupported}`;
-  if (result.result === "error") return `cannot be judged: ${result.message}`;
+  if (result.result === "error") {
+    const isAboutUser = /userInfo|no such key: (?:groups|username|uid|extra)\b/.test(
+      result.message,
+    );
+    const hint = isAboutUser ? " (a composition is told no user)" : "";
+    return `cannot be judged: ${result.message}${hint}`;
+  }
   return result.message === "" ? "violates the policy" : result.message;
 }
 

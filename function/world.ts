@@ -12,33 +12,51 @@ import type { Composite } from "./composite.ts";
 import type { Selector } from "./wire/response.ts";
 
 /**
- * Kinds of Kubernetes that policies may look up in the cluster: served everywhere, so asking never fails the pipeline.
+ * Kinds of Kubernetes that policies may look up in the cluster: served since v1.27 at least, so asking never fails the
+ * pipeline where Crossplane's account may read them.
  * Secrets are left out on purpose: a policy's answer must not depend on what nobody may see.
  */
 const fetchableKinds: Readonly<Record<string, string>> = {
   "v1/configmaps": "ConfigMap",
+  "v1/endpoints": "Endpoints",
   "v1/limitranges": "LimitRange",
   "v1/namespaces": "Namespace",
   "v1/nodes": "Node",
   "v1/persistentvolumeclaims": "PersistentVolumeClaim",
   "v1/persistentvolumes": "PersistentVolume",
   "v1/pods": "Pod",
+  "v1/podtemplates": "PodTemplate",
+  "v1/replicationcontrollers": "ReplicationController",
   "v1/resourcequotas": "ResourceQuota",
   "v1/serviceaccounts": "ServiceAccount",
   "v1/services": "Service",
   "apps/v1/daemonsets": "DaemonSet",
+  "admissionregistration.k8s.io/v1/mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
+  "admissionregistration.k8s.io/v1/validatingwebhookconfigurations":
+    "ValidatingWebhookConfiguration",
+  "apiextensions.k8s.io/v1/customresourcedefinitions": "CustomResourceDefinition",
+  "apps/v1/controllerrevisions": "ControllerRevision",
   "apps/v1/deployments": "Deployment",
+  "apps/v1/replicasets": "ReplicaSet",
   "apps/v1/statefulsets": "StatefulSet",
+  "autoscaling/v2/horizontalpodautoscalers": "HorizontalPodAutoscaler",
   "batch/v1/cronjobs": "CronJob",
   "batch/v1/jobs": "Job",
+  "coordination.k8s.io/v1/leases": "Lease",
+  "discovery.k8s.io/v1/endpointslices": "EndpointSlice",
   "networking.k8s.io/v1/ingressclasses": "IngressClass",
   "networking.k8s.io/v1/ingresses": "Ingress",
   "networking.k8s.io/v1/networkpolicies": "NetworkPolicy",
+  "node.k8s.io/v1/runtimeclasses": "RuntimeClass",
+  "policy/v1/poddisruptionbudgets": "PodDisruptionBudget",
   "rbac.authorization.k8s.io/v1/clusterrolebindings": "ClusterRoleBinding",
   "rbac.authorization.k8s.io/v1/clusterroles": "ClusterRole",
   "rbac.authorization.k8s.io/v1/rolebindings": "RoleBinding",
   "rbac.authorization.k8s.io/v1/roles": "Role",
+  "scheduling.k8s.io/v1/priorityclasses": "PriorityClass",
+  "storage.k8s.io/v1/csidrivers": "CSIDriver",
   "storage.k8s.io/v1/storageclasses": "StorageClass",
+  "storage.k8s.io/v1/volumeattachments": "VolumeAttachment",
 };
 
 /** Most lookups that one request may cause; the rest is answered with an error, which blocks under Enforce. */
