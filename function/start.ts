@@ -105,15 +105,21 @@ async function startEvaluation(
     const handler = makeHandler({ meter, now: () => Date.now(), log, approvalNamespace });
     return { handler, workers: 1, stop: () => Promise.resolve() };
   }
+  const settings = { approvalNamespace };
+  const clock = () => performance.now();
   const pool = new Pool({
     entry,
+    loadLocal: async () => {
+      const { makeLocal } = await import("./workers/local.ts");
+      return makeLocal({ settings, meter, log, clock });
+    },
     count,
     heapMbMax: workerMb(machine, count),
     callMsMax: callSeconds * 1000,
-    settings: { approvalNamespace },
+    settings,
     meter,
     log,
-    clock: () => performance.now(),
+    clock,
   });
   return {
     handler: (request, caller) => pool.answer(request, caller),

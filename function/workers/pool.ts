@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CallError, type Caller } from "../call-error.ts";
 import type { Logger } from "../log.ts";
-import type { Meter } from "../meter.ts";
+import { timing, type Meter } from "../meter.ts";
 import { WireError } from "../wire/reader.ts";
+import { cheapBytesMax, makeCosts } from "./cheap.ts";
 import { Lane, type Job, type LaneEnd } from "./lane.ts";
+import type { Local } from "./local.ts";
 import type { WorkerMessage, WorkerSettings } from "./messages.ts";
 import { addNotes } from "./notes.ts";
 import { homeOf, routeOf } from "./route.ts";
@@ -17,6 +19,8 @@ export type PoolSpec = {
   /** How long one call may be evaluated, and how long it may wait for that, in milliseconds. */
   readonly callMsMax: number;
   readonly settings: WorkerSettings;
+  /** Gets what evaluates on this thread; asked for once, when there is something to do for it. */
+  readonly loadLocal: () => Promise<Local>;
   readonly meter: Meter;
   readonly log: Logger;
   /** Milliseconds from any fixed moment. */
@@ -39,6 +43,8 @@ export class Pool {
   readonly #spec: PoolSpec;
   readonly #lanes: (Lane | undefined)[];
   readonly #waiting: Job[] = [];
+  readonly #costs = makeCosts();
+  #local: Local | "asked" | undefined;
   readonly #timer: NodeJS.Timeout;
   #waitingBytes = 0;
   #lastId = 0;
@@ -49,11 +55,37 @@ export class Pool {
     this.#lanes = Array.from({ length: spec.count }, () => undefined);
     for (let index = 0; index < spec.count; index++) this.#start(index);
     this.#timer = setInterval(() => this.#look(), lookPeriodMs);
-    addGauges(spec.meter, this.#lanes, this.#waiting);
+    addGauges(spec.meter, this.#lanes, this.#waiting, () =>
+      typeof this.#local === "object" ? this.#local.gauges() : {},
+    );
   }
 
-  /** Rejects with a WireError for bytes that are no request, and with a CallError where there can be no verdict. */
-  answer(request: Buffer, caller: Caller): Promise<Buffer> {
+  /**
+   * Gives the answer, at once if it costs less than a worker would. Throws or rejects with a WireError for bytes that are
+   * no request, and with a CallError where there can be no verdict.
+   */
+  answer(request: Buffer, caller: Caller): Buffer | Promise<Buffer> {
+    const route = routeOf(request);
+    if (request.length <= cheapBytesMax && this.#costs.isCheap(route)) {
+      const local = this.#localNow();
+      if (local !== undefined) {
+        const note = (seconds: number) => this.#costs.note(route, seconds);
+        return timing(this.#spec.clock, note, () => local.evaluate(request));
+      }
+    }
+    return this.#enqueue(request, route, caller);
+  }
+
+  #localNow(): Local | undefined {
+    if (typeof this.#local === "object") return this.#local;
+    if (this.#local === undefined) {
+      this.#local = "asked";
+      void this.#spec.loadLocal().then((local) => (this.#local = local));
+    }
+    return undefined;
+  }
+
+  #enqueue(request: Buffer, route: string, caller: Caller): Promise<Buffer> {
     const isFull = this.#waitingBytes + request.length > waitingBytesMax;
     if (isFull || this.#waiting.length >= waitingMax) {
       const message = "too many calls wait for a worker; try again later";
@@ -65,10 +97,14 @@ export class Pool {
       this.#waiting.push({
         id: ++this.#lastId,
         request,
-        home: homeOf(routeOf(request), count),
+        home: homeOf(route, count),
         sinceMs: clock(),
         isWanted: () => !caller.hasGone(),
-        finish: (message) => settle(message, resolve, reject, log),
+        finish: (message) => {
+          const [seconds] = message.notes.evaluatedSeconds;
+          if (seconds !== undefined) this.#costs.note(route, seconds);
+          settle(message, resolve, reject, log);
+        },
         fail: reject,
       });
       this.#dispatch();
@@ -87,7 +123,7 @@ export class Pool {
     const lane: Lane = new Lane({
       ...this.#spec,
       onRoom: () => this.#dispatch(),
-      onMessage: (message) => note(message, this.#spec),
+      onMessage: (message) => pass(message, this.#spec),
       onEnd: (end) => this.#replace(index, lane, end),
     });
     this.#lanes[index] = lane;
@@ -168,7 +204,7 @@ function laneFor(lanes: readonly (Lane | undefined)[], home: number): Lane | und
   return hasRoom(own) ? own : ready.find(hasRoom);
 }
 
-function note(message: WorkerMessage, { meter, log }: PoolSpec): void {
+function pass(message: WorkerMessage, { meter, log }: PoolSpec): void {
   if (message.kind === "log") log(message.level, message.message, message.fields);
   else if (message.kind !== "ready") addNotes(meter, message.notes);
 }
@@ -215,22 +251,33 @@ const lossError = (why: LaneEnd["why"], { callMsMax, heapMbMax }: PoolSpec): Cal
 const overloaded = ({ callMsMax }: PoolSpec): CallError =>
   new CallError("refused", `no worker was free for ${callMsMax / 1000} s; try again later`);
 
-function addGauges(meter: Meter, lanes: readonly (Lane | undefined)[], waiting: readonly Job[]) {
+function addGauges(
+  meter: Meter,
+  lanes: readonly (Lane | undefined)[],
+  waiting: readonly Job[],
+  own: () => Readonly<Record<string, number>>,
+): void {
   const present = () => lanes.filter((lane) => lane !== undefined);
+  const count = (which: (lane: Lane) => boolean) => () => present().filter(which).length;
   meter.gauge(
     "workers",
     "Workers that are ready.",
-    () => present().filter((lane) => lane.isReady).length,
+    count((lane) => lane.isReady),
   );
   meter.gauge(
     "workers_busy",
     "Workers that are at a call.",
-    () => present().filter((lane) => lane.load > 0).length,
+    count((lane) => lane.load > 0),
   );
   meter.gauge("calls_waiting", "Calls that no worker has yet.", () => waiting.length);
-  const sum = (name: string) => () =>
-    present().reduce((total, lane) => total + (lane.gauges[name] ?? 0), 0);
-  for (const [name, help] of Object.entries(workerGauges)) meter.gauge(name, help, sum(name));
+  for (const [name, help] of Object.entries(workerGauges)) {
+    meter.gauge(name, help, () =>
+      [own(), ...present().map(({ gauges }) => gauges)].reduce(
+        (total, gauges) => total + (gauges[name] ?? 0),
+        0,
+      ),
+    );
+  }
 }
 
 /** Figures that every worker has of its own, shown as their sum; the names are those that handler.ts gives them. */

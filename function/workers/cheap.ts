@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Handing a call over and back costs about 0.1 ms on each side: what takes less than this is quicker done at once. */
+const cheapSecondsMax = 0.0005;
+/** A larger request is never cheap for certain, whatever the last one took. */
+export const cheapBytesMax = 256 * 1024;
+/** Composites whose last evaluation is known. */
+const routesMax = 10_000;
+
+/** Which composites' calls are evaluated in less time than it takes to hand them over, by what the last one took. */
+export type Costs = {
+  readonly note: (route: string, seconds: number) => void;
+  readonly isCheap: (route: string) => boolean;
+};
+
+export function makeCosts(): Costs {
+  const seconds = new Map<string, number>();
+  return {
+    note: (route, took) => {
+      seconds.delete(route);
+      seconds.set(route, took);
+      if (seconds.size <= routesMax) return;
+      for (const oldest of seconds.keys()) {
+        seconds.delete(oldest);
+        break;
+      }
+    },
+    isCheap: (route) => (seconds.get(route) ?? Number.POSITIVE_INFINITY) <= cheapSecondsMax,
+  };
+}
