@@ -19,6 +19,14 @@ export type EffectPorts = {
   readonly send: Send;
 };
 
+const noPlace = failure("Invalid", "no place for evidence is configured");
+
+/** Where no destination is configured and evidence is kept nowhere, the actions say so. */
+export const noEffects: Pick<EffectPorts, "evidence" | "send"> = {
+  evidence: { find: () => Promise.resolve(noPlace), keep: () => Promise.resolve(noPlace) },
+  send: (to) => Promise.resolve(failure("Invalid", `no destination is called ${to}`)),
+};
+
 /** `note`: what an SRE should read in the history, such as where the evidence is and its hash. */
 export type Done = Reply<{ readonly wrote: boolean; readonly note: string }>;
 

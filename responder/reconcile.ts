@@ -49,6 +49,8 @@ export type ReconcilePorts = {
   readonly verification?: VerificationPorts;
   /** Whether the global stop is on. */
   readonly stopped: () => boolean;
+  /** Looks for the global stop anew. */
+  readonly lookForStop: () => Promise<void>;
   readonly now: () => number;
   /** Targets that this process acts on now. */
   readonly busy: Set<string>;
@@ -178,6 +180,10 @@ async function run(
       case "nothing":
         return wake(ports, decision.wakeAtMs, facts);
       case "move": {
+        if (decision.event.kind === "begun") {
+          await ports.lookForStop();
+          if (ports.stopped()) return startAgain;
+        }
         const approval: Partial<Status> =
           decision.event.kind === "approved" && facts.approval.kind === "approved"
             ? { approval: { name: facts.approval.name, by: facts.approval.by } }

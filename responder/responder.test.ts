@@ -409,6 +409,24 @@ describe("a Falco alert", () => {
     expect(await networkPolicies(scene)).toHaveLength(1);
   });
 
+  it("begins nothing from the moment that the global stop exists, however quick the alert is", async () => {
+    const scene = await startScene();
+    await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Automatic"));
+    await scene.responder.acting;
+    await scene.others.create(configMap, {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "parapet-stop", namespace: "parapet-system" },
+    });
+    await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");
+    // Automatic, since the stop was not seen yet when the plan was made; or proposed, when it was.
+    await scene.inState("Approved", "Proposed");
+    await eventually("the stop is seen", () => /^parapet_stopped 1$/m.test(scene.metrics.text()));
+    expect(await networkPolicies(scene)).toEqual([]);
+    expect((await scene.remediations()).map((one) => one.status.history.length)).toEqual([1]);
+  });
+
   it("in a protected namespace is recorded, never acted on", async () => {
     const scene = await startScene({ protectedNamespaces: ["shop"] });
     await scene.others.create(types.pod, pod("web-1"));

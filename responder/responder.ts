@@ -10,12 +10,12 @@ import {
   type RemediationCache,
 } from "#responder/caches";
 import type { Cluster, ResourceType } from "#responder/cluster";
-import { failure, fromKey, keyOf, types } from "#responder/cluster";
+import { fromKey, keyOf, types } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { type Counter, makeCounter } from "#responder/counts";
 import { type Intake, makeIntake } from "#responder/intake";
 import { makeLocks } from "#responder/locks";
-import type { EffectPorts } from "#responder/effects";
+import { type EffectPorts, noEffects } from "#responder/effects";
 import { startDrift } from "#responder/drift-kinds";
 import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
@@ -59,6 +59,8 @@ export type Responder = {
     /** What is known of the cluster's network: whether isolations have an effect. */
     readonly network: string;
   };
+  /** Whether the global stop is on. */
+  readonly stopped: () => boolean;
   /** Resolves when policies and records are known and alerts are worked on. */
   readonly acting: Promise<void>;
   readonly stop: () => Promise<void>;
@@ -66,20 +68,12 @@ export type Responder = {
 
 const complaintMs = 30_000;
 
-const noPlace = failure("Invalid", "no place for evidence is configured");
-const noEffects: Pick<EffectPorts, "evidence" | "send"> = {
-  evidence: { find: () => Promise.resolve(noPlace), keep: () => Promise.resolve(noPlace) },
-  send: (to) => Promise.resolve(failure("Invalid", `no destination is called ${to}`)),
-};
-
 /** Starts watching and acting; the doors are opened by whoever calls. Never rejects: an API server that is away is waited for. */
 export function startResponder(config: Config, ports: ResponderPorts): Responder {
   const { cluster, queue, log, now } = ports;
   const quiet = quieten(log, complaintMs, now);
   const listeners = new Set<() => void>();
-  const resync = (): void => {
-    for (const one of remediations.all()) if (!isFinal(one.status.state)) work.add(keyOf(one.name));
-  };
+  const resync = (): void => wakeOpen(remediations, work);
   const stop = makeStop({ cluster, namespace: config.namespace, log, onLifted: resync });
   const remediations = makeRemediationCache((key, why) =>
     quiet("error", "a Remediation cannot be read", { remediation: key, why }),
@@ -131,6 +125,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     subscribe: makeSubscribe(listeners),
     ready: () => ({ intake: !stopping, acting: areSynced(), network: verification.text() }),
     acting,
+    stopped: () => stop.on,
     stop: async () => {
       stopping = true;
       for (const timer of timers) clearInterval(timer);
@@ -143,6 +138,10 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       await closePorts(ports, watchers);
     },
   };
+}
+
+function wakeOpen(remediations: RemediationCache, work: WorkQueue): void {
+  for (const one of remediations.all()) if (!isFinal(one.status.state)) work.add(keyOf(one.name));
 }
 
 const makeSubscribe =

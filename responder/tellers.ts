@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RemediationCache } from "#responder/caches";
-import { failure } from "#responder/cluster";
 import type { Config } from "#responder/config";
-import type { Send } from "#responder/notification";
+import { noEffects } from "#responder/effects";
 import { makeNotifier } from "#responder/notifier";
 import type { Policies } from "#responder/policies";
 import type { ResponderPorts } from "#responder/responder";
@@ -14,9 +13,6 @@ export type Tellers = {
   readonly look: (key: string) => void;
   readonly stop: () => Promise<void>;
 };
-
-const noDestinations: Send = (to) =>
-  Promise.resolve(failure("Invalid", `no destination is called ${to}`));
 
 /** All that tells people of what happens to remediations, beside the path of acting: messages and Events. */
 export function makeTellers(
@@ -43,7 +39,7 @@ export function makeTellers(
   };
   const notifier = makeNotifier({
     cluster,
-    send: ports.effects?.send ?? noDestinations,
+    send: (ports.effects ?? noEffects).send,
     audienceOf,
     remediation: on.remediations.get,
     now,

@@ -1,49 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RemediationCache } from "#responder/caches";
-import type { Config } from "#responder/config";
 import type { Intake } from "#responder/intake";
 import type { Metrics } from "#responder/metrics";
 import { isFinal } from "#responder/remediation";
 import type { ResponderPorts } from "#responder/responder";
+import type { Stop } from "#responder/stop";
 
 /** How often the spool is tried and the global stop is looked at. */
 const tickMs = 500;
 /** Every remediation that is not closed is looked at again this often, whatever was missed. */
 const resyncMs = 60_000;
-/** The ConfigMap in the installation's namespace whose existence is the global stop. */
-const stopName = "parapet-stop";
-const configMap = { apiVersion: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true };
-
 /** What happens by the clock: the spool is drained, the global stop looked at, everything open looked at again. */
 export function startTimers(
-  config: Config,
-  ports: ResponderPorts,
-  intake: Intake,
-  stop: { on: boolean },
+  intake: Pick<Intake, "drain">,
+  stop: Stop,
   resync: () => void,
 ): readonly NodeJS.Timeout[] {
-  const look = async (): Promise<void> => {
-    await intake.drain();
-    const found = await ports.cluster.get(configMap, {
-      namespace: config.namespace,
-      name: stopName,
-    });
-    // An API server that does not answer changes nothing: without it nothing is done either.
-    if (!found.ok && found.code !== "NotFound") return;
-    if (found.ok !== stop.on) ports.log("warn", found.ok ? "global stop" : "global stop lifted");
-    const lifted = stop.on && !found.ok;
-    stop.on = found.ok;
-    if (lifted) resync();
-  };
-  let looking = false;
-  const tick = setInterval(() => {
-    if (looking) return;
-    looking = true;
-    void look().finally(() => {
-      looking = false;
+  // Each by itself: a spool that takes long to drain must not keep the stop from being seen.
+  return [repeat(intake.drain), repeat(stop.look), setInterval(resync, resyncMs)];
+}
+
+/** Again and again, never twice at once. */
+function repeat(task: () => Promise<unknown>): NodeJS.Timeout {
+  let running = false;
+  return setInterval(() => {
+    if (running) return;
+    running = true;
+    void task().finally(() => {
+      running = false;
     });
   }, tickMs);
-  return [tick, setInterval(resync, resyncMs)];
 }
 
 /** Records how long an isolation took. */
@@ -60,7 +46,7 @@ export function appliedMetric(metrics: Metrics) {
 export function gauges(
   ports: ResponderPorts,
   remediations: RemediationCache,
-  stop: { on: boolean },
+  stop: Pick<Stop, "on">,
 ): void {
   const { metrics, spool } = ports;
   metrics.gauge("parapet_spool_bytes", "Bytes of alerts in the spool.", () => spool.bytes());

@@ -14,6 +14,7 @@ import {
 } from "#responder/cluster";
 import { makeReadNetwork, type ReadNetwork } from "#responder/network-view";
 import { policyKinds, typeOfKind } from "#responder/reachability/policy-kinds";
+import { stopName } from "#responder/stop";
 import type { SourceDocument } from "../input/files.ts";
 import { unpackList } from "../input/resources.ts";
 
@@ -50,8 +51,6 @@ export const fromFiles = (objects: readonly JsonObject[]): Surroundings => ({
 /** Surroundings as a cluster has them now. */
 export const fromCluster = (cluster: Reader): Surroundings => surroundings(cluster, "the cluster");
 
-/** The ConfigMap whose existence is the global stop (responder/upkeep.ts). */
-const stopName = "parapet-stop";
 const configMap: ResourceType = {
   apiVersion: "v1",
   kind: "ConfigMap",

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Cluster } from "#responder/cluster";
+import type { Log } from "#responder/log";
+
+/** The ConfigMap in the installation's namespace whose existence is the global stop. */
+export const stopName = "parapet-stop";
+const configMap = { apiVersion: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true };
+
+/** Whether nothing new may be begun, as it was last seen. */
+export type Stop = {
+  readonly on: boolean;
+  /** Looks anew; whoever is about to act asks first, so that a stop holds from the moment that it exists. */
+  readonly look: () => Promise<void>;
+};
+
+/** `onLifted` is called when a stop has gone. */
+export function makeStop(options: {
+  readonly cluster: Pick<Cluster, "get">;
+  readonly namespace: string;
+  readonly log: Log;
+  readonly onLifted: () => void;
+}): Stop {
+  const { cluster, namespace, log } = options;
+  const stop = {
+    on: false,
+    look: async (): Promise<void> => {
+      const found = await cluster.get(configMap, { namespace, name: stopName });
+      // An API server that does not answer changes nothing: without it nothing is done either.
+      if (!found.ok && found.code !== "NotFound") return;
+      const before = stop.on;
+      stop.on = found.ok;
+      if (found.ok !== before) log("warn", found.ok ? "global stop" : "global stop lifted");
+      if (before && !found.ok) options.onLifted();
+    },
+  };
+  return stop;
+}
