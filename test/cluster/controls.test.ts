@@ -64,8 +64,8 @@ describe("the control library", () => {
   it("is listed completely for kustomize", () => {
     const [kustomization] = read(join(library, "kustomization.yaml"));
     const listed = at(kustomization, ["resources"]);
-    expect(isArray(listed) ? listed.toSorted() : []).toEqual(
-      policyFiles.map((file) => relative(library, file)).sort(),
+    expect(isArray(listed) ? listed.map(String).toSorted() : []).toEqual(
+      policyFiles.map((file) => relative(library, file)).toSorted(),
     );
   });
 });
