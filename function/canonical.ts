@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
-import { withPath, type Path } from "./json-edit.ts";
+import { valueAt, withPath, type Path } from "./json-edit.ts";
 
 /** The annotation that the guard keeps its own record in; it is never a part of what was asked for. */
 export const heldAnnotation = "parapet.dev/held";
@@ -16,8 +16,15 @@ const volatilePaths: readonly Path[] = [
   ["status"],
 ];
 
-export const withoutVolatile = (object: JsonObject): JsonObject =>
-  volatilePaths.reduce((kept, path) => withPath(kept, path, undefined), object);
+/** Containers that are empty once it is gone count as absent: whether the guard keeps a record must not show. */
+export function withoutVolatile(object: JsonObject): JsonObject {
+  const kept = volatilePaths.reduce((left, path) => withPath(left, path, undefined), object);
+  return [["metadata", "annotations"], ["metadata"]].reduce((left, path) => {
+    const container = valueAt(left, path);
+    const isEmpty = isObject(container) && Object.keys(container).length === 0;
+    return isEmpty ? withPath(left, path, undefined) : left;
+  }, kept);
+}
 
 /** JSON text that is the same for equal values: keys sorted by code unit, no white space. */
 export function canonicalJson(value: Json): string {

@@ -44,6 +44,8 @@ export type SetSpec = {
   readonly composite: Composite;
   readonly guard: CompiledGuard;
   readonly pins: readonly Pin[];
+  /** Whether to record on every resource what is applied, not only where a policy compares with the old object. */
+  readonly recordApplied: boolean;
   readonly world: World;
   readonly touches: () => number;
   readonly memo: Memo;
@@ -112,7 +114,8 @@ function subjectFrom(name: string, spec: SetSpec, parts: Parts): Composed | unde
   if (struct === undefined) return undefined;
   const kind = kindIn(struct, name);
   const policies = spec.guard.candidates(kind.apiVersion, kind.kind);
-  if (policies.length === 0 && spec.pins.length === 0 && spec.guard.problems.length === 0) {
+  const isIdle = spec.pins.length === 0 && spec.guard.problems.length === 0;
+  if (policies.length === 0 && isIdle && !spec.recordApplied) {
     return undefined;
   }
   return prepare(name, parts.given ?? objectOf(struct, name), parts.live, policies, spec);
@@ -136,8 +139,9 @@ function prepare(
 ): Composed {
   const observed = spec.request.observed.resources.get(name)?.struct;
   const live = observed === undefined ? undefined : (knownLive ?? objectOf(observed, name));
-  const { composite, pins, world } = spec;
-  return inject(name, given, live, { composite, policies, pins, world, subject: "" });
+  const { composite, guard, pins, world } = spec;
+  const records = spec.recordApplied || policies.some((policy) => guard.looksBack(policy.ref));
+  return inject(name, given, live, { composite, policies, pins, world, subject: "", records });
 }
 
 /** Every composed resource as it would be applied, also those that no policy speaks about. */

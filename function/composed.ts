@@ -5,9 +5,11 @@ import type { CompiledPolicy } from "#policy/policy-set";
 import type { RuleResult } from "#policy/report/result";
 import type { Review } from "#policy/review";
 import type { World } from "#policy/world";
-import { sha256Of } from "./canonical.ts";
+import { heldAnnotation, sha256Of, withoutVolatile } from "./canonical.ts";
 import { withRenderedMetadata, withoutRenderedMetadata, type Composite } from "./composite.ts";
 import { effective } from "./effective.ts";
+import { readRecord, withState } from "./held-record.ts";
+import type { Applied } from "./hold.ts";
 import type { Pin } from "./input.ts";
 import { valueAt, withPath } from "./json-edit.ts";
 import { ownershipOf } from "./ownership.ts";
@@ -26,6 +28,8 @@ export type Composed = {
   readonly policies: readonly CompiledPolicy[];
   /** Results of the mutating and generating policies. */
   readonly results: readonly RuleResult[];
+  /** What was applied last, where that is recorded. */
+  readonly last: Applied | undefined;
   /** For a companion the composed resource that it belongs to, '' for all others. */
   readonly subject: string;
 };
@@ -36,6 +40,8 @@ export type Injection = {
   readonly pins: readonly Pin[];
   readonly world: World;
   readonly subject: string;
+  /** Whether to record with the object all that is applied. */
+  readonly records: boolean;
 };
 
 /** Prepares a desired object: metadata as Crossplane adds it, mutating policies in their order, pins. */
@@ -43,7 +49,7 @@ export function inject(
   name: string,
   given: JsonObject,
   live: JsonObject | undefined,
-  { composite, policies, pins, world, subject }: Injection,
+  { composite, policies, pins, world, subject, records }: Injection,
 ): Composed {
   const rendered = withRenderedMetadata(given, name, composite, live);
   const results: RuleResult[] = [];
@@ -59,7 +65,21 @@ export function inject(
     injected = done.object;
   }
   injected = withPins(injected, pins, () => connectionSecretName(composite, name));
-  return { name, given, rendered, injected, live, policies, results, subject };
+  // Of a Secret nothing is recorded: it would stand in clear text in an annotation.
+  if (records && textAt(given, ["kind"]) !== "Secret") {
+    const state = withoutVolatile(withoutRenderedMetadata(injected, rendered, given));
+    injected = withState(injected, state, []);
+  }
+  const last = live === undefined ? undefined : lastOf(live, name, composite);
+  return { name, given, rendered, injected, live, last, policies, results, subject };
+}
+
+/** What the record on the live object says, if there is one that can be believed. */
+function lastOf(live: JsonObject, name: string, composite: Composite): Applied | undefined {
+  if (textAt(live, ["metadata", "annotations", heldAnnotation]) === "") return undefined;
+  const { state } = readRecord(live, ownershipOf(live, composite.fieldManager));
+  if (state === undefined) return undefined;
+  return { state, object: withRenderedMetadata(state, name, composite, live) };
 }
 
 /**
@@ -134,19 +154,22 @@ export function admitted(
     : effective(live, candidate, ownershipOf(live, fieldManager));
 }
 
-/** Judges a candidate for this resource: all results of the validating policies. */
+/**
+ * Judges a candidate for this resource: all results of the validating policies. Where it is recorded what was applied last,
+ * the old object is that: what somebody else wrote since is no change of the composition's, and to undo it neither.
+ */
 export function judge(
   resource: Composed,
   candidate: JsonObject,
   fieldManager: string,
   world: World,
 ): readonly RuleResult[] {
-  const { live } = resource;
+  const { live, last } = resource;
   if (!resource.policies.some((policy) => policy.validate !== undefined)) return [];
   const object = admitted(candidate, live, fieldManager);
   const review = reviewOf(object, {
     operation: live === undefined ? "CREATE" : "UPDATE",
-    oldObject: live ?? null,
+    oldObject: (last === undefined ? live : admitted(last.object, live, fieldManager)) ?? null,
     world,
   });
   return resource.policies.flatMap((policy) => policy.validate?.(review, world) ?? []);

@@ -8,7 +8,13 @@ import {
   type Json,
   type JsonObject,
 } from "#policy/json";
-import { annotationPath, heldAnnotation, sha256Of, withoutVolatile } from "./canonical.ts";
+import {
+  annotationPath,
+  canonicalJson,
+  heldAnnotation,
+  sha256Of,
+  withoutVolatile,
+} from "./canonical.ts";
 import { withPath, type Path, type Step } from "./json-edit.ts";
 import { fieldNode, type Ownership } from "./ownership.ts";
 
@@ -22,6 +28,8 @@ export type HeldRecord = {
   readonly applied: string;
   /** What was applied last at the paths that are held. */
   readonly entries: readonly HeldEntry[];
+  /** All that was applied last, where that is recorded. */
+  readonly state: JsonObject | undefined;
 };
 
 /** `value` undefined: there was nothing at this path when the hold began. */
@@ -30,7 +38,7 @@ export type HeldEntry = { readonly path: Path; readonly value: Json | undefined 
 /** Longest record in characters; annotations of an object may have 256 KiB together. */
 const recordLengthMax = 64 * 1024;
 const entriesMax = 1000;
-const noRecord: HeldRecord = { applied: "", entries: [] };
+const noRecord: HeldRecord = { applied: "", entries: [], state: undefined };
 
 /** The record of the live object; empty when there is none, or when it can no longer be believed. */
 export function readRecord(live: JsonObject, ownership: Ownership): HeldRecord {
@@ -51,7 +59,12 @@ function parseRecord(record: Json): HeldRecord {
       return [{ path, value: field(entry, "value") }];
     },
   );
-  return { applied: textAt(record, ["applied"]), entries };
+  const state = field(record, "state");
+  return {
+    applied: textAt(record, ["applied"]),
+    entries,
+    state: isObject(state) ? state : undefined,
+  };
 }
 
 const isStep = (step: Json): step is Step => typeof step === "string" || isObject(step);
@@ -67,9 +80,25 @@ function parseJsonText(text: string): Json {
 /** The object with the record stated; without it when it would be too long to be kept. */
 export function withRecord(object: JsonObject, entries: readonly HeldEntry[]): JsonObject {
   const held = entries.map(({ path, value }) => (value === undefined ? { path } : { path, value }));
-  const text = JSON.stringify({ applied: stateDigest(object), held });
-  if (text.length > recordLengthMax || entries.length > entriesMax) return object;
-  return withPath(object, annotationPath, text);
+  return entries.length > entriesMax
+    ? object
+    : stated(object, { applied: stateDigest(object), held });
+}
+
+/** The object with a record of all that was applied last, and what of it is held. */
+export function withState(
+  object: JsonObject,
+  state: JsonObject,
+  entries: readonly HeldEntry[],
+): JsonObject {
+  const held = entries.map(({ path, value }) => (value === undefined ? { path } : { path, value }));
+  return stated(object, held.length === 0 ? { state } : { held, state });
+}
+
+/** Equal records are equal texts, whatever order the keys came in: else each call would write the annotation anew. */
+function stated(object: JsonObject, record: JsonObject): JsonObject {
+  const text = canonicalJson(record);
+  return text.length > recordLengthMax ? object : withPath(object, annotationPath, text);
 }
 
 /** Identifies a state that is sent, whatever its record says. */

@@ -269,6 +269,7 @@ function run(each: Case): Held {
     wanted: object(each.wanted, {}),
     live,
     fieldManager: manager,
+    last: undefined,
     unjudged: each.unjudged ?? false,
     judge: (candidate) => {
       const seen = effective(live, candidate, ownershipOf(live, manager));
@@ -319,6 +320,7 @@ describe("hold", () => {
       wanted: object({ acl: "public" }, {}),
       live,
       fieldManager: manager,
+      last: undefined,
       unjudged: false,
       judge: (candidate) =>
         new Set(textAt(candidate, ["spec", "acl"]) === "public" ? ["public"] : []),
@@ -337,6 +339,7 @@ describe("hold", () => {
       wanted: secret("bmV3"),
       live: secret("b2xk"),
       fieldManager: manager,
+      last: undefined,
       unjudged: false,
       judge: (candidate) => new Set(textAt(candidate, ["data", "key"]) === "bmV3" ? ["x"] : []),
     });

@@ -5,6 +5,7 @@ import {
   readRecord,
   stateDigest,
   withRecord,
+  withState,
   type HeldEntry,
   type HeldRecord,
 } from "./held-record.ts";
@@ -19,11 +20,16 @@ export type Held =
   | { readonly kind: "held"; readonly object: JsonObject; readonly paths: readonly string[] }
   | { readonly kind: "impossible"; readonly reason: string };
 
+/** What was applied last, as it is recorded and with the metadata that Crossplane adds. */
+export type Applied = { readonly state: JsonObject; readonly object: JsonObject };
+
 export type HoldQuestion = {
   /** The desired state after injection, with the metadata that Crossplane adds. */
   readonly wanted: JsonObject;
   readonly live: JsonObject;
   readonly fieldManager: string;
+  /** All that was applied last; undefined where it is not recorded. */
+  readonly last: Applied | undefined;
   /** Some policy cannot be asked at all: then nothing new may pass, whatever the others say. */
   readonly unjudged: boolean;
   /** What stands against sending this object, one key per violation; empty when the policies allow it. */
@@ -37,7 +43,8 @@ export type HoldQuestion = {
  * mixture must pass the policies itself, or be no worse than what was applied last; else there is nothing safe to send.
  */
 export function hold(question: HoldQuestion): Held {
-  const { live, judge } = question;
+  const { live, judge, last } = question;
+  if (last !== undefined) return holdTo(last, question.wanted);
   const ownership = ownershipOf(live, question.fieldManager);
   const record = readRecord(live, ownership);
   const plan = planOf(question, ownership, record);
@@ -63,6 +70,20 @@ export function hold(question: HoldQuestion): Held {
   if (isSubset(violationsWithoutNew, known)) return sendWithout(offending(plan, judge, known));
   return { kind: "impossible", reason: whyImpossible(plan, live) };
 }
+
+/** With all that was applied last at hand, all of it is sent again: nothing of the change, and everything repaired. */
+function holdTo({ state, object: last }: Applied, wanted: JsonObject): Held {
+  const changed = changesOf(wanted, last, nobody).map(({ path, live: value }) => ({ path, value }));
+  const dropped = changesOf(last, wanted, nobody)
+    .filter(({ kind }) => kind === "absent")
+    .map(({ path, wanted: value }) => ({ path, value }));
+  const entries = [...changed, ...dropped];
+  if (entries.length === 0) return { kind: "unchanged", object: wanted };
+  const object = withState(last, state, entries);
+  return { kind: "held", object, paths: entries.map(({ path }) => formatPath(path)).sort() };
+}
+
+const nobody: Ownership = { ours: undefined, others: [], recorded: false };
 
 /** Most new fields that are tried one by one; above it all of them wait together. */
 const triesMax = 32;

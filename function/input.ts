@@ -47,6 +47,8 @@ export type Guardrails = {
   readonly pin: readonly Pin[];
   /** Also write `status.parapet` of the composite; worth it only where the XRD declares the field. */
   readonly writeStatus: boolean;
+  /** Record on every resource what is applied; else only where a policy compares with the old object. */
+  readonly recordApplied: boolean;
   /** Existing resources that an Operation judges. */
   readonly check: readonly CheckSource[];
 };
@@ -101,6 +103,7 @@ export function parseInput(input: Json | undefined): ParsedInput {
     "onViolation",
     "pin",
     "writeStatus",
+    "recordApplied",
     "check",
   ]);
   reader.oneOf(root["apiVersion"], "apiVersion", [inputApiVersion]);
@@ -123,6 +126,7 @@ export function parseInput(input: Json | undefined): ParsedInput {
     onViolation: reader.choice(root["onViolation"], "onViolation", onViolations) ?? "Hold",
     pin: readPins(reader, root["pin"]),
     writeStatus: reader.boolean(root["writeStatus"], "writeStatus"),
+    recordApplied: reader.boolean(root["recordApplied"], "recordApplied"),
     check: readCheck(reader, root["check"]),
   };
   if (problems.length === 0) checkTogether(guardrails, problems);

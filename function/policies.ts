@@ -39,6 +39,8 @@ export type CompiledGuard = {
   readonly expiriesMs: readonly number[];
   /** Policies that may speak about a kind; empty for most kinds. */
   readonly candidates: (apiVersion: string, kind: string) => readonly CompiledPolicy[];
+  /** Whether a policy compares an object with the old one, as those do that forbid changes. */
+  readonly looksBack: (policy: PolicyRef) => boolean;
   readonly answerOf: (policy: PolicyRef) => Answer;
   readonly annotationOf: (policy: PolicyRef, name: string) => string;
 };
@@ -125,6 +127,7 @@ const noGuardrails: Guardrails = {
   onViolation: "Hold",
   pin: [],
   writeStatus: false,
+  recordApplied: false,
   check: [],
 };
 
@@ -190,6 +193,9 @@ function makeGuard(
   const annotations = new Map(
     compilation.set.policies.map((policy) => [refKey(policy.ref), policy.annotations]),
   );
+  const backwards = new Set(
+    documents.filter((each) => JSON.stringify(each).includes("oldObject")).map(documentKey),
+  );
   const annotationOf = (policy: PolicyRef, name: string) =>
     textAt(annotations.get(refKey(policy)), [name]);
   return {
@@ -201,6 +207,7 @@ function makeGuard(
     expiriesMs: documents.map(expiryOf).filter((time) => !Number.isNaN(time)),
     candidates: rememberCandidates(compilation),
     annotationOf,
+    looksBack: (policy) => backwards.has(refKey(policy)),
     answerOf: (policy) => {
       const own = annotationOf(policy, onViolationAnnotation);
       return answers.find((answer) => answer === own) ?? guardrails.onViolation;
@@ -217,6 +224,14 @@ const expiryOf = (document: Json): number => Date.parse(textAt(document, ["spec"
 
 export const refKey = (ref: PolicyRef): string =>
   [ref.apiVersion, ref.kind, ref.namespace, ref.name].join("/");
+
+const documentKey = (document: Json): string =>
+  [
+    textAt(document, ["apiVersion"]),
+    textAt(document, ["kind"]),
+    textAt(document, ["metadata", "namespace"]),
+    textAt(document, ["metadata", "name"]),
+  ].join("/");
 
 function wrongAnswers(compilation: Compilation): readonly Problem[] {
   return compilation.set.policies.flatMap(({ ref, annotations }) => {

@@ -82,7 +82,17 @@ function judgeAll(
   const lookups = makeLookups(request, engine, composite, guard);
   const { world, touches } = lookups;
   const { memo } = engine;
-  const set = buildSet({ request, composite, guard, pins: guardrails.pin, world, touches, memo });
+  const { pin: pins, recordApplied } = guardrails;
+  const set = buildSet({
+    request,
+    composite,
+    guard,
+    pins,
+    recordApplied,
+    world,
+    touches,
+    memo,
+  });
   lookups.show([...set.subjects, ...set.companions]);
   const approvals = new Map<string, Selector>();
   const judging: Judging = {

@@ -69,6 +69,7 @@ function holdExisting(resource: Composed, live: JsonObject, judging: Judging): V
   const held = hold({
     wanted: resource.injected,
     live,
+    last: resource.last,
     fieldManager: judging.composite.fieldManager,
     unjudged: judging.unjudged.length > 0,
     judge: (candidate) =>
