@@ -44,6 +44,10 @@ export function judgeProbes(experiment: Experiment): ProbeVerdict {
   if (open.length > 0) {
     return unverifiable("StillReachable", `not cut: ${open.map(attemptText).join("; ")}`);
   }
+  const broken = attempts.filter((one) => isProbe(one) && one.outcome === "failed");
+  if (broken.length > 0) {
+    return unverifiable("NotProbed", `not possible: ${broken.map(attemptText).join("; ")}`);
+  }
   const missing = directions(attempts).filter((one) => one.gap(attempts, network.denies) !== "");
   if (missing.length > 0) {
     const reason = missing.some((one) => one.wasTried(attempts))

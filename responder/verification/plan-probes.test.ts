@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from "vitest";
+import type { JsonObject } from "#policy/json";
+import { at, textAt } from "#policy/json";
+import { isAllowListed, planProbes } from "#responder/verification/plan-probes";
+import { podState, probePod } from "#responder/verification/probe-pod";
+import { exampleRemediation } from "#test/support/example-remediation";
+
+const remediation = exampleRemediation({ name: "x", state: "Realised" });
+
+const metadata = (name: string, labels: JsonObject): JsonObject => ({
+  name,
+  uid: `uid-${name}`,
+  namespace: "prod",
+  labels,
+  ownerReferences: [{ kind: "ReplicaSet", name: "web", uid: "rs-1", controller: true }],
+});
+
+const pod = (name: string, address: string, more: JsonObject = {}): JsonObject => ({
+  metadata: metadata(name, { app: "web" }),
+  spec: { nodeName: "node-7", containers: [{ ports: [{ containerPort: 8080 }] }] },
+  status: {
+    podIPs: [{ ip: address }],
+    conditions: [{ type: "Ready", status: "True" }],
+  },
+  ...more,
+});
+
+const isolatedLabels = {
+  app: "web",
+  "isolate.parapet.dev/r1": "uid-a",
+  "statefulset.kubernetes.io/pod-name": "a",
+};
+const target = pod("a", "10.0.0.1", {
+  metadata: metadata("a", isolatedLabels),
+});
+
+const destinations = (others: readonly JsonObject[], of: JsonObject = target): string => {
+  const planned = planProbes(remediation, of, others, false);
+  if (!planned.ok) return planned.reason;
+  return planned.request.destinations
+    .map(({ to, address, port }) => `${to} ${address}:${port}`)
+    .join(", ");
+};
+
+const rows = [
+  {
+    reason: "The control is another ready pod of the same controller.",
+    others: [target, pod("c", "10.0.0.3"), pod("b", "10.0.0.2")],
+    want: "target 10.0.0.1:8080, twin 10.0.0.2:8080",
+  },
+  {
+    reason: "One that is isolated itself is no control.",
+    others: [pod("b", "10.0.0.2", { metadata: metadata("b", isolatedLabels) })],
+    want: "target 10.0.0.1:8080",
+  },
+  {
+    reason: "Nor one of another workload.",
+    others: [pod("b", "10.0.0.2", { metadata: { name: "b", uid: "b" } })],
+    want: "target 10.0.0.1:8080",
+  },
+  {
+    reason: "Nor one that is not ready.",
+    others: [pod("b", "10.0.0.2", { status: { podIPs: [{ ip: "10.0.0.2" }] } })],
+    want: "target 10.0.0.1:8080",
+  },
+  {
+    reason:
+      "What declares no port is tried on one where nothing listens: a refusal shows that it was reached.",
+    others: [],
+    of: { ...target, spec: { containers: [{}] } },
+    want: "target 10.0.0.1:4917",
+  },
+  {
+    reason: "Both families are tried.",
+    others: [],
+    of: { ...target, status: { podIPs: [{ ip: "10.0.0.1" }, { ip: "fd00::1" }] } },
+    want: "target 10.0.0.1:8080, target fd00::1:8080",
+  },
+  {
+    reason: "No address, nothing to try.",
+    others: [],
+    of: { ...target, status: {} },
+    want: "the pod has no address",
+  },
+  {
+    reason: "An address that is none never becomes an argument.",
+    others: [],
+    of: { ...target, status: { podIPs: [{ ip: "10.0.0.1 --eval=x" }] } },
+    want: "the pod has no address",
+  },
+  {
+    reason: "No policy covers a node's network.",
+    others: [],
+    of: { ...target, spec: { hostNetwork: true } },
+    want: "the pod uses its node's network, which no policy covers",
+  },
+];
+
+describe("what is tried", () => {
+  it.each(rows)("$reason", ({ others, want, of }) => {
+    expect(destinations(others, of)).toBe(want);
+  });
+
+  it("from the isolated side is a stand-in on its node, with its labels but no pod's own", () => {
+    const planned = planProbes(remediation, target, [], true);
+    expect(planned.ok ? planned.request.standIns : undefined).toEqual({
+      namespace: remediation.target.namespace,
+      node: "node-7",
+      labels: { app: "web" },
+      isolation: { "isolate.parapet.dev/r1": "uid-a" },
+    });
+  });
+
+  it("is told from a hole where the allow-list covers the probe pods", () => {
+    const manifest = (peer: JsonObject): JsonObject => ({
+      kind: "NetworkPolicy",
+      spec: { ingress: [{ from: [peer] }] },
+    });
+    const of = (peer: JsonObject): boolean =>
+      isAllowListed(
+        {
+          digest: "",
+          residualAllows: [],
+          notes: [],
+          actions: [
+            {
+              action: "isolate",
+              changes: [
+                {
+                  kind: "apply",
+                  type: { apiVersion: "", kind: "", resource: "", namespaced: true },
+                  manifest: manifest(peer),
+                },
+              ],
+            },
+          ],
+        },
+        "parapet-probes",
+        ["10.1.2.3"],
+      );
+    const namespace = (name: string): JsonObject => ({
+      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } },
+    });
+    expect(of({ ipBlock: { cidr: "10.1.0.0/16" } })).toBe(true);
+    expect(of({ ipBlock: { cidr: "10.2.0.0/16" } })).toBe(false);
+    expect(of(namespace("parapet-probes"))).toBe(true);
+    expect(of(namespace("dns"))).toBe(false);
+  });
+});
+
+const states = [
+  { reason: "Nobody has seen it.", status: {}, want: "starting not seen by any node" },
+  {
+    reason: "It needs an address to be of use.",
+    status: { phase: "Running" },
+    want: "starting Running",
+  },
+  {
+    reason: "Now it can be tried.",
+    status: { phase: "Running", podIP: "10.0.0.4" },
+    want: "running",
+  },
+  {
+    reason: "An image that cannot be had will not be had by waiting.",
+    status: {
+      phase: "Pending",
+      containerStatuses: [{ state: { waiting: { reason: "ImagePullBackOff" } } }],
+    },
+    want: "broken ImagePullBackOff",
+  },
+  {
+    reason: "A report is read as any input: what is none is no report.",
+    status: {
+      phase: "Succeeded",
+      containerStatuses: [
+        {
+          state: {
+            terminated: {
+              reason: "Completed",
+              message: '{"tries":[{"role":"target","outcome":"great"}]}',
+            },
+          },
+        },
+      ],
+    },
+    want: "broken ended without a report: Completed",
+  },
+  {
+    reason: "A deadline ended it.",
+    status: { phase: "Failed", reason: "DeadlineExceeded" },
+    want: "broken ended without a report: DeadlineExceeded",
+  },
+  {
+    reason: "It told what came of it.",
+    status: {
+      phase: "Succeeded",
+      containerStatuses: [{ state: { terminated: { message: '{"listening":true,"tries":[]}' } } }],
+    },
+    want: "ended",
+  },
+];
+
+describe("a probe pod", () => {
+  it.each(states)("$want: $reason", ({ status, want }) => {
+    const state = podState({ status });
+    expect("why" in state ? `${state.kind} ${state.why}` : state.kind).toBe(want);
+  });
+
+  it("serves nobody, is adopted by nobody and outlives nobody", () => {
+    const settings = { namespace: "p", image: "i", command: ["node"] };
+    const made = probePod(settings, {
+      name: "n",
+      namespace: "prod",
+      id: "id",
+      part: "isolated",
+      args: [],
+      labels: { app: "web" },
+      standIn: { node: "node-7", owner: { namespace: "prod", name: "r", uid: "u" } },
+    });
+    expect(at(made, ["spec", "readinessGates"])).toEqual([
+      { conditionType: "parapet.dev/never-ready" },
+    ]);
+    expect(at(made, ["metadata", "ownerReferences", 0])).toMatchObject({
+      kind: "Remediation",
+      controller: true,
+    });
+    expect(at(made, ["spec", "automountServiceAccountToken"])).toBe(false);
+    expect(at(made, ["spec", "activeDeadlineSeconds"])).toBe(120);
+    expect(textAt(made, ["spec", "nodeName"])).toBe("node-7");
+  });
+});
