@@ -114,6 +114,24 @@ const bodies = [
     problem: "ends in the middle",
   },
   {
+    reason: "A line that was cut costs itself, not those after it.",
+    text: '{"rule":"a"}\n{"rule":"cut\n{"rule":"b"}\n',
+    alerts: 2,
+    problem: "ends in the middle",
+  },
+  {
+    reason: "Nor does one whose object is not closed.",
+    text: '{"rule":"a"}\n{"rule":"open",\n{"rule":"b"}\n{"rule":"c"}',
+    alerts: 3,
+    problem: "ends in the middle",
+  },
+  {
+    reason: "Nor one that is no JSON at all.",
+    text: 'panic: out of memory\n{"rule":"a"}\n{"rule":,}\n{"rule":"b"}',
+    alerts: 2,
+    problem: "expected an object",
+  },
+  {
     reason: "Brackets in strings are no brackets.",
     text: alert('"output":"}]{[\\"}"'),
     alerts: 1,
@@ -151,6 +169,15 @@ describe("a body", () => {
     const deep = `{"rule":"r","output_fields":${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}}`;
     expect(read(deep)).toEqual({ alerts: [], problems: ["nested deeper than 32 levels"] });
     expect(read("[".repeat(200_000)).alerts).toEqual([]);
+  });
+
+  it("of nothing but faults is given up soon", () => {
+    const lines = '{"a":[\n'.repeat(30_000);
+    const startedAt = performance.now();
+    expect(read(lines).alerts).toEqual([]);
+    expect(read('{"rule":"r\n'.repeat(30_000)).problems).toHaveLength(20);
+    expect(read(`{${"x".repeat(250_000)}\n{`.repeat(4)).alerts).toEqual([]);
+    expect(performance.now() - startedAt).toBeLessThan(500);
   });
 
   it("with too many members or values is refused", () => {

@@ -38,8 +38,8 @@ export type Documents = {
 };
 
 /**
- * Reads one JSON value, or several separated by white space (NDJSON). What is complete before a fault is kept.
- * Never throws; no value deeper or larger than `limits` is built.
+ * Reads one JSON value, or several separated by white space (NDJSON). A line with a fault costs that line: reading goes on with
+ * the next one that begins a value. Never throws; no value deeper or larger than `limits` is built.
  */
 export function readDocuments(text: string, limits: JsonLimits = jsonLimits): Documents {
   const slices = sliceDocuments(text, limits);
@@ -55,6 +55,9 @@ export function readDocuments(text: string, limits: JsonLimits = jsonLimits): Do
 
 type Slices = { readonly texts: readonly string[]; readonly problems: readonly string[] };
 
+/** Faults after which reading still goes on; each may cost a look at all that is left. */
+const faultsMax = 20;
+
 /** Finds where each top-level object or array ends, by brackets outside strings, counting depth and members on the way. */
 function sliceDocuments(text: string, limits: JsonLimits): Slices {
   const texts: string[] = [];
@@ -69,7 +72,10 @@ function sliceDocuments(text: string, limits: JsonLimits): Slices {
     const end = documentEnd(text, here, limits.depthMax, limits.membersMax - members);
     if (!end.ok) {
       problems.push(end.problem);
-      break;
+      const next = end.isFinal || problems.length >= faultsMax ? -1 : nextLine(text, here);
+      if (next < 0) break;
+      here = next;
+      continue;
     }
     members += end.members;
     texts.push(text.slice(here, end.end));
@@ -80,7 +86,8 @@ function sliceDocuments(text: string, limits: JsonLimits): Slices {
 
 type DocumentEnd =
   | { readonly ok: true; readonly end: number; readonly members: number }
-  | { readonly ok: false; readonly problem: string };
+  /** `isFinal`: a limit is reached, which the rest of the body does not change. */
+  | { readonly ok: false; readonly problem: string; readonly isFinal: boolean };
 
 function documentEnd(
   text: string,
@@ -90,7 +97,8 @@ function documentEnd(
 ): DocumentEnd {
   const first = text[start];
   if (first !== "{" && first !== "[") {
-    return { ok: false, problem: `expected an object or an array at offset ${start}` };
+    const problem = `expected an object or an array at offset ${start}`;
+    return { ok: false, problem, isFinal: false };
   }
   let depth = 0;
   let members = 0;
@@ -101,24 +109,36 @@ function documentEnd(
       if (i < 0) break;
     } else if (char === 0x7b || char === 0x5b) {
       depth += 1;
-      if (depth > depthMax) return { ok: false, problem: `nested deeper than ${depthMax} levels` };
+      if (depth > depthMax) {
+        return { ok: false, problem: `nested deeper than ${depthMax} levels`, isFinal: true };
+      }
     } else if (char === 0x7d || char === 0x5d) {
       depth -= 1;
       if (depth === 0) return { ok: true, end: i + 1, members };
     } else if (char === 0x3a) {
       members += 1;
-      if (members > membersMax) return { ok: false, problem: "too many object members" };
+      if (members > membersMax) {
+        return { ok: false, problem: "too many object members", isFinal: true };
+      }
     }
   }
-  return { ok: false, problem: "the body ends in the middle of a value" };
+  return { ok: false, problem: "the body ends in the middle of a value", isFinal: false };
 }
 
-/** Index of the quote that closes the string opened at `open`; -1 when there is none. */
+/** Where the next line begins that begins with a value; -1 when there is none. */
+function nextLine(text: string, from: number): number {
+  const begin = /\n[ \t\r]{0,100}[{[]/g;
+  begin.lastIndex = from;
+  return begin.test(text) ? begin.lastIndex - 1 : -1;
+}
+
+/** Index of the quote that closes the string opened at `open`; -1 when there is none on its line, where JSON wants it. */
 function stringEnd(text: string, open: number): number {
   for (let i = open + 1; i < text.length; i++) {
     const char = text.charCodeAt(i);
     if (char === 0x5c) i += 1;
     else if (char === 0x22) return i;
+    else if (char === 0x0a) return -1;
   }
   return -1;
 }

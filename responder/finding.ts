@@ -8,39 +8,73 @@ import { canonical } from "#responder/exact-json";
 /**
  * Hash of what makes an alert that alert, and survives the way: Falco's own copy and falcosidekick's (which adds `uuid` and
  * custom fields, sorts tags, renames `a[2]` keys, rewrites `output`, trims zeros of the time and cuts strings over 512 bytes)
- * have one fingerprint. An alert without a readable time is told apart by when it was received, so that none is ever merged away.
+ * have one fingerprint. `relayed`: fields that a relay is known to write, which are left out. An alert without a readable time is
+ * told apart by when it was received, so that none is ever merged away.
  */
-export function fingerprint(alert: Alert, receivedAtMs: number): string {
+export function fingerprint(
+  alert: Alert,
+  receivedAtMs: number,
+  relayed: ReadonlySet<string> = nothing,
+): string {
   const identity = {
     hostname: alert.hostname,
     rule: alert.rule,
     priority: alert.priority,
     time: alert.timeNs?.toString() ?? `received ${receivedAtMs} ${alert.output}`,
-    fields: identityFields(alert),
+    fields: identityFields(alert, relayed),
   };
   return sha256(canonical(identity));
 }
+
+const nothing: ReadonlySet<string> = new Set();
 
 export const sha256 = (value: string | Uint8Array): string =>
   createHash("sha256").update(value).digest("hex");
 
 /**
- * Falco's own field classes whose values tell two alerts of one nanosecond (audit sources: microsecond) apart.
- * `n_*` are the counters of Falco's own messages. Keys with brackets are left out since falcosidekick's bracketreplacer renames them; custom fields bear other names.
+ * Falco's own field classes whose values tell two alerts of one nanosecond (audit sources: microsecond, cloud logs: second) apart.
+ * `n_*` are the counters of Falco's own messages. Custom fields bear other names; `k8s.cluster` is one that people choose.
  */
 const identityField =
-  /^(?:evt|proc|fd|user|group|thread|container|k8s|k8smeta|ka|ct|gcp|okta|github|jevt|falco|scap)\.[a-z0-9_.]+$|^n_[a-z_]+$/;
+  /^(?!k8s\.cluster)(?:evt|proc|fd|user|group|thread|container|k8s|k8smeta|ka|ct|gcp|okta|github|jevt|falco|scap)\.[a-z0-9_.]+$|^n_[a-z_]+$/;
 
-/** 160 UTF-16 units are at most 480 bytes, which falcosidekick's cut at 507 bytes leaves whole. */
-const comparedUnits = 160;
+/**
+ * Falco's fields that take an argument in brackets. falcosidekick's `bracketreplacer` makes `proc.aname_2` or `proc.aname.2` of
+ * `proc.aname[2]`, so neither writing counts. (falco.org/docs/reference/rules/supported-fields, "requires an argument")
+ */
+const indexedField =
+  /^(?:proc\.(?:aname|apid|aexepath|aexe|acmdline|aenv|env|args)|evt\.(?:arg|rawarg)(?!\.[a-z])|evt\.abspath|fd\.types|thread\.cgroup|container\.(?:label|mount)|k8s\.(?:pod|ns|rc|svc|rs|deployment)\.label|k8smeta\.(?:pod|ns|deployment|svc|rs|rc)\.label|ka\.(?:uri\.param|auth\.openshift)|jevt\.(?:value|rawvalue))(?!s$)./;
 
-function identityFields(alert: Alert): Record<string, ExactJson> {
+function identityFields(alert: Alert, relayed: ReadonlySet<string>): Record<string, ExactJson> {
   const fields: [string, ExactJson][] = [];
   for (const [key, value] of Object.entries(alert.fields)) {
-    if (value === null || !identityField.test(key)) continue;
-    fields.push([key, typeof value === "string" ? value.slice(0, comparedUnits) : value]);
+    if (value === null || !identityField.test(key) || indexedField.test(key)) continue;
+    if (relayed.has(key)) continue;
+    fields.push([key, typeof value === "string" ? survivingText(value) : value]);
   }
   return Object.fromEntries(fields);
+}
+
+/** falcosidekick cuts strings of more bytes to this many and adds a mark, in alerts of more than 4,096 bytes. */
+const uncutBytesMax = 512;
+const cutBytes = 507;
+const cutMark = "[...]";
+
+/**
+ * What of a string is the same whether it was cut or not: all of it, where it is never cut. A cut through a character leaves
+ * bytes that are no UTF-8, which arrive as U+FFFD, as half a surrogate pair does.
+ */
+function survivingText(text: string): string {
+  const whole = text.toWellFormed();
+  // A UTF-16 unit has three bytes at most.
+  if (whole.length * 3 < uncutBytesMax) return whole;
+  const bytes = Buffer.from(whole, "utf8");
+  const isWhole = bytes.length === uncutBytesMax && !whole.endsWith(cutMark);
+  if (bytes.length < uncutBytesMax || isWhole) return whole;
+  return bytes
+    .subarray(0, cutBytes)
+    .toString("utf8")
+    .replace(/\ufffd{1,512}$/, "");
 }
 
 /** What an alert says about where it happened, before anything was looked up. */

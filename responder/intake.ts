@@ -11,7 +11,10 @@ export type Accepted =
   /** Neither queue nor disk took it: the sender's copy is the only one. */
   | { readonly status: 503 };
 
-export type IntakePorts = KeepPorts;
+export type IntakePorts = KeepPorts & {
+  /** Fields that a relay writes over; no part of an alert's identity. */
+  readonly relayed?: ReadonlySet<string>;
+};
 
 export type Intake = {
   /** Resolves when the alerts of the body are durable, or refused. Never rejects. */
@@ -41,7 +44,7 @@ export function makeIntake(ports: IntakePorts): Intake {
         refused.add({ reason: "unreadable" });
         return { status: 400, problems: read.problems };
       }
-      const stored = read.alerts.map((one) => store(one, sender, nowMs));
+      const stored = read.alerts.map((one) => store(one, sender, nowMs, ports.relayed));
       if (!(await keep(stored))) return { status: 503 };
       for (const one of stored) received.add({ priority: one.priority });
       if (read.problems.length > 0) refused.add({ reason: "unreadable" }, read.problems.length);
@@ -54,8 +57,13 @@ export function makeIntake(ports: IntakePorts): Intake {
 /** Why alerts are not accepted. */
 const refusals = ["spool failed", "spool nearly full", "unreadable"] as const;
 
-const store = (read: ReadAlert, sender: string, nowMs: number): StoredAlert => ({
-  fingerprint: fingerprint(read.alert, nowMs),
+const store = (
+  read: ReadAlert,
+  sender: string,
+  nowMs: number,
+  relayed: ReadonlySet<string> | undefined,
+): StoredAlert => ({
+  fingerprint: fingerprint(read.alert, nowMs, relayed),
   receivedAtMs: nowMs,
   sender,
   priority: read.alert.priority,

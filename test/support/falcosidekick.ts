@@ -23,7 +23,18 @@ export type FalcosidekickOptions = {
   /** `webhook.maxconcurrentrequests`, 1 by default. */
   readonly concurrency?: number;
   readonly customTags?: readonly string[];
+  readonly rewriting?: Rewriting;
   readonly tls?: Pick<RequestOptions, "ca" | "cert" | "key">;
+};
+
+/** What falcosidekick can be told to change in alerts. */
+export type Rewriting = {
+  /** Written into output_fields, over what is there: `customfields` and `templatedfields`. */
+  readonly fields?: Readonly<Record<string, string>>;
+  /** Makes `proc.aname_2` of `proc.aname[2]`. */
+  readonly bracketReplacer?: string;
+  /** `outputfieldformat`, already filled in. */
+  readonly output?: string;
 };
 
 export function makeFalcosidekick(options: FalcosidekickOptions): Falcosidekick {
@@ -52,7 +63,7 @@ export function makeFalcosidekick(options: FalcosidekickOptions): Falcosidekick 
   };
   return {
     accept: (falcoBody) => {
-      const body = toSidekickBody(falcoBody, options.customTags ?? []);
+      const body = toSidekickBody(falcoBody, options.customTags ?? [], options.rewriting);
       if (body === undefined) return 400;
       waiting.push(body);
       pump();
@@ -107,23 +118,22 @@ function post(
 export function toSidekickBody(
   falcoBody: string,
   customTags: readonly string[] = [],
+  rewriting: Rewriting = {},
 ): string | undefined {
   const alert = parseExact(falcoBody.split("\n")[0] ?? "") ?? parseExact(falcoBody);
   if (alert === undefined) return undefined;
-  const fields = alert.get("output_fields");
-  if (
-    alert.get("time") === undefined ||
-    fields === undefined ||
-    fields === "null" ||
-    fields === "{}"
-  )
+  const given = alert.get("output_fields");
+  if (alert.get("time") === undefined || given === undefined || given === "null" || given === "{}")
     return undefined;
+  const fields = rewritten(given, rewriting);
+  const output =
+    rewriting.output === undefined ? alert.get("output") : JSON.stringify(rewriting.output);
   const build = (cut: (json: string) => string) => {
     const tags: unknown = JSON.parse(alert.get("tags") ?? "[]");
     const sorted = [...(Array.isArray(tags) ? tags.map(String) : []), ...customTags].sort();
     const members = [
       ["uuid", JSON.stringify(randomUUID())],
-      ["output", cut(alert.get("output") ?? '""')],
+      ["output", cut(output ?? '""')],
       ["priority", alert.get("priority") ?? '""'],
       ["rule", alert.get("rule") ?? '""'],
       ["time", alert.get("time") ?? ""],
@@ -142,13 +152,32 @@ export function toSidekickBody(
 const sourceOf = (source: string | undefined) =>
   source === undefined || source === '""' || source === "null" ? '"syscalls"' : source;
 
-/** Strings longer than 512 become their first 507 characters and `[...]`. */
+/** The fields with those that are added written over, and brackets replaced; values stay the texts they are. */
+function rewritten(fields: string, { fields: added = {}, bracketReplacer }: Rewriting): string {
+  const members = parseExact(fields) ?? new Map<string, string>();
+  for (const [name, value] of Object.entries(added)) members.set(name, JSON.stringify(value));
+  const renamed = [...members].map(([name, value]) =>
+    bracketReplacer === undefined || value === "null"
+      ? ([name, value] as const)
+      : ([name.replaceAll("]", "").replaceAll("[", bracketReplacer), value] as const),
+  );
+  return `{${renamed.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
+}
+
+/** Strings of more than 512 bytes become their first 507 and `[...]`; Go's encoder makes U+FFFD of each byte of a cut character. */
 function cutStrings(json: string): string {
   return json.replaceAll(/"(?:[^"\\]|\\.)*"/g, (literal) => {
     const text: unknown = JSON.parse(literal);
-    return typeof text === "string" && text.length > 512
-      ? JSON.stringify(`${text.slice(0, 507)}[...]`)
-      : literal;
+    if (typeof text !== "string" || Buffer.byteLength(text) <= 512) return literal;
+    const bytes = Buffer.from(text).subarray(0, 507);
+    let whole = bytes.length;
+    while (whole > 0 && ((bytes[whole - 1] ?? 0) & 0xc0) === 0x80) whole -= 1;
+    const lead = bytes[whole - 1] ?? 0;
+    const needs = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    const isCut = bytes.length - whole + 1 < needs;
+    const kept = isCut ? bytes.subarray(0, whole - 1) : bytes;
+    const lost = "\ufffd".repeat(bytes.length - kept.length);
+    return JSON.stringify(`${kept.toString("utf8")}${lost}[...]`);
   });
 }
 
