@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,6 +12,15 @@ import {
 } from "@grpc/grpc-js";
 import { RunFunctionResponse } from "@crossplane-org/function-sdk-typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  callServer,
+  channelOf,
+  launch,
+  publicBucket as request,
+  runPath,
+  startProcess,
+  type Running,
+} from "#test/support/function-process";
 import { bucket, encodeRequest, guardrails, noPublic } from "#test/support/run-function";
 import { makeAuthority, type Authority, type Certificate } from "#test/support/certificates";
 import { readCertificates, rotatingCredentials } from "./credentials.ts";
@@ -34,85 +42,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-const request = () =>
-  encodeRequest({ input: guardrails([noPublic]), desired: { a: bucket({ acl: "public" }) } });
-
-function channel(pair: Certificate | undefined, ca = authority): ChannelCredentials {
-  const root = readFileSync(ca.caFile);
-  if (pair === undefined) return credentials.createSsl(root);
-  return credentials.createSsl(root, readFileSync(pair.keyFile), readFileSync(pair.certFile));
-}
-
-type Reply = { readonly code: status; readonly details: string; readonly body: Buffer };
-
-const runPath = "/apiextensions.fn.proto.v1.FunctionRunnerService/RunFunction";
-
-/** One call over a connection of its own. */
-function callServer(
-  port: number,
-  creds: ChannelCredentials,
-  path = runPath,
-  body = request(),
-): Promise<Reply> {
-  const client = new Client(`localhost:${port}`, creds, { "grpc.max_receive_message_length": -1 });
-  return new Promise((resolve) => {
-    client.makeUnaryRequest(
-      path,
-      (bytes: Buffer) => bytes,
-      (bytes: Buffer) => bytes,
-      body,
-      { deadline: Date.now() + 5000 },
-      (error: ServiceError | null, answer?: Buffer) => {
-        client.close();
-        resolve({
-          code: error?.code ?? status.OK,
-          details: error?.details ?? "",
-          body: answer ?? Buffer.alloc(0),
-        });
-      },
-    );
-  });
-}
-
-type Running = {
-  readonly port: number;
-  readonly output: () => string;
-  readonly signal: (name: "SIGTERM" | "SIGKILL") => void;
-  readonly exited: Promise<number | null>;
-};
-
-/** The function as it runs in production: a process of its own. */
-async function startProcess(
-  args: readonly string[],
-  env: Record<string, string> = {},
-): Promise<Running> {
-  const { child, output, exited } = launch(args, env);
-  await waitFor(() => output().includes('"listening"') || child.exitCode !== null, output);
-  const port = Number(/"port":(\d+)/.exec(output())?.[1] ?? 0);
-  return { port, output, exited, signal: (name) => child.kill(name) };
-}
-
-function launch(args: readonly string[], env: Record<string, string> = {}) {
-  const main = new URL("main.ts", import.meta.url).pathname;
-  const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH: process.env["PATH"], ...env },
-  });
-  let text = "";
-  child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (text += chunk.toString()));
-  const exited = new Promise<number | null>((resolve) => {
-    child.on("close", (code) => resolve(code));
-  });
-  return { child, output: () => text, exited };
-}
-
-async function waitFor(done: () => boolean, output: () => string): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    if (done()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`gave up waiting: ${output()}`);
-}
+const channel = (pair: Certificate | undefined, ca = authority) => channelOf(ca, pair);
 
 describe("the process", () => {
   let server: Running;

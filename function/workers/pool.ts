@@ -16,7 +16,7 @@ export type PoolSpec = {
   readonly count: number;
   /** Heap of one worker, in MiB: one that needs more is ended and replaced. */
   readonly heapMbMax: number;
-  /** How long one call may be evaluated, and how long it may wait for that, in milliseconds. */
+  /** How long one call may be evaluated, in milliseconds; it may wait twice as long for that. */
   readonly callMsMax: number;
   readonly settings: WorkerSettings;
   /** Gets what evaluates on this thread; asked for once, when there is something to do for it. */
@@ -182,7 +182,7 @@ export class Pool {
       const job = this.#waiting[index];
       if (job === undefined) continue;
       if (!job.isWanted()) this.#take(index)?.fail(gone());
-      else if (nowMs - job.sinceMs > callMsMax) this.#take(index)?.fail(overloaded(this.#spec));
+      else if (nowMs - job.sinceMs > 2 * callMsMax) this.#take(index)?.fail(overloaded(callMsMax));
     }
   }
 }
@@ -248,8 +248,9 @@ const lossError = (why: LaneEnd["why"], { callMsMax, heapMbMax }: PoolSpec): Cal
   }
 };
 
-const overloaded = ({ callMsMax }: PoolSpec): CallError =>
-  new CallError("refused", `no worker was free for ${callMsMax / 1000} s; try again later`);
+/** Behind a call that never ends one waits for its end, and then for a new worker. */
+const overloaded = (callMsMax: number): CallError =>
+  new CallError("refused", `no worker was free for ${(2 * callMsMax) / 1000} s; try again later`);
 
 function addGauges(
   meter: Meter,
