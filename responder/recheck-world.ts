@@ -60,8 +60,12 @@ export class World {
     const policies = [...groups].flatMap(this.#policies.of);
     return {
       policies: policies.filter((one) => hasSay(one, namespace)),
-      namespace: this.#namespaces.get(namespace) ?? { metadata: { name: namespace } },
+      namespace: this.namespaceOf(namespace),
     };
+  }
+
+  namespaceOf(name: string): JsonObject {
+    return this.#namespaces.get(name) ?? { metadata: { name } };
   }
 
   policyOf(type: ResourceType, key: string): JsonObject | undefined {

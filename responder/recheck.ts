@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { textAt } from "#policy/json";
+import { withLabels } from "#responder/actions/isolate";
 import { sameJson } from "#policy/kubernetes/json-patch";
 import { uidOf } from "#responder/cluster";
 import { editState } from "#responder/edit";
 import type { NetworkView } from "#responder/network-view";
-import { changesOf, type ResidualAllow, residualText, type WriteChange } from "#responder/plan";
+import {
+  changesOf,
+  ownershipLabel,
+  type ResidualAllow,
+  residualText,
+  type WriteChange,
+} from "#responder/plan";
 import { residualAllowsMax } from "#responder/plan-record";
 import { podViewOf } from "#responder/reachability/pod-view";
 import { chainsAt, parseWorld } from "#responder/reachability/policy-world";
 import { residualAllows } from "#responder/reachability/residual";
+import type { Group } from "#responder/reachability/stage";
 import type { PodView } from "#responder/reachability/traffic";
 import type { HistoryEntry, Remediation, State } from "#responder/remediation";
 
@@ -66,30 +74,36 @@ export function lookAt(
 ): Hint {
   const planned = isolation.remediation.plan?.residualAllows ?? [];
   const known = new Set(planned.map(residualKey));
-  const view = podViewOf(pod, network.namespace);
+  // With the labels as they were written: whether they still are is told by itself, and they are put back.
+  const edits = isolation.changes.flatMap((one) => (one.kind === "edit" ? one.edits : []));
+  const view = podViewOf(withLabels(pod, edits), network.namespace);
   const open = residualAllows(view, network.policies, isolation.manifests).map(
     ({ policy, ...rest }): ResidualAllow => ({ ...policy, ...rest }),
   );
   // Of a list that was cut nobody can tell what is new.
   const reopened =
     planned.length >= residualAllowsMax ? [] : open.filter((one) => !known.has(residualKey(one)));
-  return { reopened, changed: isolation.changes.some((change) => differs(change, pod, own)) };
+  const owner = isolation.remediation.name.name;
+  const changed = isolation.changes.some((change) =>
+    change.kind === "edit"
+      ? change.edits.some((edit) => editState(pod, edit).kind !== "done")
+      : !isAsWritten(change.manifest, own(change), owner),
+  );
+  return { reopened, changed };
 }
 
 const residualKey = (allow: ResidualAllow): string =>
   [allow.kind, allow.namespace, allow.name, allow.direction, allow.detail].join("\n");
 
-function differs(
-  change: WriteChange,
-  pod: JsonObject,
-  own: (change: WriteChange) => JsonObject | undefined,
-): boolean {
-  if (change.kind === "edit") {
-    return change.edits.some((edit) => editState(pod, edit).kind !== "done");
-  }
-  const live = own(change);
-  return live === undefined || !sameJson(live["spec"], change.manifest["spec"]);
-}
+/** Whether a policy of our own is there, is still ours, and says what we wrote. */
+export const isAsWritten = (
+  manifest: JsonObject,
+  live: JsonObject | undefined,
+  owner: string,
+): boolean =>
+  live !== undefined &&
+  textAt(live, ["metadata", "labels", ownershipLabel]) === owner &&
+  sameJson(live["spec"], manifest["spec"]);
 
 /**
  * Whether a policy has a say in a pod's traffic at all: one that does not select it changes nothing for it. Only of kinds whose
@@ -101,10 +115,12 @@ export function concerns(policy: JsonObject, view: PodView): boolean {
   const world = parseWorld([policy]);
   return (["Ingress", "Egress"] as const).some((direction) =>
     chainsAt(world, view, direction).some((stages) =>
-      stages.some((stage) => stage.end !== "next" || stage.groups.length > 0),
+      stages.some((stage) => stage.end !== "next" || stage.groups.some(hasRules)),
     ),
   );
 }
+
+const hasRules = (group: Group): boolean => group.some((rules) => rules.length > 0);
 
 export const isTarget = (isolation: Isolation, pod: JsonObject): boolean =>
   uidOf(pod) === isolation.remediation.target.uid;

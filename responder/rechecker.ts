@@ -4,11 +4,12 @@ import type { JsonObject } from "#policy/json";
 import { textAt } from "#policy/json";
 import { remediationNamespaceKey } from "#responder/actions/isolate";
 import type { Reply } from "#responder/cluster";
-import { keyOf, nameOf, types } from "#responder/cluster";
+import { failure, keyOf, nameOf, types } from "#responder/cluster";
 import { ownershipLabel } from "#responder/plan";
 import { podViewOf } from "#responder/reachability/pod-view";
 import {
   concerns,
+  isAsWritten,
   type Isolation,
   isolationIn,
   isReopened,
@@ -127,7 +128,11 @@ export class Rechecker {
       if (this.#stopping) return;
       const isolation = this.#isolations.get(key);
       if (isolation === undefined) continue;
-      const reply = await this.#figures.timed(() => this.#look(key, isolation));
+      const reply = await this.#figures
+        .timed(() => this.#look(key, isolation))
+        .catch((error: unknown) =>
+          failure("Invalid", error instanceof Error ? (error.stack ?? error.message) : "failed"),
+        );
       if (!reply.ok) {
         this.#due.add(key);
         // Busy: somebody acts on the pod just now.
@@ -208,12 +213,24 @@ export class Rechecker {
   }
 
   #onWorld(change: WorldChange): void {
-    const own = ownerOf(change);
-    if (own !== undefined) this.#mark(this.#isolations.has(own) ? [own] : []);
-    else {
-      const about = [...this.#isolations].filter(([, one]) => isAbout(change, one, this.#pods));
-      this.#mark(about.map(([key]) => key));
-    }
+    const owner = ownerOf(change);
+    if (owner !== undefined && this.#isolations.has(owner)) this.#mark([owner]);
+    // A policy of our own is about its own pod alone, as long as it is as we wrote it.
+    const own = owner === undefined ? undefined : this.#isolations.get(owner);
+    if (own !== undefined && isPlanned(own, change)) return;
+    const about = [...this.#isolations].filter(([, one]) => this.#isAbout(change, one));
+    this.#mark(about.map(([key]) => key));
+  }
+
+  /** Whether a change can be about an isolation at all. */
+  #isAbout(change: WorldChange, { remediation }: Isolation): boolean {
+    const { target } = remediation;
+    if (change.namespace !== "" && change.namespace !== target.namespace) return false;
+    const policies = [change.before, change.after].filter((one) => one !== undefined);
+    const pod = this.#pods.get(keyOf(target));
+    if (policies.length === 0 || pod === undefined) return true;
+    const view = podViewOf(pod, this.#watching?.world.namespaceOf(target.namespace) ?? {});
+    return policies.some((one) => concerns(one, view));
   }
 
   #lookAtAll(): void {
@@ -234,7 +251,7 @@ const nothingToDo: Reply<undefined> = { ok: true, value: undefined };
 
 /** Whose object it is that changed: our own tell the one isolation that they are of. */
 function ownerOf({ before, after }: WorldChange): string | undefined {
-  for (const object of [after, before]) {
+  for (const object of [before, after]) {
     const name = textAt(object, ["metadata", "labels", ownershipLabel]);
     const namespace = textAt(object, ["metadata", "annotations", remediationNamespaceKey]);
     if (name !== "" && namespace !== "") return keyOf({ namespace, name });
@@ -242,19 +259,15 @@ function ownerOf({ before, after }: WorldChange): string | undefined {
   return undefined;
 }
 
-/** Whether a change can be about an isolation at all. */
-function isAbout(
-  change: WorldChange,
-  isolation: Isolation,
-  pods: ReadonlyMap<string, JsonObject>,
-): boolean {
-  const { target } = isolation.remediation;
-  if (change.namespace !== "" && change.namespace !== target.namespace) return false;
-  const policies = [change.before, change.after].filter((one) => one !== undefined);
-  const pod = pods.get(keyOf(target));
-  if (policies.length === 0 || pod === undefined) return true;
-  // Those of the cluster select by the namespace's labels too, which are looked at when it is evaluated.
-  const isOfCluster = (one: JsonObject): boolean => textAt(one, ["metadata", "namespace"]) === "";
-  const view = podViewOf(pod, {});
-  return policies.some((one) => isOfCluster(one) || concerns(one, view));
+/** Whether what changed is a policy of an isolation's plan that came or went, or says what was written. */
+function isPlanned(isolation: Isolation, { after, before }: WorldChange): boolean {
+  const live = after ?? before;
+  const manifest = isolation.manifests.find(
+    (one) =>
+      one["apiVersion"] === live?.["apiVersion"] &&
+      one["kind"] === live?.["kind"] &&
+      textAt(one, ["metadata", "name"]) === textAt(live, ["metadata", "name"]),
+  );
+  const owner = isolation.remediation.name.name;
+  return manifest !== undefined && (after === undefined || isAsWritten(manifest, after, owner));
 }
