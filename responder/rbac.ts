@@ -5,6 +5,9 @@ import type { RbacRule } from "#responder/actions/action";
 import { rollbackVerbs } from "#responder/actions/rollback";
 import { actionTable } from "#responder/actions/table";
 import type { Config } from "#responder/config";
+import { backendStatusRbac } from "#responder/verification/backend-status";
+import { detectRbac } from "#responder/verification/detect-network";
+import { probeBindings, type ProbePlaces, probeRoles } from "#responder/verification/probe-rbac";
 
 /** A kind that drift is watched on, with the plural that RBAC names. */
 export type WatchedResource = { readonly apiVersion: string; readonly resource: string };
@@ -18,24 +21,35 @@ const name = "parapet-responder";
 export function rolesFor(
   config: Pick<Config, "namespace"> & {
     readonly review: { readonly reviewers: readonly unknown[] };
+    /** 0: closed records are kept for ever, and so is the right to delete them away. */
+    readonly retention?: number;
+    readonly verification?: { readonly probes?: ProbePlaces | undefined };
   },
   watched: readonly WatchedResource[],
   actions: readonly ActionName[] = ["isolate", "rollback"],
 ): readonly JsonObject[] {
   const own = ["parapet.dev"];
   const decides = config.review.reviewers.length > 0;
+  const tidies = config.retention === 0 ? [] : ["delete"];
+  const probes = config.verification?.probes;
   const rules: readonly RbacRule[] = [
-    { apiGroups: own, resources: ["remediations"], verbs: ["get", "list", "watch", "create"] },
+    {
+      apiGroups: own,
+      resources: ["remediations"],
+      verbs: ["get", "list", "watch", "create", ...tidies],
+    },
     { apiGroups: own, resources: ["remediations/status"], verbs: ["update"] },
     {
       apiGroups: own,
       resources: ["approvals"],
-      verbs: ["get", "list", "watch", ...(decides ? ["create"] : [])],
+      verbs: ["get", "list", "watch", ...(decides ? ["create"] : []), ...tidies],
     },
     { apiGroups: own, resources: ["responsepolicies"], verbs: ["get", "list", "watch"] },
     { apiGroups: own, resources: ["responsepolicies/status"], verbs: ["update"] },
     { apiGroups: own, resources: ["driftexceptions"], verbs: ["get", "list", "watch"] },
     { apiGroups: [""], resources: ["namespaces", "pods"], verbs: ["get"] },
+    // By its agents it is known what the network does with a policy, and by Cilium's endpoints that it is in force.
+    ...(actions.includes("isolate") ? [...detectRbac, ...backendStatusRbac] : []),
     // A policy's condition may look at the workload that a pod belongs to.
     {
       apiGroups: ["apps"],
@@ -48,11 +62,13 @@ export function rolesFor(
     ...actionNames.filter((one) => actions.includes(one)).flatMap((one) => actionTable[one].rbac),
     // `minReady` counts the pods beside the target and reads budgets, whichever action takes it out of service.
     ...(actions.some((one) => takesOutOfService.has(one)) ? guardRbac : []),
-    ...(actions.includes("rollback") ? watched : []).map(({ apiVersion, resource }) => ({
-      apiGroups: [apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : ""],
-      resources: [resource],
-      verbs: rollbackVerbs,
-    })),
+    ...(actions.includes("rollback") || actions.includes("reconcile") ? watched : []).map(
+      ({ apiVersion, resource }) => ({
+        apiGroups: [apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : ""],
+        resources: [resource],
+        verbs: rollbackVerbs,
+      }),
+    ),
   ];
   const inNamespace: readonly RbacRule[] = [
     {
@@ -65,6 +81,7 @@ export function rolesFor(
   return [
     role("ClusterRole", { name }, merged(rules)),
     role("Role", { name, namespace: config.namespace }, inNamespace),
+    ...(probes === undefined ? [] : probeRoles(probes)),
   ];
 }
 
@@ -116,7 +133,11 @@ const role = (kind: string, metadata: JsonObject, rules: readonly RbacRule[]): J
 });
 
 /** The bindings of {@link rolesFor} to one subject. */
-export function bindingsFor(subject: JsonObject, namespace: string): readonly JsonObject[] {
+export function bindingsFor(
+  subject: JsonObject,
+  namespace: string,
+  probes?: ProbePlaces,
+): readonly JsonObject[] {
   const binding = (kind: string, roleKind: string, metadata: JsonObject): JsonObject => ({
     apiVersion: "rbac.authorization.k8s.io/v1",
     kind,
@@ -127,5 +148,6 @@ export function bindingsFor(subject: JsonObject, namespace: string): readonly Js
   return [
     binding("ClusterRoleBinding", "ClusterRole", { name }),
     binding("RoleBinding", "Role", { name, namespace }),
+    ...(probes === undefined ? [] : probeBindings(subject, probes)),
   ];
 }

@@ -3,6 +3,7 @@ import { stringify } from "yaml";
 import { type ActionName, actionNames } from "#responder/action-spec";
 import { actionTable } from "#responder/actions/table";
 import { bindingsFor, rolesFor, type WatchedResource } from "#responder/rbac";
+import type { ProbePlaces } from "#responder/verification/probe-rbac";
 import type { Arguments } from "../arguments.ts";
 import { type Command, exitCodes, type Io } from "../command.ts";
 
@@ -11,7 +12,7 @@ export const rbacCommand: Command = {
   name: "rbac",
   summary: "print the responder's role for the actions that are enabled",
   usage:
-    "rbac [--actions NAME,...] [--watch APIVERSION/RESOURCE...] [--namespace NAME] [--console]",
+    "rbac [--actions NAME,...] [--watch APIVERSION/RESOURCE...] [--namespace NAME] [--console] [--probes NAMESPACE [--stand-ins NAMESPACES]]",
   details: `Prints a ClusterRole, a Role and their bindings to the responder's service account, as YAML for kubectl apply. They hold what the
 responder itself and the named actions need, and nothing beyond; an action that no rule allows fails as Forbidden and is tried again later.
 actions: ${actionNames.join(", ")}`,
@@ -34,6 +35,17 @@ actions: ${actionNames.join(", ")}`,
       help: "where the responder runs; parapet-system unless given",
     },
     { name: "account", value: "NAME", help: "its service account; parapet-responder unless given" },
+    {
+      name: "probes",
+      value: "NAMESPACE",
+      help: "where probe pods run (verification.probes.namespace); none unless given",
+    },
+    {
+      name: "stand-ins",
+      value: "NAMESPACES",
+      help: "where pods may stand in for isolated ones, separated by commas; with --probes",
+    },
+    { name: "keep-records", help: "no right to delete closed records (retention: 0s)" },
     { name: "console", help: "the responder serves the review console, which creates Approvals" },
     { name: "list", help: "list the actions with what each does, its inverse and its rights" },
   ],
@@ -56,19 +68,44 @@ function run(args: Arguments, io: Io): number {
   const watched = (args.many("watch") ?? []).map(parseWatched);
   const namespace = args.one("namespace") ?? "parapet-system";
   const name = args.one("account") ?? "parapet-responder";
-  const problem = problemOf(args, [...actions, ...watched], { namespace, account: name });
+  const probes = placesOf(args);
+  const places = standIns(args).map((one) => ["stand-ins", one] as const);
+  const names = {
+    namespace,
+    account: name,
+    ...(probes === undefined ? {} : { probes: probes.namespace }),
+    ...Object.fromEntries(places.filter(([, one]) => !isName(one)).slice(0, 1)),
+  };
+  const problem = problemOf(args, [...actions, ...watched], names);
   if (problem !== undefined) {
     io.err(`parapet rbac: ${problem}\nparapet rbac --help shows its options\n`);
     return exitCodes.usage;
   }
-  const config = { namespace, review: { reviewers: args.flag("console") ? [{}] : [] } };
+  const config = {
+    namespace,
+    review: { reviewers: args.flag("console") ? [{}] : [] },
+    ...(args.flag("keep-records") ? { retention: 0 } : {}),
+    verification: { probes },
+  };
   const kinds = watched.filter((one) => typeof one !== "string");
   const enabled = actionNames.filter((one) => actions.includes(one));
   const subject = { kind: "ServiceAccount", name, namespace };
-  const objects = [...rolesFor(config, kinds, enabled), ...bindingsFor(subject, namespace)];
+  const objects = [...rolesFor(config, kinds, enabled), ...bindingsFor(subject, namespace, probes)];
   io.out(objects.map((object) => stringify(object)).join("---\n"));
   return exitCodes.good;
 }
+
+/** Where probes may be made; undefined without --probes. */
+function placesOf(args: Arguments): ProbePlaces | undefined {
+  const namespace = args.one("probes");
+  return namespace === undefined ? undefined : { namespace, standInNamespaces: standIns(args) };
+}
+
+const standIns = (args: Arguments): readonly string[] =>
+  (args.one("stand-ins") ?? "")
+    .split(",")
+    .map((one) => one.trim())
+    .filter((one) => one !== "");
 
 function problemOf(
   args: Arguments,
@@ -76,13 +113,13 @@ function problemOf(
   names: Readonly<Record<string, string>>,
 ): string | undefined {
   if (args.positionals.length > 0) return `takes no ${args.positionals.join(" ")}`;
-  const wrong = Object.entries(names).find(
-    ([, name]) => !/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(name),
-  );
+  const wrong = Object.entries(names).find(([, name]) => !isName(name));
   if (wrong !== undefined)
     return `--${wrong[0]} is the name of an object, got ${JSON.stringify(wrong[1])}`;
   return parsed.filter((one) => typeof one === "string").find((one) => one.includes(" "));
 }
+
+const isName = (text: string): boolean => /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/.test(text);
 
 /** Texts with a space are problems. */
 function parseActions(text: string): readonly string[] {
