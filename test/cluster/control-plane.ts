@@ -24,6 +24,10 @@ export type ControlPlane = {
   /** kill -9 of the API server alone; it comes back on the same port and data with `restartApiServer`. */
   readonly killApiServer: () => Promise<void>;
   readonly restartApiServer: () => Promise<void>;
+  /** etcd's client address, plain HTTP: what was ever written can be asked of it, past the API server. */
+  readonly etcdUrl: string;
+  readonly killEtcd: () => Promise<void>;
+  readonly restartEtcd: () => Promise<void>;
   readonly stop: () => Promise<void>;
 };
 
@@ -65,7 +69,7 @@ export async function startControlPlane(
   const startApiServer = () =>
     apiServer(binaries, directory, authority, port, etcdPort, options.apiServerFlags ?? []);
 
-  const etcd = startEtcd(binaries, directory, etcdPort, peerPort);
+  let etcd = startEtcd(binaries, directory, etcdPort, peerPort);
   let apiserver = startApiServer();
   const ready = () =>
     eventually(
@@ -100,6 +104,13 @@ export async function startControlPlane(
     restartApiServer: async () => {
       await apiserver.stop("SIGKILL");
       apiserver = startApiServer();
+      await ready();
+    },
+    etcdUrl: `http://127.0.0.1:${etcdPort}`,
+    killEtcd: () => etcd.stop("SIGKILL"),
+    restartEtcd: async () => {
+      await etcd.stop("SIGKILL");
+      etcd = startEtcd(binaries, directory, etcdPort, peerPort);
       await ready();
     },
     stop: async () => {

@@ -29,7 +29,12 @@ export type ResponderScene = {
   readonly people: Cluster;
   readonly url: () => string;
   readonly directory: string;
-  readonly startResponder: (settings?: JsonObject, name?: string) => Promise<Child>;
+  /** `environment` goes over the scene's own, as to send it through proxies. */
+  readonly startResponder: (
+    settings?: JsonObject,
+    name?: string,
+    environment?: Readonly<Record<string, string>>,
+  ) => Promise<Child>;
   /** One more, on the same Redis and API server, with an address of its own. */
   readonly startReplica: (name: string) => Promise<{ readonly child: Child; readonly url: string }>;
   readonly remediations: (namespace: string) => Promise<readonly Remediation[]>;
@@ -39,10 +44,15 @@ export type ResponderScene = {
   readonly stop: () => Promise<void>;
 };
 
-export async function startResponderScene(): Promise<ResponderScene | undefined> {
+export async function startResponderScene(
+  apiServerFlags: readonly string[] = [],
+): Promise<ResponderScene | undefined> {
   const redis = await startRedis();
   if (redis === undefined) return undefined;
-  const plane = await startControlPlane({ users: { responder: ["responders"] } });
+  const plane = await startControlPlane({
+    users: { responder: ["responders"] },
+    apiServerFlags,
+  });
   if (plane === undefined) {
     await redis.stop();
     return undefined;
@@ -72,6 +82,7 @@ async function furnish(plane: ControlPlane, redis: TestRedis): Promise<Responder
     name: string,
     settings: JsonObject,
     ports: { readonly intake: number; readonly operations: number },
+    environment: Readonly<Record<string, string>> = {},
   ): Promise<Child> => {
     const file = join(directory, `${name}.json`);
     writeFileSync(file, JSON.stringify({ settle: "200ms", ...settings }));
@@ -87,6 +98,7 @@ async function furnish(plane: ControlPlane, redis: TestRedis): Promise<Responder
         PARAPET_KUBECONFIG: plane.kubeconfigAs("responder"),
         PARAPET_DATA: join(directory, `${name}-data`),
         PARAPET_IDENTITY: name,
+        ...environment,
       },
     });
     running.add(child);
@@ -97,8 +109,11 @@ async function furnish(plane: ControlPlane, redis: TestRedis): Promise<Responder
     });
     return child;
   };
-  const startResponder = (settings: JsonObject = {}, name = "one"): Promise<Child> =>
-    launch(name, settings, { intake: intakePort, operations: operationsPort });
+  const startResponder: ResponderScene["startResponder"] = (
+    settings = {},
+    name = "one",
+    environment = {},
+  ) => launch(name, settings, { intake: intakePort, operations: operationsPort }, environment);
   const startReplica = async (
     name: string,
   ): Promise<{ readonly child: Child; readonly url: string }> => {
@@ -186,12 +201,17 @@ export const namespaceObject = (name: string): JsonObject => ({
 });
 
 /** A Pod as a kubelet would have it: on a node, running. No kubelet is needed. */
-export async function makePod(people: Cluster, namespace: string, name: string): Promise<string> {
+export async function makePod(
+  people: Cluster,
+  namespace: string,
+  name: string,
+  nodeName = "node-1",
+): Promise<string> {
   const created = await people.create(types.pod, {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name, namespace, labels: { app: "web" } },
-    spec: { nodeName: "node-1", containers: [{ name: "web", image: "nginx" }] },
+    spec: { nodeName, containers: [{ name: "web", image: "nginx" }] },
   });
   if (!created.ok) throw new Error(`${created.code}: ${created.message}`);
   const status = { ...created.value, status: { phase: "Running", podIP: "10.0.0.9" } };
@@ -203,10 +223,16 @@ export async function makePod(people: Cluster, namespace: string, name: string):
 }
 
 /** What Falco sends for a shell in a pod's container. */
-export function shellAlert(namespace: string, pod: string, atMs: number, more = 0): string {
+export function shellAlert(
+  namespace: string,
+  pod: string,
+  atMs: number,
+  more = 0,
+  hostname = "node-1",
+): string {
   const time = new Date(atMs).toISOString().replace("Z", `${String(more).padStart(6, "0")}Z`);
   return JSON.stringify({
-    hostname: "node-1",
+    hostname,
     output: `${time}: Notice A shell was spawned in a container with an attached terminal | process=sh <-> ${pod}`,
     output_fields: {
       "container.id": null,
