@@ -124,6 +124,18 @@ const step = (changes: readonly WriteChange[], index: number): WriteChange => {
 };
 
 describe("a change", () => {
+  it("that is taken back by deleting is not done while the object is on its way out", async () => {
+    const { cluster, changes } = await scene();
+    const edit = changes.find((change) => change.kind === "edit");
+    if (edit?.kind !== "edit") throw new Error("no edit");
+    const change = { ...edit, undo: "delete" } as const;
+    good(await makeChange(cluster, change, "web-0123456789", false));
+    const remove = () => Promise.resolve({ ok: true, value: undefined } as const);
+    const slow = { ...cluster, remove };
+    expect(await takeBack(slow, change, "web-0123456789")).toMatchObject({ code: "Unavailable" });
+    expect(good(await takeBack(cluster, change, "web-0123456789"))).toEqual({ left: undefined });
+  });
+
   it("can be repeated, is read back and taken back, also twice", async () => {
     const { cluster, changes } = await scene();
     for (const change of changes) {

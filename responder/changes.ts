@@ -162,7 +162,10 @@ export async function takeBack(
   return removed.ok || removed.code === "NotFound" ? takenBack : removed;
 }
 
-/** Deletes the object that was edited, as long as it still is what the edits made of it. */
+/**
+ * Deletes the object that was edited, as long as it still is what the edits made of it. Not done until it is gone: what is taken back
+ * after it, as the policies that cut its network, holds a pod on its way out as well.
+ */
 async function endEdited(cluster: Cluster, change: EditChange): Promise<TakenBack> {
   const live = await readTarget(cluster, change);
   if (!live.ok) return live.code === "NotFound" ? takenBack : live;
@@ -173,7 +176,10 @@ async function endEdited(cluster: Cluster, change: EditChange): Promise<TakenBac
     return { ok: true, value: { left: `${changeText(change)}: somebody changed it since` } };
   }
   const removed = await cluster.remove(change.type, change, change.uid);
-  return removed.ok || removed.code === "NotFound" ? takenBack : removed;
+  if (!removed.ok) return removed.code === "NotFound" ? takenBack : removed;
+  const left = await readTarget(cluster, change);
+  if (!left.ok) return left.code === "NotFound" ? takenBack : left;
+  return failure("Unavailable", `${change.type.kind} ${change.name} is on its way out`);
 }
 
 const takenBack: TakenBack = { ok: true, value: { left: undefined } };
