@@ -8,6 +8,7 @@ import { evictParameters } from "#responder/actions/evict";
 import { isolateParameters } from "#responder/actions/isolate";
 import { ttl } from "#responder/actions/parameters";
 import { quarantineLabelParameters } from "#responder/actions/quarantine-label";
+import { reconcileParameters } from "#responder/actions/reconcile";
 import { scaleToZeroParameters } from "#responder/actions/scale-to-zero";
 
 const oneAction = "name exactly one action";
@@ -27,6 +28,7 @@ export const actionSchema = z
     "scale-to-zero": scaleToZeroParameters.optional(),
     evict: evictParameters.optional(),
     delete: deleteParameters.optional(),
+    reconcile: reconcileParameters.optional(),
   })
   .refine(isOne, oneAction);
 
@@ -75,6 +77,7 @@ const worksWithoutPod = {
   "scale-to-zero": true,
   evict: false,
   delete: false,
+  reconcile: true,
 } as const satisfies Record<ActionName, boolean>;
 
 /** All actions, by the names that a policy uses. */
@@ -89,4 +92,5 @@ export const actionNames: readonly ActionName[] = [
   "scale-to-zero",
   "evict",
   "delete",
+  "reconcile",
 ];

@@ -10,6 +10,8 @@ export type ResourceType = {
   /** Plural, e.g. `pods`. */
   readonly resource: string;
   readonly namespaced: boolean;
+  /** Only where a cluster in memory is told what to serve. */
+  readonly categories?: readonly string[];
 };
 
 /** One object; `namespace` is '' for cluster-scoped ones. */
@@ -119,6 +121,8 @@ export type Cluster = {
   readonly ping: () => Promise<Reply<undefined>>;
   /** The type of a kind, for ownerReferences and configuration; NotFound when it is not served. */
   readonly typeOf: (apiVersion: string, kind: string) => Promise<Reply<ResourceType>>;
+  /** The types of a category (`kubectl get CATEGORY`), such as Crossplane's `managed`, in their preferred versions. */
+  readonly typesIn: (category: string) => Promise<Reply<readonly ResourceType[]>>;
   readonly close: () => void;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ApprovalView } from "#responder/approval";
+import type { ApprovalView, Renewal } from "#responder/approval";
 import { isIsolation, outlivesTarget, removesTarget } from "#responder/plan";
 import type { Remediation, RemediationEvent, Status } from "#responder/remediation";
 
@@ -9,8 +9,12 @@ export type Facts = {
   /** The global stop: nothing new is done while it is on. Taking back stays possible. */
   readonly stopped: boolean;
   readonly approval: ApprovalView;
+  /** More time that people agreed to. */
+  readonly renewal: Renewal | undefined;
   /** `unknown` when the live object could not be read: then nothing is done. */
   readonly target: "present" | "gone" | "unknown";
+  /** Why the target must not be touched, looked up just before anything is begun; '' or undefined for no reason. */
+  readonly protectedBy?: string | undefined;
   /** How long an applied change is given before it counts as realised. */
   readonly settleMs: number;
   /** Whether traffic may be tried to tell whether an isolation has its effect. */
@@ -130,6 +134,10 @@ function decideApproved(remediation: Remediation, facts: Facts): Decision {
       event: { kind: "denied", reason: "ApprovalWithdrawn", message, by: "parapet" },
     };
   }
+  if ((facts.protectedBy ?? "") !== "") {
+    const message = `protected since it was planned: ${facts.protectedBy}`;
+    return { do: "move", event: { kind: "denied", reason: "Protected", message, by: "parapet" } };
+  }
   if (facts.stopped) return rest("the global stop is on");
   return {
     do: "move",
@@ -167,7 +175,7 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
     // What was put right for good needs no taking back when its object is deleted later.
     return isForGood(remediation) ? rest("done for good") : undoGone();
   }
-  const end = endOf(remediation, facts);
+  const end = endOf(remediation, facts) ?? renewed(remediation, facts);
   if (end !== undefined) return end;
   const settledAtMs = (closedAtMs(status) ?? status.appliedAtMs ?? facts.nowMs) + facts.settleMs;
   if (status.state === "Applied") {
@@ -184,7 +192,22 @@ function decideRemoved(remediation: Remediation, facts: Facts): Decision {
   const { status, plan, target } = remediation;
   if (status.state === "Applied") return { do: "check" };
   if (!outlivesTarget(plan, target)) return undoGone();
-  return endOf(remediation, facts) ?? rest("in force", status.expiresAtMs);
+  return (
+    endOf(remediation, facts) ?? renewed(remediation, facts) ?? rest("in force", status.expiresAtMs)
+  );
+}
+
+/** More time, where people agreed to more than it has. What is for good needs none. */
+function renewed({ status }: Remediation, { renewal }: Facts): Decision | undefined {
+  if (renewal === undefined || status.expiresAtMs === undefined) return undefined;
+  if (renewal.untilMs <= status.expiresAtMs) return undefined;
+  const until = new Date(renewal.untilMs).toISOString();
+  const message = `until ${until}, by Approval ${renewal.name}: ${renewal.reason}`;
+  return {
+    do: "move",
+    event: { kind: "renewed", reason: "Renewed", message, by: renewal.by },
+    status: { expiresAtMs: renewal.untilMs },
+  };
 }
 
 /** Why what is in force must end now, undefined when it need not. */
@@ -203,7 +226,8 @@ function endOf(remediation: Remediation, facts: Facts): Decision | undefined {
     const message = "the approval was deleted";
     return { do: "undo", by: "parapet", reason: "ApprovalWithdrawn", message };
   }
-  if (status.expiresAtMs !== undefined && facts.nowMs >= status.expiresAtMs) {
+  const endMs = Math.max(status.expiresAtMs ?? 0, facts.renewal?.untilMs ?? 0);
+  if (status.expiresAtMs !== undefined && facts.nowMs >= endMs) {
     const message = "its time is over";
     return { do: "undo", by: "parapet", reason: "Expired", message };
   }

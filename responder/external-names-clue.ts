@@ -24,7 +24,7 @@ export type CloudClue = {
   readonly account: string;
   /** '' unknown. */
   readonly region: string;
-  /** True for calls that change nothing. */
+  /** True for calls that change nothing, or that were refused. */
   readonly isReadOnly: boolean;
   /** Best first; those of one rank stand together. */
   readonly names: readonly (readonly NameClue[])[];
@@ -72,7 +72,7 @@ function awsClue(alert: Alert): CloudClue {
     operation,
     account: of("ct.recipientaccountid") || of("ct.user.accountid"),
     region: of("ct.region"),
-    isReadOnly: of("ct.readonly") === "true",
+    isReadOnly: of("ct.readonly") === "true" || of("ct.error") !== "",
     names: ranks([[...named, ...single], arns]),
   };
 }

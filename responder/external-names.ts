@@ -69,7 +69,7 @@ export function makeExternalNames(namesMax = namesMaxDefault): ExternalNames {
       const id = `${type.apiVersion} ${type.kind} ${key}`;
       drop(id);
       if (object === undefined) return;
-      const names = namesOf(object);
+      const names = namesOf(type, object);
       if (count + names.length > namesMax) {
         left += 1;
         return;
@@ -137,10 +137,14 @@ function fitsKind({ target }: Managed, clue: CloudClue, stem: string): boolean {
     .includes(kind);
 }
 
-function namesOf(object: JsonObject): readonly string[] {
+function namesOf(type: ResourceType, object: JsonObject): readonly string[] {
   const path = ["status", "atProvider"];
+  const external = textAt(object, ["metadata", "annotations", externalNameAnnotation]);
+  // Google's buckets have a space of names of their own; their external name is the bare one.
+  const isBucket = providerOf(type.apiVersion) === "gcp" && type.kind === "Bucket";
   const all = [
-    textAt(object, ["metadata", "annotations", externalNameAnnotation]),
+    external,
+    ...(isBucket && external !== "" ? [`projects/_/buckets/${external}`] : []),
     ...["arn", "id", "selfLink", "resourceId"].map((name) => textAt(object, [...path, name])),
   ];
   const fit = all.filter((name) => name !== "" && name.length <= nameLengthMax);
@@ -188,7 +192,5 @@ export function normal(name: string): string {
     .replace(/^https:\/\/[a-z0-9.-]*googleapis\.com\/(?:[a-z]+\/)?(?:v\d[a-z0-9]*\/)?/i, "")
     .replace(/^\/\/[a-z]+\.googleapis\.com\//i, "");
   const bucket = /^(?:b|projects\/_\/buckets)\/([^/]+)$/.exec(path)?.[1];
-  if (bucket !== undefined) return bucket;
-  // A bucket's ARN names nothing but the bucket, an object's ARN lies in it.
-  return path;
+  return bucket === undefined ? path : `buckets/${bucket}`;
 }

@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { approvalNames, viewApprovals } from "#responder/approval";
+import {
+  approvalNames,
+  type ApprovalQuestion,
+  viewApprovals,
+  viewRenewal,
+} from "#responder/approval";
+import type { Reply } from "#responder/cluster";
 import { keyOf, types, uidOf } from "#responder/cluster";
 import type { Facts } from "#responder/decide";
 import { approversOf, isIsolation } from "#responder/plan";
+import { protectionOf } from "#responder/protection";
 import type { ReconcilePorts } from "#responder/reconcile";
 import type { Remediation } from "#responder/remediation";
 import { unknownNetwork } from "#responder/verification/networks";
@@ -13,7 +20,8 @@ export async function gather(
   remediation: Remediation,
   target: Facts["target"],
 ): Promise<Facts> {
-  const approval = viewApprovals(ports.approvals(remediation.name.namespace), {
+  const approvals = ports.approvals(remediation.name.namespace);
+  const question: ApprovalQuestion = {
     namespace: remediation.name.namespace,
     remediation: remediation.name.name,
     planDigest: remediation.plan?.digest ?? "",
@@ -21,12 +29,17 @@ export async function gather(
     actedOn: remediation.status.approval?.name,
     actor: remediation.cause.actor,
     approvers: approversOf(remediation.plan),
-  });
+  };
+  const approval = viewApprovals(approvals, question);
+  const protection = await readProtection(ports, remediation);
   return {
     nowMs: ports.now(),
     stopped: ports.stopped(),
     approval: await confirmed(ports, remediation, approval),
-    target,
+    renewal: viewRenewal(approvals, question),
+    // What cannot be looked up may forbid it.
+    target: protection.ok ? target : "unknown",
+    protectedBy: protection.ok ? protection.value : undefined,
     settleMs: settleOf(ports, remediation),
     mayProbe: ports.verification?.probes !== undefined,
   };
@@ -39,6 +52,21 @@ function settleOf(ports: ReconcilePorts, remediation: Remediation): number {
     ports.settings.settleMs ??
     (isIsolation(remediation.plan) ? network.settleMs : unknownNetwork.settleMs)
   );
+}
+
+/** Labels of the target and of its namespace, read anew by whoever is about to begin: a person may have set one since the plan. */
+async function readProtection(
+  ports: ReconcilePorts,
+  { target, status }: Remediation,
+): Promise<Reply<string>> {
+  const nothing: Reply<string> = { ok: true, value: "" };
+  if (status.state !== "Approved" || target.kind === "") return nothing;
+  const type = await ports.cluster.typeOf(target.apiVersion, target.kind);
+  if (!type.ok) return type;
+  const live = await ports.cluster.get(type.value, target);
+  if (!live.ok) return live.code === "NotFound" ? nothing : live;
+  const { getNamespaceNow: getNamespace, protectedNamespaces } = ports;
+  return protectionOf(live.value, target.namespace, { getNamespace, protectedNamespaces });
 }
 
 /** Just before acting on an Approval it is read again: the watch may be behind its deletion. */

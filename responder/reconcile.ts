@@ -39,6 +39,8 @@ export type ReconcilePorts = {
   readonly known: Known;
   /** A pod as it was within the last second, for whatever is not about to act. */
   readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
+  /** A namespace as it is now; those who ask at once share an answer. */
+  readonly getNamespaceNow: (name: string) => Promise<Reply<JsonObject>>;
   /** All Approvals of a namespace, as known from a watch. */
   readonly approvals: (namespace: string) => readonly Approval[];
   readonly counts: Counts;
@@ -52,6 +54,7 @@ export type ReconcilePorts = {
   /** Looks for the global stop anew. */
   readonly lookForStop: () => Promise<void>;
   readonly now: () => number;
+  readonly protectedNamespaces: readonly string[];
   /** Targets that this process acts on now. */
   readonly busy: Set<string>;
   readonly settings: {

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { textAt } from "#policy/json";
 import type { Alert } from "#responder/alert";
-import { readAlerts } from "#responder/alert";
+import { alertView, readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { keyOf } from "#responder/cluster";
+import { cloudClueOf } from "#responder/external-names-clue";
+import { planManaged } from "#responder/external-names-plan";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
 import { checkGuard } from "#responder/guard";
 import { approversOf, changesOf, isIsolation } from "#responder/plan";
 import type { ReadNetwork } from "#responder/network-view";
 import { type PlanInput, type PlannedResponse, planResponse } from "#responder/plan-response";
+import { protectionOf } from "#responder/protection";
 import type { Remediation } from "#responder/remediation";
 import type { RecordPorts } from "#responder/remediation-store";
 import { findOpen, openRemediation } from "#responder/remediation-store";
 import type { ResponsePolicy } from "#responder/response-policy";
 import { modeIn, preselects, whenHolds } from "#responder/response-policy";
 import { readSurroundings } from "#responder/surroundings";
-import { resolveTarget, type Resolved, workloadOf } from "#responder/target";
+import { type ManagedLookUp, resolveTarget, type Resolved, workloadOf } from "#responder/target";
 
 export type RespondPorts = RecordPorts & {
   readonly policies: () => readonly ResponsePolicy[];
@@ -39,6 +41,8 @@ export type RespondPorts = RecordPorts & {
   readonly remediationsEverywhere?: () => readonly Remediation[];
   /** Where planning reads, if not the cluster that records are written to. */
   readonly around?: Pick<Cluster, "get" | "list">;
+  /** Undefined where no managed resources are watched. */
+  readonly managed?: ManagedLookUp | undefined;
   readonly stopped: () => boolean;
   readonly settings: {
     /** Where remediations without a namespaced target are kept. */
@@ -77,7 +81,7 @@ export const makeRespond =
     if (alert === undefined) throw new Hopeless("the stored alert cannot be read");
     const chosen = ports.policies().filter((policy) => preselects(policy, alert).matches);
     if (chosen.length === 0) return [];
-    const resolved = await resolveTarget(ports.getPod, alert);
+    const resolved = await resolveTarget(ports.getPod, alert, ports.managed);
     if (!resolved.ok) throw new NotNow(resolved);
     const cluster = ports.around ?? ports.cluster;
     const around = await readSurroundings({ ...ports, cluster }, chosen, resolved.value);
@@ -113,7 +117,7 @@ async function respondTo(
   resolved: Resolved,
 ): Promise<Response> {
   const finding = findingOf(policy.name, alert.rule, resolved);
-  const namespace = resolved.kind === "pod" ? resolved.target.namespace : ports.settings.namespace;
+  const namespace = recordNamespace(ports, resolved);
   const release = await ports.locks.take(finding);
   try {
     const open = await findOpen(ports, namespace, finding, {
@@ -149,7 +153,7 @@ async function draftOf(
   resolved: Resolved,
   name: string,
 ): Promise<Draft> {
-  const namespace = resolved.kind === "pod" ? resolved.target.namespace : ports.settings.namespace;
+  const namespace = recordNamespace(ports, resolved);
   const planned = await planFor(ports, policy, resolved, name);
   const allowance = await modeFor(ports, policy, alert, resolved, namespace, planned);
   // Without a plan only its absence needs a reason: what would have been allowed was never asked for.
@@ -168,7 +172,7 @@ async function draftOf(
       rule: mask(alert.rule),
       priority: alert.priority,
       fingerprint: stored.fingerprint,
-      actor: alert.source === "k8s_audit" ? auditActor(alert) : "",
+      actor: actorOf(alert),
       message: mask(alert.output),
     },
     policy: policy.name,
@@ -181,9 +185,16 @@ async function draftOf(
   };
 }
 
-function auditActor(alert: Alert): string {
-  const user = alert.fields["ka.user.name"];
-  return typeof user === "string" ? user.slice(0, 256) : "";
+/** With its target, where that has a namespace: who may approve there decides. What nothing was found for is kept apart. */
+const recordNamespace = (ports: RespondPorts, resolved: Resolved): string =>
+  resolved.kind === "unresolved" || resolved.target.namespace === ""
+    ? ports.settings.namespace
+    : resolved.target.namespace;
+
+/** Whom the Kubernetes API server or the cloud authenticated; '' for what happens inside a container. */
+function actorOf(alert: Alert): string {
+  const cloud = cloudClueOf(alert)?.actor ?? "";
+  return (cloud === "" ? alertView(alert).audit.user : cloud).slice(0, 256);
 }
 
 async function modeFor(
@@ -195,7 +206,7 @@ async function modeFor(
   planned: Awaited<ReturnType<typeof planFor>>,
 ): Promise<Allowance> {
   const mode = modeIn(policy, namespace, alert.rule);
-  const protectedBy = mode === "Observe" ? "" : await protectedLabel(ports, resolved);
+  const protection = mode === "Observe" ? "" : await protectedBy(ports, resolved);
   const ageMs =
     alert.timeNs === undefined ? Infinity : ports.now() - Number(alert.timeNs / 1_000_000n);
   return allow({
@@ -209,8 +220,8 @@ async function modeFor(
       ? {}
       : { everywhere: ports.remediationsEverywhere() }),
     isStale: ageMs > ports.settings.alertAgeMsMax,
-    isProtected: protectedBy !== "" || ports.settings.protectedNamespaces.includes(namespace),
-    protectedBy,
+    isProtected: protection !== "",
+    protectedBy: protection,
     approvers: approversOf(planned.plan),
     tooFewReady: planned.tooFewReady,
     nowMs: ports.now(),
@@ -218,18 +229,15 @@ async function modeFor(
   });
 }
 
-/** On a pod or a namespace, with the value `true`: whatever a policy says, it is only recorded. */
-export const protectedLabelKey = "parapet.dev/protected";
-
-async function protectedLabel(ports: RespondPorts, resolved: Resolved): Promise<string> {
-  if (resolved.kind !== "pod") return "";
-  const path = ["metadata", "labels", protectedLabelKey];
-  if (textAt(resolved.pod, path) === "true") return `the pod is labelled ${protectedLabelKey}`;
-  const live = await ports.getNamespace(resolved.target.namespace);
-  if (!live.ok && live.code !== "NotFound") throw new NotNow(live);
-  return live.ok && textAt(live.value, path) === "true"
-    ? `namespace ${resolved.target.namespace} is labelled ${protectedLabelKey}`
-    : "";
+async function protectedBy(ports: RespondPorts, resolved: Resolved): Promise<string> {
+  if (resolved.kind === "unresolved") return "";
+  const object = resolved.kind === "pod" ? resolved.pod : resolved.object;
+  const { getNamespace, settings } = ports;
+  const { protectedNamespaces } = settings;
+  const known = { getNamespace, protectedNamespaces };
+  const protection = await protectionOf(object, resolved.target.namespace, known);
+  if (!protection.ok) throw new NotNow(protection);
+  return protection.value;
 }
 
 /** The plan, and why it would leave too few ready pods if it would. */
@@ -239,7 +247,10 @@ async function planFor(
   resolved: Resolved,
   remediation: string,
 ): Promise<PlannedResponse & { readonly tooFewReady: string }> {
-  if (resolved.kind !== "pod") {
+  if (resolved.kind === "managed") {
+    return { ...planManaged({ ...resolved, remediation }, policy.spec), tooFewReady: "" };
+  }
+  if (resolved.kind === "unresolved") {
     return { plan: undefined, ttlMs: 0, reason: resolved.reason, askFirst: "", tooFewReady: "" };
   }
   const cluster = ports.around ?? ports.cluster;

@@ -25,12 +25,12 @@ import { Rechecker } from "#responder/rechecker";
 import { makeReconcile, type ReconcilePorts } from "#responder/reconcile";
 import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
+import { makeReads, type Reads } from "#responder/reads";
 import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
-import { makeReadNetwork } from "#responder/network-view";
-import { makeShared } from "#responder/target";
 import { startVerification, type Verification } from "#responder/verification/start";
 import { makeStop, type Stop } from "#responder/stop";
+import { watchManaged } from "#responder/external-names-watch";
 import { makeTellers } from "#responder/tellers";
 import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
@@ -83,7 +83,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const tellers = makeTellers(config, { ...ports, log: quiet }, { remediations, policies });
   const known = makeKnown();
   const reads = makeReads(cluster, now);
-  const on = { approvals, known, stop, getPod: reads.getPod };
+  const on = { approvals, known, stop, reads };
   const { work, counter, verification, rechecker } = makeEngine(config, ports, quiet, on);
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
@@ -96,11 +96,18 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       for (const tell of listeners) tell();
     },
   });
-  const intake = makeIntake({ ...ports, spoolBytesMax: config.spoolBytesMax });
+  const intake = makeIntake({
+    ...ports,
+    spoolBytesMax: config.spoolBytesMax,
+    relayed: new Set(config.intake.relayFields),
+  });
   const areSynced = (): boolean => watchers.every((watcher) => watcher.isSynced());
   const recordPorts = makeRecordPorts(ports, remediations, policies, stop, work);
+  const managed = watchManaged(config.drift.managed, { ...ports, log: quiet });
   const handle = makeHandler(ports, quiet, {
     ...recordPorts,
+    managed:
+      managed.names === undefined ? undefined : { ...managed, names: managed.names, cluster },
     ...reads,
     count: counter.count,
     networkNotes: verification.notes,
@@ -131,7 +138,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       for (const timer of timers) clearInterval(timer);
       counter.stop();
       await tellers.stop();
-      await drift.stop();
+      await Promise.all([drift.stop(), managed.stop()]);
       await Promise.all([rechecker.stop(), work.stop()]);
       await verification.stop();
       await queue.close();
@@ -156,14 +163,6 @@ function toWorker({ key, after }: Change, known: KnownVersions, work: WorkQueue)
   if (after === undefined) known.forget(key);
   else if (known.isNews(key, after)) work.add(key);
 }
-
-const makeReads = (cluster: Cluster, now: () => number) => ({
-  getPod: makeShared((key) => cluster.get(types.pod, fromKey(key)), now),
-  getNamespace: makeShared((name) => cluster.get(types.namespace, { namespace: "", name }), now),
-  network: makeReadNetwork(cluster, now),
-  dryRun: (type: ResourceType, manifest: JsonObject) =>
-    cluster.create(type, manifest, { dryRun: true }),
-});
 
 const makeRecordPorts = (
   ports: ResponderPorts,
@@ -199,7 +198,7 @@ function makeEngine(
   on: {
     readonly approvals: ApprovalCache;
     readonly known: KnownVersions;
-    readonly getPod: ReturnType<typeof makeReads>["getPod"];
+    readonly reads: Reads;
     readonly stop: Stop;
   },
 ): {
@@ -220,7 +219,7 @@ function makeEngine(
   const acting: ReconcilePorts = {
     cluster: ports.cluster,
     known: on.known,
-    getPod: on.getPod,
+    ...on.reads,
     approvals: on.approvals.inNamespace,
     counts: counter,
     audit: ports.audit.append,
@@ -228,6 +227,7 @@ function makeEngine(
     verification: verification.ports,
     stopped: () => on.stop.on,
     lookForStop: on.stop.look,
+    protectedNamespaces: config.protectedNamespaces,
     now: ports.now,
     busy: new Set(),
     settings: {

@@ -2,14 +2,25 @@
 import type { JsonObject } from "#policy/json";
 import { at, isArray, textAt } from "#policy/json";
 import type { Alert } from "#responder/alert";
-import type { Reply } from "#responder/cluster";
-import { keyOf, uidOf } from "#responder/cluster";
+import type { Cluster, Reply, ResourceType } from "#responder/cluster";
+import { failure, keyOf, uidOf } from "#responder/cluster";
+import type { ExternalNames } from "#responder/external-names";
+import { type CloudClue, cloudClueOf } from "#responder/external-names-clue";
+import { readManaged } from "#responder/external-names-plan";
 import { clueOf } from "#responder/finding";
 import type { Target } from "#responder/plan";
 
 /** What an alert is about in the cluster. */
 export type Resolved =
   | { readonly kind: "pod"; readonly target: Target; readonly pod: JsonObject }
+  /** A managed resource that a cloud alert is about; `actor` is the one whom the cloud authenticated. */
+  | {
+      readonly kind: "managed";
+      readonly target: Target;
+      readonly type: ResourceType;
+      readonly object: JsonObject;
+      readonly isReadOnly: boolean;
+    }
   /** Kept for review: nothing is ever done to an object that is not surely the one. */
   | { readonly kind: "unresolved"; readonly target: Target; readonly reason: string };
 
@@ -21,7 +32,10 @@ export type Resolved =
 export async function resolveTarget(
   getPod: (key: string) => Promise<Reply<JsonObject>>,
   alert: Alert,
+  managed?: ManagedLookUp,
 ): Promise<Reply<Resolved>> {
+  const cloud = cloudClueOf(alert);
+  if (cloud !== undefined) return resolveManaged(alert, cloud, managed);
   const clue = clueOf(alert);
   if (clue.kind !== "pod") {
     const reason = clue.kind === "host" ? "the alert is about the host itself" : clue.reason;
@@ -35,6 +49,39 @@ export async function resolveTarget(
   if (mismatch !== undefined) return unresolved(alert, mismatch, namespace, name);
   const target = { apiVersion: "v1", kind: "Pod", namespace, name, uid: uidOf(live.value) };
   return { ok: true, value: { kind: "pod", target, pod: live.value } };
+}
+
+/** Managed resources by external name, and the live objects. */
+export type ManagedLookUp = {
+  readonly names: ExternalNames;
+  readonly isSynced: () => boolean;
+  readonly cluster: Pick<Cluster, "get" | "typeOf">;
+};
+
+async function resolveManaged(
+  alert: Alert,
+  clue: CloudClue,
+  managed: ManagedLookUp | undefined,
+): Promise<Reply<Resolved>> {
+  // Two alerts about two resources are not one matter only because neither is ours.
+  const named = clue.names[0]?.[0]?.name ?? "";
+  const review = (reason: string): Reply<Resolved> =>
+    unresolved(alert, reason, "", named.slice(0, 253));
+  if (managed === undefined) return review("no managed resources are watched (drift.managed)");
+  const found = managed.names.find(clue);
+  if (found.kind === "none") {
+    return managed.isSynced()
+      ? review(found.reason)
+      : failure("Unavailable", "not all managed resources are known yet");
+  }
+  const live = await readManaged(managed.cluster, found.target);
+  if (!live.ok && live.code !== "NotFound") return live;
+  if (!live.ok || uidOf(live.object) !== found.target.uid) {
+    return review("the managed resource no longer exists");
+  }
+  const { type, object } = live;
+  const { isReadOnly } = clue;
+  return { ok: true, value: { kind: "managed", target: found.target, type, object, isReadOnly } };
 }
 
 function unresolved(
@@ -109,13 +156,14 @@ export function workloadOf(object: JsonObject): string {
 }
 
 /** Reads of one thing within this time are one read: a burst of alerts is about few pods. What acts reads anew. */
-const freshMs = 1_000;
+const sharedMs = 1_000;
 const keptMax = 2_000;
 
 /** A reader whose answers count for a second and are shared by those who ask at once. */
 export function makeShared<T>(
   read: (key: string) => Promise<Reply<T>>,
   now: () => number,
+  freshMs = sharedMs,
 ): (key: string) => Promise<Reply<T>> {
   const kept = new Map<string, { readonly atMs: number; readonly reply: Promise<Reply<T>> }>();
   return (key) => {

@@ -337,7 +337,7 @@ describe("the target of an alert", () => {
     const found = good(
       await resolveTarget(() => Promise.resolve({ ok: true, value: pod() }), alert),
     );
-    expect(found.kind === "pod" ? "pod" : found.reason).toContain(row.want);
+    expect(found.kind === "unresolved" ? found.reason : found.kind).toContain(row.want);
   });
 
   it("that cannot be read is no answer", async () => {

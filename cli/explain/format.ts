@@ -11,8 +11,8 @@ import type { Explanation, PolicyExplanation } from "./explain.ts";
 export function formatExplanation(explanation: Explanation): string {
   const { alert, resolved, stopped } = explanation;
   const target =
-    resolved.kind === "pod"
-      ? `Pod ${resolved.target.namespace}/${resolved.target.name}, uid ${resolved.target.uid}`
+    resolved.kind !== "unresolved"
+      ? `${resolved.target.kind} ${resolved.target.namespace}/${resolved.target.name}, uid ${resolved.target.uid}`
       : `none in ${explanation.source}: ${resolved.reason}; nothing is ever done then but recording it for review`;
   const heads = [
     ["Alert", `${JSON.stringify(alert.rule)}, ${alert.priority}, source ${alert.source || "none"}`],
@@ -97,7 +97,7 @@ export function explanationJson(explanation: Explanation): JsonObject {
     fingerprint: explanation.fingerprint,
     clue: explanation.clue,
     target: resolved.target,
-    unresolved: resolved.kind === "pod" ? "" : resolved.reason,
+    unresolved: resolved.kind === "unresolved" ? resolved.reason : "",
     protected: explanation.isProtected,
     stopped: explanation.stopped ?? null,
     policies: explanation.policies.map(({ policy, parts, response, remediation }) => ({

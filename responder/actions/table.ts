@@ -9,6 +9,7 @@ import { evictInfo } from "#responder/actions/evict";
 import { isolateInfo } from "#responder/actions/isolate";
 import { notifyInfo } from "#responder/actions/notify";
 import { quarantineLabelInfo } from "#responder/actions/quarantine-label";
+import { reconcileInfo } from "#responder/actions/reconcile";
 import { scaleToZeroInfo } from "#responder/actions/scale-to-zero";
 
 /** Every action with what it needs; `rollback` needs its rights on the kinds that are watched for drift, so none here. */
@@ -30,4 +31,5 @@ export const actionTable: Readonly<Record<ActionName, ActionInfo>> = {
   "scale-to-zero": scaleToZeroInfo,
   evict: evictInfo,
   delete: deleteInfo,
+  reconcile: reconcileInfo,
 };

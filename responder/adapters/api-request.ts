@@ -14,6 +14,8 @@ export type Call = {
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** `application/json` unless told. */
+  readonly accept?: string;
 };
 
 /** Sends one request to an API server. */
@@ -103,7 +105,10 @@ function makeOpen(connection: Connection): { readonly open: Open; readonly close
     for (const [name, value] of Object.entries(call.query ?? {})) url.searchParams.set(name, value);
     const token = await connection.token();
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
-    const headers: Record<string, string> = { accept: "application/json", "user-agent": "parapet" };
+    const headers: Record<string, string> = {
+      accept: call.accept ?? "application/json",
+      "user-agent": "parapet",
+    };
     if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     if (body !== undefined) {
       headers["content-type"] = call.contentType ?? "application/json";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { at, isArray, isObject, textAt } from "#policy/json";
+import { discoverCategory } from "#responder/adapters/api-discovery";
 import { makeSend, type Send } from "#responder/adapters/api-request";
 import type { Connection } from "#responder/adapters/kubeconfig";
 import type {
@@ -81,6 +82,7 @@ export function makeApiServer(connection: Connection, manager = fieldManager): C
       return reply.ok ? { ok: true, value: undefined } : reply;
     },
     typeOf: (apiVersion, kind) => discover(send, known, apiVersion, kind),
+    typesIn: (category) => discoverCategory(send, category),
     close: send.close,
   };
 }

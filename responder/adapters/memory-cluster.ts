@@ -3,6 +3,7 @@ import type { JsonObject } from "#policy/json";
 import { at, field, isObject, textAt } from "#policy/json";
 import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
 import { parseLabelSelectorText } from "#responder/adapters/label-selector-text";
+import { makeDiscovery } from "#responder/adapters/memory-discovery";
 import { afterUpdate, applied } from "#responder/adapters/memory-ownership";
 import { makePodCalls } from "#responder/adapters/memory-pods";
 import type { Cluster, ObjectName, Reply, ResourceType, WatchEvent } from "#responder/cluster";
@@ -88,12 +89,7 @@ function makeClient(store: Store, now: () => number, manager: string, force: boo
       store.up
         ? Promise.resolve({ ok: true, value: undefined })
         : reject("Unavailable", "the API server is down"),
-    typeOf: (apiVersion, kind) => {
-      const type = store.known.find((one) => one.apiVersion === apiVersion && one.kind === kind);
-      return type === undefined
-        ? reject("NotFound", `${apiVersion} serves no ${kind}`)
-        : Promise.resolve({ ok: true, value: type });
-    },
+    ...makeDiscovery(store.known),
     close: () => undefined,
   };
 }

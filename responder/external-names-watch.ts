@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Json, JsonObject } from "#policy/json";
+import { at, field, textAt } from "#policy/json";
+import type { Cluster, ResourceType } from "#responder/cluster";
+import type { Config } from "#responder/config";
+import {
+  externalNameAnnotation,
+  type ExternalNames,
+  makeExternalNames,
+} from "#responder/external-names";
+import type { Log } from "#responder/log";
+import type { Metrics } from "#responder/metrics";
+import { makeWatcher, type Watcher } from "#responder/watcher";
+
+/** Pause between two looks at which kinds there are. */
+const discoveryMs = 30_000;
+/** Kinds watched at most: each costs a connection. */
+const kindsMax = 500;
+
+export type ManagedResources = {
+  /** Undefined: nothing is configured. */
+  readonly names: ExternalNames | undefined;
+  /** False while kinds are listed for the first time: what is not found then may be there. */
+  readonly isSynced: () => boolean;
+  readonly stop: () => Promise<void>;
+};
+
+/** Watches the managed resources that the configuration names or that the API server offers, and keeps their external names. */
+export function watchManaged(
+  settings: Config["drift"]["managed"],
+  ports: { readonly cluster: Cluster; readonly metrics: Metrics; readonly log: Log },
+): ManagedResources {
+  const isOn = settings.discover || settings.resources.length > 0;
+  if (!isOn) return { names: undefined, isSynced: () => true, stop: () => Promise.resolve() };
+  const { cluster, log } = ports;
+  const names = makeExternalNames();
+  const watchers = new Map<string, Watcher>();
+  const stopping = new AbortController();
+  let isDiscovered = false;
+  const follow = (type: ResourceType): void => {
+    const key = `${type.apiVersion} ${type.kind}`;
+    if (watchers.has(key) || stopping.signal.aborted) return;
+    if (watchers.size >= kindsMax) {
+      log("warn", "more kinds of managed resources than can be watched", { kind: type.kind });
+      return;
+    }
+    const watcher = makeWatcher({
+      cluster,
+      type,
+      keep: nameParts,
+      onChange: (change) => names.change(type, change.key, change.after),
+      onFailure: (message) => log("warn", message),
+    });
+    watchers.set(key, watcher);
+  };
+  const look = async (): Promise<void> => {
+    const found = await typesOf(settings, cluster);
+    for (const problem of found.problems) {
+      log("warn", "managed resources cannot be watched yet", { problem });
+    }
+    for (const type of found.types) follow(type);
+    if (found.problems.length === 0) isDiscovered = true;
+  };
+  const running = (async () => {
+    while (!stopping.signal.aborted) {
+      await look();
+      const pause = { signal: stopping.signal, ref: false };
+      await sleep(discoveryMs, undefined, pause).catch(() => undefined);
+    }
+  })();
+  ports.metrics.gauge("parapet_external_names", "External names known.", names.size);
+  return {
+    names,
+    isSynced: () => isDiscovered && [...watchers.values()].every((one) => one.isSynced()),
+    stop: async () => {
+      stopping.abort();
+      await running;
+      await Promise.all([...watchers.values()].map((one) => one.stop()));
+    },
+  };
+}
+
+async function typesOf(
+  settings: Config["drift"]["managed"],
+  cluster: Cluster,
+): Promise<{ readonly types: readonly ResourceType[]; readonly problems: readonly string[] }> {
+  const types: ResourceType[] = [];
+  const problems: string[] = [];
+  for (const { apiVersion, kind } of settings.resources) {
+    const type = await cluster.typeOf(apiVersion, kind);
+    if (type.ok) types.push(type.value);
+    else problems.push(type.message);
+  }
+  if (settings.discover) {
+    const all = await cluster.typesIn("managed");
+    if (all.ok) types.push(...all.value);
+    else problems.push(all.message);
+  }
+  return { types, problems };
+}
+
+/** What of a managed resource the index reads: a tenth of it. */
+export function nameParts(object: JsonObject): JsonObject {
+  const metadata = field(object, "metadata");
+  const annotation = textAt(metadata, ["annotations", externalNameAnnotation]);
+  return {
+    metadata: {
+      ...only(metadata, ["name", "namespace", "uid", "resourceVersion"]),
+      ...(annotation === "" ? {} : { annotations: { [externalNameAnnotation]: annotation } }),
+    },
+    spec: { forProvider: only(at(object, ["spec", "forProvider"]), ["region", "project"]) },
+    status: {
+      atProvider: only(at(object, ["status", "atProvider"]), [
+        "arn",
+        "id",
+        "selfLink",
+        "resourceId",
+      ]),
+    },
+  };
+}
+
+function only(value: Json | undefined, keys: readonly string[]): JsonObject {
+  const kept: Record<string, Json> = {};
+  for (const key of keys) {
+    const member = field(value, key);
+    if (member !== undefined) kept[key] = member;
+  }
+  return kept;
+}
