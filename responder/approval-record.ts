@@ -15,6 +15,7 @@ export const approvalSpec = z.object({
   approvedBy: text,
   reason: text.default(""),
   expiresAt: instant.optional(),
+  renewUntil: instant.optional(),
 });
 
 const approvalSchema = z.object({ metadata, spec: approvalSpec });
@@ -35,6 +36,7 @@ export function readApproval(object: JsonObject): Approval | undefined {
     reason: spec.reason,
     createdAtMs: ms(meta.creationTimestamp) ?? 0,
     expiresAtMs: ms(spec.expiresAt),
+    renewUntilMs: ms(spec.renewUntil),
   };
 }
 
@@ -46,6 +48,8 @@ export function approvalJson(approval: {
   readonly approvedBy: string;
   readonly reason: string;
   readonly expiresAtMs: number | undefined;
+  /** Given: a yes to more time for what is in force, and to nothing else. */
+  readonly renewUntilMs?: number | undefined;
 }): JsonObject {
   const { remediation } = approval;
   const digest = remediation.plan?.digest ?? "";
@@ -63,6 +67,7 @@ export function approvalJson(approval: {
       approvedBy: approval.approvedBy,
       reason: approval.reason,
       ...(approval.expiresAtMs === undefined ? {} : { expiresAt: iso(approval.expiresAtMs) }),
+      ...(approval.renewUntilMs === undefined ? {} : { renewUntil: iso(approval.renewUntilMs) }),
     },
   };
 }

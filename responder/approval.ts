@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { ttlMsMax } from "#responder/actions/parameters";
 
 /** A person's recorded yes or no to one plan of one remediation. */
 export type Approval = {
@@ -13,6 +14,8 @@ export type Approval = {
   readonly createdAtMs: number;
   /** Undefined: valid as long as it exists. */
   readonly expiresAtMs: number | undefined;
+  /** Given: a yes to more time for what is in force, and to nothing else. */
+  readonly renewUntilMs: number | undefined;
 };
 
 /** What all approvals of a remediation say together. */
@@ -51,22 +54,13 @@ export function viewApprovals(
   approvals: readonly Approval[],
   question: ApprovalQuestion,
 ): ApprovalView {
-  const bound = approvals
-    .filter(
-      (approval) =>
-        approval.namespace === question.namespace &&
-        approval.remediation === question.remediation &&
-        approval.planDigest === question.planDigest,
-    )
-    .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.name < b.name ? -1 : 1));
+  const bound = boundTo(approvals, question);
   const denial = bound.find((approval) => approval.decision === "Deny");
   if (denial !== undefined) {
     return { kind: "denied", by: denial.approvedBy, reason: denial.reason };
   }
   const valid = bound.filter(
-    (approval) =>
-      (approval.expiresAtMs === undefined || question.nowMs < approval.expiresAtMs) &&
-      (question.actor === "" || approval.approvedBy !== question.actor),
+    (approval) => approval.renewUntilMs === undefined && counts(approval, question),
   );
   const needed = question.approvers ?? 1;
   const counted = valid
@@ -87,6 +81,61 @@ export function viewApprovals(
     !approvalNames(question.actedOn).every((name) => bound.some((one) => one.name === name));
   return { kind: "none", withdrawn };
 }
+
+/** More time for what is in force, that enough people agreed to. */
+export type Renewal = {
+  readonly untilMs: number;
+  readonly by: string;
+  readonly name: string;
+  readonly reason: string;
+};
+
+/**
+ * The furthest time that so many different people other than the actor agreed to, each at most {@link ttlMsMax} after their
+ * Approval was made: a renewal needs as many as the plan itself. Deleting one takes no time away again; a Deny ends all.
+ */
+export function viewRenewal(
+  approvals: readonly Approval[],
+  question: ApprovalQuestion,
+): Renewal | undefined {
+  const furthest = new Map<string, { readonly approval: Approval; readonly untilMs: number }>();
+  for (const approval of boundTo(approvals, question)) {
+    const { renewUntilMs, decision, approvedBy } = approval;
+    if (renewUntilMs === undefined || decision === "Deny" || !counts(approval, question)) continue;
+    const untilMs = Math.min(renewUntilMs, approval.createdAtMs + ttlMsMax);
+    if (untilMs > (furthest.get(approvedBy)?.untilMs ?? 0)) {
+      furthest.set(approvedBy, { approval, untilMs });
+    }
+  }
+  const needed = question.approvers ?? 1;
+  const agreed = [...furthest.values()].sort((a, b) => b.untilMs - a.untilMs).slice(0, needed);
+  const last = agreed.at(-1);
+  if (last === undefined || agreed.length < needed) return undefined;
+  const joined = (of: (approval: Approval) => string, separator: string): string =>
+    agreed.map((one) => of(one.approval)).join(separator);
+  return {
+    untilMs: last.untilMs,
+    by: joined((one) => one.approvedBy, ","),
+    name: joined((one) => one.name, ","),
+    reason: joined((one) => one.reason, "; "),
+  };
+}
+
+/** Those for exactly this plan, the oldest first. */
+const boundTo = (approvals: readonly Approval[], question: ApprovalQuestion): readonly Approval[] =>
+  approvals
+    .filter(
+      (approval) =>
+        approval.namespace === question.namespace &&
+        approval.remediation === question.remediation &&
+        approval.planDigest === question.planDigest,
+    )
+    .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.name < b.name ? -1 : 1));
+
+/** Whether it still holds, and is not by the one who caused the finding. */
+const counts = (approval: Approval, question: ApprovalQuestion): boolean =>
+  (approval.expiresAtMs === undefined || question.nowMs < approval.expiresAtMs) &&
+  (question.actor === "" || approval.approvedBy !== question.actor);
 
 /** The names in a status' `approval.name`: Kubernetes names hold no comma. */
 export const approvalNames = (joined: string): readonly string[] => joined.split(",");

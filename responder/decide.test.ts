@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import type { Approval, ApprovalView } from "#responder/approval";
-import { viewApprovals } from "#responder/approval";
+import { ttlMsMax } from "#responder/actions/parameters";
+import type { Approval, ApprovalView, Renewal } from "#responder/approval";
+import { viewApprovals, viewRenewal } from "#responder/approval";
 import { type Decision, decide, type Facts } from "#responder/decide";
 import {
   advance,
@@ -30,7 +31,12 @@ const facts: Facts = {
   target: "present",
   settleMs: 100,
   mayProbe: false,
+  renewal: undefined,
 };
+
+function renewal(untilMs: number): Renewal {
+  return { untilMs, by: "jane", name: "r", reason: "still looking" };
+}
 
 function remediation(
   state: State,
@@ -52,7 +58,7 @@ const text = (decision: Decision): string => {
     case "nothing":
       return `nothing until ${decision.wakeAtMs ?? "asked"}`;
     case "move":
-      return `move ${decision.event.kind} ${decision.event.reason} by ${decision.event.by}`;
+      return `move ${decision.event.kind} ${decision.event.reason} by ${decision.event.by}${decision.status?.expiresAtMs === undefined ? "" : ` until ${decision.status.expiresAtMs}`}`;
     case "undo":
       return `undo ${decision.reason} by ${decision.by}`;
     case "act":
@@ -226,6 +232,63 @@ const decisions = [
     want: "undo Denied by joe",
   },
   {
+    reason: "More time that somebody agreed to is given.",
+    state: "Verified",
+    facts: { approval: approved, renewal: renewal(nowMs + 5_000) },
+    want: `move renewed Renewed by jane until ${nowMs + 5_000}`,
+  },
+  {
+    reason: "Also when its time has just run out and nobody looked.",
+    state: "Realised",
+    facts: { nowMs: nowMs + 600, renewal: renewal(nowMs + 5_000) },
+    want: `move renewed Renewed by jane until ${nowMs + 5_000}`,
+  },
+  {
+    reason: "Less time than it has is none.",
+    state: "Realised",
+    facts: { renewal: renewal(nowMs + 100) },
+    want: `nothing until ${nowMs + 500}`,
+  },
+  {
+    reason: "A renewal runs out as well.",
+    state: "Realised",
+    facts: { nowMs: nowMs + 5_000, renewal: renewal(nowMs + 5_000) },
+    status: { expiresAtMs: nowMs + 5_000 },
+    want: "undo Expired by parapet",
+  },
+  {
+    reason: "A no beats more time.",
+    state: "Realised",
+    facts: { approval: denied, renewal: renewal(nowMs + 5_000) },
+    want: "undo Denied by joe",
+  },
+  {
+    reason: "An undo that was begun is not renewed.",
+    state: "Realised",
+    status: { undo: { atMs: 1, by: "joe", reason: "Denied" } },
+    facts: { renewal: renewal(nowMs + 5_000) },
+    want: "undo Denied by joe",
+  },
+  {
+    reason: "More time is no yes to begin.",
+    state: "Proposed",
+    facts: { renewal: renewal(nowMs + 5_000) },
+    want: `nothing until ${nowMs + 500}`,
+  },
+  {
+    reason: "What failed gets no more time.",
+    state: "Failed",
+    facts: { nowMs: nowMs + 500, renewal: renewal(nowMs + 5_000) },
+    want: "undo Expired by parapet",
+  },
+  {
+    reason: "What is for good needs none.",
+    state: "Verified",
+    status: { expiresAtMs: undefined },
+    facts: { renewal: renewal(nowMs + 5_000) },
+    want: "nothing until asked",
+  },
+  {
     reason: "What failed waits for a person, or its end.",
     state: "Failed",
     want: `nothing until ${nowMs + 500}`,
@@ -290,6 +353,7 @@ describe("a status", () => {
     "settled",
     "verified",
     "unverifiable",
+    "renewed",
     "failed",
     "undone",
     "targetGone",
@@ -355,6 +419,7 @@ const yes: Approval = {
   reason: "",
   createdAtMs: 1,
   expiresAtMs: undefined,
+  renewUntilMs: undefined,
 };
 const question = {
   namespace: "prod",
@@ -407,5 +472,70 @@ describe("approvals", () => {
     expect(viewApprovals([{ ...yes, expiresAtMs: 1 }], { ...question, actedOn: "a" })).toEqual(
       none,
     );
+  });
+});
+
+describe("a renewal", () => {
+  const more = { ...yes, renewUntilMs: nowMs + 1_000 };
+  const rows: readonly {
+    readonly reason: string;
+    readonly approvals: readonly Approval[];
+    readonly question?: Partial<typeof question> & { readonly approvers?: number };
+    readonly want: number | undefined;
+  }[] = [
+    { reason: "A person asks for more time.", approvals: [more], want: nowMs + 1_000 },
+    { reason: "An ordinary yes is none.", approvals: [yes], want: undefined },
+    {
+      reason: "The furthest counts, in whatever order they come.",
+      approvals: [{ ...more, name: "b", renewUntilMs: nowMs + 3_000 }, more],
+      want: nowMs + 3_000,
+    },
+    {
+      reason: "Of another plan.",
+      approvals: [{ ...more, planDigest: "sha256:2" }],
+      want: undefined,
+    },
+    {
+      reason: "By the one who caused it.",
+      approvals: [more],
+      question: { actor: "jane" },
+      want: undefined,
+    },
+    {
+      reason: "Nobody can give more than the longest time, counted from when they said so.",
+      approvals: [{ ...more, createdAtMs: nowMs, renewUntilMs: nowMs + 10 * ttlMsMax }],
+      want: nowMs + ttlMsMax,
+    },
+    {
+      reason: "What two must approve two must renew.",
+      approvals: [more],
+      question: { approvers: 2 },
+      want: undefined,
+    },
+    {
+      reason: "One person twice is one person.",
+      approvals: [more, { ...more, name: "b" }],
+      question: { approvers: 2 },
+      want: undefined,
+    },
+    {
+      reason: "Both agreed to the nearer of their times.",
+      approvals: [more, { ...more, name: "b", approvedBy: "ann", renewUntilMs: nowMs + 400 }],
+      question: { approvers: 2 },
+      want: nowMs + 400,
+    },
+    {
+      reason: "Not used in time.",
+      approvals: [{ ...more, expiresAtMs: nowMs }],
+      want: undefined,
+    },
+  ];
+
+  it.each(rows)("$reason", ({ approvals, question: other, want }) => {
+    expect(viewRenewal(approvals, { ...question, ...other })?.untilMs).toBe(want);
+  });
+
+  it("is no yes to begin", () => {
+    expect(viewApprovals([more], question).kind).toBe("none");
   });
 });

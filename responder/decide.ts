@@ -237,7 +237,9 @@ function endOf(remediation: Remediation, facts: Facts): Decision | undefined {
 function decideFailed(remediation: Remediation, facts: Facts): Decision {
   if (remediation.status.undo !== undefined) return decideInForce(remediation, facts);
   if (facts.target === "gone") return undoGone();
-  return endOf(remediation, facts) ?? rest("failed", remediation.status.expiresAtMs);
+  // What failed gets no more time: nothing of it is in force as it was planned.
+  const end = endOf(remediation, { ...facts, renewal: undefined });
+  return end ?? rest("failed", remediation.status.expiresAtMs);
 }
 
 /** What was re-opened meanwhile settles anew from when it was closed again. */

@@ -60,6 +60,7 @@ const facts: Facts = {
   target: "present",
   settleMs: 0,
   mayProbe: false,
+  renewal: undefined,
 };
 const denied = { kind: "denied", by: "joe", reason: "no" } as const;
 
@@ -179,6 +180,7 @@ describe("two approvers", () => {
     reason: "ok",
     createdAtMs: 1,
     expiresAtMs: undefined,
+    renewUntilMs: undefined,
     ...more,
   });
   const question = {

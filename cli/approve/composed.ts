@@ -60,9 +60,14 @@ export function keptValues(live: JsonObject, composite: Composite): readonly Dif
   const record = readRecord(live, ownershipOf(live, composite.fieldManager));
   return record.entries.map(({ path, value }) => ({
     path: formatPath(path),
-    before: value,
+    before: shown(live, value),
     after: undefined,
   }));
+}
+
+/** A terminal is no place for what a Secret holds; which of its keys change is told. */
+function shown(object: JsonObject, value: Json | undefined): Json | undefined {
+  return value === undefined || textAt(object, ["kind"]) !== "Secret" ? value : "(not shown)";
 }
 
 /**
@@ -89,7 +94,11 @@ export function diffOf(
   return {
     ok: true,
     value: lines
-      .map(({ path, live: before, wanted }) => ({ path: formatPath(path), before, after: wanted }))
+      .map(({ path, live: before, wanted }) => ({
+        path: formatPath(path),
+        before: shown(match, before),
+        after: shown(match, wanted),
+      }))
       .sort((a, b) => (a.path < b.path ? -1 : 1)),
   };
 }

@@ -22,6 +22,8 @@ export type Choice = {
   readonly as: string | undefined;
   /** How long the decision may be acted on, in milliseconds; undefined: as long as it exists. */
   readonly expiresMs: number | undefined;
+  /** More time for what is in force, in milliseconds from now; undefined: no renewal. */
+  readonly renewMs: number | undefined;
   readonly yes: boolean;
   readonly dryRun: boolean;
   readonly output: "table" | "json";

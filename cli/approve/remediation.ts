@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
+import { ttlMsMax } from "#responder/actions/parameters";
 import { approvalJson } from "#responder/approval-record";
 import { type Reply, failure, types } from "#responder/cluster";
 import { pathText } from "#responder/edit";
@@ -41,6 +42,7 @@ export async function approveRemediation(
       approvedBy: "",
       reason: choice.reason,
       expiresAtMs: expiryOf(choice, ports.nowMs()),
+      renewUntilMs: choice.renewMs === undefined ? undefined : ports.nowMs() + choice.renewMs,
     }),
     choice.as,
   );
@@ -75,7 +77,19 @@ function whyNot(remediation: Remediation, choice: Choice): string | undefined {
   if (isFinal(state)) return `is ${state}, which is final; a new finding opens a new one`;
   if (choice.decision === "Deny") return undefined;
   if (remediation.mode === "Observe") return "only observes: its policy never acts";
-  return state === "Proposed" ? undefined : `is ${state} already; --deny takes it back`;
+  if (choice.renewMs !== undefined) return whyNotRenew(remediation, choice.renewMs);
+  return state === "Proposed"
+    ? undefined
+    : `is ${state} already; --renew gives it more time, --deny takes it back`;
+}
+
+const renewable: ReadonlySet<string> = new Set(["Applied", "Realised", "Verified", "Unverifiable"]);
+
+function whyNotRenew({ status }: Remediation, renewMs: number): string | undefined {
+  if (!renewable.has(status.state))
+    return `is ${status.state}: only what is in force can be renewed`;
+  if (status.expiresAtMs === undefined) return "has no end, so it needs no renewal";
+  return renewMs > ttlMsMax ? "can be renewed for 30 days at a time, and no more" : undefined;
 }
 
 /** What a person should know before deciding: cause, target, plan, exact manifests, and what stays open. */

@@ -20,6 +20,7 @@ const choice: Choice = {
   decision: "Approve",
   reason: "seen",
   as: undefined,
+  renewMs: undefined,
   expiresMs: 3_600_000,
   yes: true,
   dryRun: false,

@@ -47,6 +47,11 @@ KIND is a composite's kind or plural (boxes.example.org where two groups have it
       help: "how long the approval holds, such as 30m or 1h (default 1h for remediations, no end for composites)",
     },
     {
+      name: "renew",
+      value: "DURATION",
+      help: "more time for a remediation that is in force, from now on, such as 4h (at most 720h)",
+    },
+    {
       name: "as",
       value: "USER",
       help: "state who approves, where no admission policy fills it in",
@@ -70,6 +75,10 @@ KIND is a composite's kind or plural (boxes.example.org where two groups have it
     {
       line: 'parapet approve web-efd3296b99 -n prod --deny --reason "a drill"',
       does: "deny it, or take back what is in force",
+    },
+    {
+      line: 'parapet approve web-efd3296b99 -n prod --renew 4h --reason "still looking into it"',
+      does: "keep what is in force for four hours from now",
     },
     {
       line: 'parapet approve composite Store invoices -n team-billing --resource bucket --reason "audited" --expires 1h',
@@ -136,12 +145,21 @@ export function parse(args: Arguments, io: Io): Wish | string {
   if (expires !== undefined && expiresMs === undefined) {
     return `--expires must be a duration such as 30m or 1h, at most 720h, got ${expires}`;
   }
+  const renew = args.one("renew");
+  const renewMs = renew === undefined ? undefined : milliseconds(renew);
+  if (renew !== undefined && renewMs === undefined) {
+    return `--renew must be a duration such as 4h, at most 720h, got ${renew}`;
+  }
+  if (renew !== undefined && (typeof on !== "string" || args.flag("deny"))) {
+    return "--renew is for a remediation, and no --deny";
+  }
   const choice: Choice = {
     namespace,
     decision: args.flag("deny") ? "Deny" : "Approve",
     reason,
     as: args.one("as"),
     expiresMs,
+    renewMs,
     yes: args.flag("yes"),
     dryRun: args.flag("dry-run"),
     output: args.one("output") === "json" ? "json" : "table",

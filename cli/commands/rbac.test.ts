@@ -14,7 +14,10 @@ afterAll(folder.remove);
 
 const documents = (text: string): readonly JsonObject[] =>
   parseAllDocuments(text)
-    .map((one): unknown => one.toJS())
+    .map((one) => {
+      const value: unknown = one.toJS();
+      return value;
+    })
     .filter(isObject);
 
 describe("parapet rbac", () => {

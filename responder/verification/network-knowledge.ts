@@ -93,6 +93,7 @@ async function selfTest(
     namespace: probes.namespace,
     image: probes.image,
     command: probes.command,
+    holdMs: probes.selfTestHold,
     id: sha256(options.identity).slice(0, 12),
     now: options.now,
     wait,

@@ -34,10 +34,9 @@ export type SelfTestOptions = ProbeSettings & {
   /** True: the answer is not waited for any more; what was made is still removed. */
   readonly stopped: () => boolean;
   /** How long a connection is held; longer than the slowest settle time of the table. */
-  readonly holdMs?: number;
+  readonly holdMs: number;
 };
 
-const holdMsDefault = 50_000;
 /** A connection lives so long before the policy comes: it must be seen working first. */
 const beforeMs = 3_000;
 const lookMs = 500;
@@ -112,7 +111,7 @@ export function measured(network: NetworkFacts, test: SelfTest | undefined): Net
 async function experiment(options: SelfTestOptions, direction: Direction): Promise<Outcome> {
   const left = await clear(options);
   if (!left.ok) return no(`cannot clear: ${left.code}: ${left.message}`);
-  const holdMs = options.holdMs ?? holdMsDefault;
+  const { holdMs } = options;
   const listenFor = `--for=${Math.min(600_000, holdMs + startMsMax)}`;
   const listener = await start(options, "listener", [`--listen=${probePort}`, listenFor]);
   if (listener.kind !== "running") return no(`listener: ${whyOf(listener)}`);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
+import { duration } from "#responder/config-parts";
 import { networks } from "#responder/verification/networks";
 
 const namespaceName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);
@@ -31,6 +32,10 @@ export const verificationSettings = z
         standInNamespaces: z.array(namespaceName).max(500).default([]),
         /** Two pods and a deny policy at start-up tell whether the network enforces any. */
         selfTest: z.boolean().default(true),
+        /** How long it holds a connection, for each direction: longer than the network needs to end open ones. */
+        selfTestHold: duration
+          .refine((ms) => ms >= 10_000 && ms <= 300_000, "must be 10s to 5m")
+          .prefault("50s"),
       })
       .optional(),
   })
