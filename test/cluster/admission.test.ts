@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
-import { type Json, type JsonObject, isObject, parseJson, textAt } from "#policy/json";
+import { type Json, type JsonObject, at, isArray, isObject, parseJson, textAt } from "#policy/json";
 import { installCrds, type Api } from "#test/cluster/api";
 import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
 import { type ControlPlane, startControlPlane } from "#test/cluster/control-plane";
@@ -22,10 +23,15 @@ const buckets = "/apis/s3.aws.m.upbound.io/v1beta1/namespaces/team/buckets";
 const stores = "/apis/platform.example.org/v1/namespaces/team/stores";
 const approvals = "/apis/parapet.dev/v1alpha1/namespaces/team/approvals";
 
+const fromCluster: JsonObject = {
+  matchLabels: { "parapet.dev/composition": "enforced" },
+  kinds: [{ apiVersion: "v1", kind: "ConfigMap" }],
+  namespaces: ["platform-policies"],
+};
 const guardInput = (change: JsonObject = {}): JsonObject => ({
   apiVersion: "parapet.fn.crossplane.io/v1beta1",
   kind: "Guardrails",
-  policies: { fromCluster: { matchLabels: { "parapet.dev/composition": "enforced" } } },
+  policies: { fromCluster },
   ...change,
 });
 const step = (name: string, input?: JsonObject): JsonObject => ({
@@ -82,6 +88,7 @@ const openCrd = (group: string, version: string, kind: string, plural: string): 
         name: version,
         served: true,
         storage: true,
+        subresources: { status: {} },
         schema: {
           openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
         },
@@ -90,15 +97,48 @@ const openCrd = (group: string, version: string, kind: string, plural: string): 
   },
 });
 
+const claims = "/apis/platform.example.org/v1/namespaces/team/storeclaims";
+const providerConfigs = "/apis/aws.m.upbound.io/v1beta1/namespaces/team/providerconfigs";
+const approvalSpec: JsonObject = {
+  for: { remediation: { name: "r", planDigest: `sha256:${"a".repeat(64)}` } },
+  decision: "Approve",
+};
+const revision = (name: string): JsonObject => ({
+  apiVersion: "pkg.crossplane.io/v1",
+  kind: "FunctionRevision",
+  metadata: { name, labels: { "pkg.crossplane.io/package": "function-parapet" } },
+  spec: { desiredState: "Active", image: "example.org/function-parapet:v1", revision: 1 },
+});
+const definition: JsonObject = {
+  apiVersion: "apiextensions.crossplane.io/v2",
+  kind: "CompositeResourceDefinition",
+  metadata: { name: "shops.platform.example.org" },
+  spec: {
+    group: "platform.example.org",
+    names: { kind: "Shop", plural: "shops" },
+    scope: "Namespaced",
+    defaultCompositionUpdatePolicy: "Manual",
+    versions: [
+      {
+        name: "v1",
+        served: true,
+        referenceable: true,
+        schema: { openAPIV3Schema: { type: "object" } },
+      },
+    ],
+  },
+};
+
 type Row = {
   readonly reason: string;
   readonly as: string;
-  readonly call: (api: Api) => ReturnType<Api["send"]>;
+  readonly call: ((api: Api) => ReturnType<Api["send"]>) & { readonly created?: JsonObject };
   /** Text of the denial; undefined where the request must pass. */
   readonly denied: string | undefined;
 };
 
-const post = (path: string, body: JsonObject) => (api: Api) => api.send("POST", path, body);
+const post = (path: string, body: JsonObject): Row["call"] =>
+  Object.assign((api: Api) => api.send("POST", path, body), { created: body });
 const merge = (path: string, body: JsonObject) => (api: Api) =>
   api.send("PATCH", path, body, "application/merge-patch+json");
 const apply = (path: string, body: JsonObject, manager: string) => (api: Api) =>
@@ -110,6 +150,63 @@ const apply = (path: string, body: JsonObject, manager: string) => (api: Api) =>
   );
 
 const guard = step("function-parapet", guardInput());
+const weakened = (name: string, change: JsonObject): JsonObject =>
+  composition(name, [
+    step(
+      "function-parapet",
+      guardInput({ policies: { fromCluster: { ...fromCluster, ...change } } }),
+    ),
+  ]);
+const packages = "/apis/pkg.crossplane.io/v1";
+const configMaps = (namespace: string): string => `/api/v1/namespaces/${namespace}/configmaps`;
+const configMap = (name: string, labels: JsonObject = {}): JsonObject => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: { name, labels },
+});
+const enforced = { "parapet.dev/composition": "enforced" };
+const deployments = "/apis/apps/v1/namespaces/team/deployments";
+const composedDeployment: JsonObject = {
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: {
+    name: "composed",
+    namespace: "team",
+    annotations: { "crossplane.io/composition-resource-name": "app" },
+    ownerReferences: [owner("one")],
+  },
+  spec: {
+    replicas: 0,
+    selector: { matchLabels: { app: "a" } },
+    template: {
+      metadata: { labels: { app: "a" } },
+      spec: {
+        containers: [{ name: "app", image: "x", resources: { limits: { memory: "64Mi" } } }],
+      },
+    },
+  },
+};
+function owner(name: string): JsonObject {
+  const uid = `00000000-0000-0000-0000-${name.padEnd(12, "0").replaceAll(/[^0-9a-f]/g, "0")}`;
+  return { apiVersion: "platform.example.org/v1", kind: "Store", name, uid, controller: true };
+}
+/** Sends the live object back, changed: what a client that replaces instead of patching does. */
+const replace = (path: string, change: (live: JsonObject) => JsonObject) => async (api: Api) => {
+  const live = await api.get(path);
+  if (live === undefined) throw new Error(`${path} is gone`);
+  return api.send("PUT", path, change(live));
+};
+/** The same object, with Crossplane's entry of managedFields owning one field more, at a depth. */
+const withForgedField = (live: JsonObject): JsonObject => {
+  const entries = at(live, ["metadata", "managedFields"]);
+  const forged = (isArray(entries) ? entries : []).map((entry) =>
+    textAt(entry, ["manager"]).startsWith("apiextensions.crossplane.io/") && isObject(entry)
+      ? parseJson(JSON.stringify(entry).replace('"f:memory":{}', '"f:cpu":{},"f:memory":{}'))
+      : entry,
+  );
+  const metadata = at(live, ["metadata"]);
+  return { ...live, metadata: { ...(isObject(metadata) ? metadata : {}), managedFields: forged } };
+};
 const rows: readonly Row[] = [
   {
     reason: "a Composition that ends with the guard is what we want",
@@ -162,15 +259,72 @@ const rows: readonly Row[] = [
         step(
           "function-parapet",
           guardInput({
-            policies: {
-              fromCluster: { matchLabels: { "parapet.dev/composition": "enforced" } },
-              exceptionNamespaces: ["team"],
-            },
+            policies: { fromCluster, exceptionNamespaces: ["team"] },
           }),
         ),
       ]),
     ),
     denied: "exceptionNamespaces may hold only: platform-policies",
+  },
+  {
+    reason: "one label more chooses fewer policies, perhaps none",
+    as: "author",
+    call: post(
+      compositions,
+      weakened("narrow", { matchLabels: { "parapet.dev/composition": "enforced", team: "a" } }),
+    ),
+    denied: "must be parapet.dev/composition: enforced and nothing else",
+  },
+  {
+    reason: "kinds that are not fetched hold nothing",
+    as: "author",
+    call: post(
+      compositions,
+      weakened("kinds", {
+        kinds: [{ apiVersion: "policies.kyverno.io/v1", kind: "ValidatingPolicy" }],
+      }),
+    ),
+    denied: "fromCluster.kinds needs v1/ConfigMap",
+  },
+  {
+    reason: "policies from the tenant's namespace instead of the platform's",
+    as: "author",
+    call: post(compositions, weakened("namespaces", { namespaces: ["team"] })),
+    denied: "fromCluster.namespaces needs platform-policies",
+  },
+  {
+    reason: "an exception written into the Composition exempts its author",
+    as: "author",
+    call: post(
+      compositions,
+      composition("inline-exception", [
+        step(
+          "function-parapet",
+          guardInput({
+            policies: {
+              fromCluster,
+              inline: [{ apiVersion: "policies.kyverno.io/v1", kind: "PolicyException" }],
+            },
+          }),
+        ),
+      ]),
+    ),
+    denied: "may not hold a PolicyException",
+  },
+  {
+    reason: "more policies than are asked for make nothing weaker",
+    as: "author",
+    call: post(
+      compositions,
+      weakened("stricter", {
+        kinds: [
+          { apiVersion: "v1", kind: "ConfigMap" },
+          { apiVersion: "policies.kyverno.io/v1", kind: "ValidatingPolicy" },
+        ],
+        namespaces: ["platform-policies", "team"],
+      }),
+    ),
+    denied: undefined,
   },
   {
     reason: "one weakened guard step among two is still a weakened guard",
@@ -336,6 +490,320 @@ const rows: readonly Row[] = [
     denied: "an Approval can't be changed",
   },
   {
+    reason: "nor by replacing it as a whole",
+    as: "jane",
+    call: replace(`${approvals}/seed`, (live) => ({
+      ...live,
+      spec: { ...approvalSpec, approvedBy: "jane", reason: "another" },
+    })),
+    denied: "an Approval can't be changed",
+  },
+  {
+    reason: "under another label a denial would not be found",
+    as: "tenant",
+    call: merge(`${approvals}/denial`, {
+      metadata: { labels: { "parapet.dev/digest": "b".repeat(32) } },
+    }),
+    denied: "the label parapet.dev/digest of an Approval can't be changed",
+  },
+  {
+    reason: "a denial that its requester takes away denied nothing",
+    as: "tenant",
+    call: (api) => api.send("DELETE", `${approvals}/denial`),
+    denied: "only jane or the platform team may take this denial back",
+  },
+  {
+    reason: "nor all at once",
+    as: "tenant",
+    call: (api) => api.send("DELETE", approvals),
+    denied: "only jane or the platform team may take this denial back",
+  },
+  {
+    reason: "with an owner that never was, the collector would delete it",
+    as: "tenant",
+    call: merge(`${approvals}/denial`, {
+      metadata: { ownerReferences: [{ ...owner("gone"), controller: false }] },
+    }),
+    denied: "the owners of an Approval can't be changed",
+  },
+  {
+    reason: "who denied may think again",
+    as: "jane",
+    call: (api) => api.send("DELETE", `${approvals}/second-denial`),
+    denied: undefined,
+  },
+  {
+    reason: "an approval may be taken back by whoever may delete it: that only stops things",
+    as: "author",
+    call: (api) => api.send("DELETE", `${approvals}/revoked`),
+    denied: undefined,
+  },
+  {
+    reason: "the place that this kind of composite does not read must not look free",
+    as: "tenant",
+    call: post(stores, store("both", { crossplane: {}, compositionUpdatePolicy: "Manual" })),
+    denied: "compositionUpdatePolicy Manual",
+  },
+  {
+    reason: "a definition pins all its composites at their creation",
+    as: "author",
+    call: post("/apis/apiextensions.crossplane.io/v2/compositeresourcedefinitions", definition),
+    denied: "defaultCompositionUpdatePolicy Manual",
+  },
+  {
+    reason: "another Composition of the type ends with the guard as well",
+    as: "tenant",
+    call: post(stores, store("chosen", { crossplane: { compositionRef: { name: "good" } } })),
+    denied: undefined,
+  },
+  {
+    reason: "what is not in resourceRefs Crossplane forgets: it would go on ungoverned",
+    as: "tenant",
+    call: merge(`${stores}/seed`, { spec: { crossplane: { resourceRefs: [] } } }),
+    denied: "resourceRefs, resourceRef and claimRef are Crossplane's record",
+  },
+  {
+    reason: "nor by leaving out all that Crossplane wrote",
+    as: "tenant",
+    call: merge(`${stores}/seed`, { spec: { crossplane: null } }),
+    denied: "resourceRefs, resourceRef and claimRef are Crossplane's record",
+  },
+  {
+    reason: "Crossplane keeps its record",
+    as: crossplane,
+    call: merge(`${stores}/seed`, {
+      spec: { crossplane: { resourceRefs: [{ apiVersion: "v1", kind: "ConfigMap", name: "x" }] } },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "a legacy claim that names somebody else's composite",
+    as: "tenant",
+    call: merge(`${claims}/seed`, { spec: { resourceRef: { name: "theirs" } } }),
+    denied: "resourceRefs, resourceRef and claimRef are Crossplane's record",
+  },
+  {
+    reason: "a legacy claim pins as well",
+    as: "tenant",
+    call: merge(`${claims}/seed`, { spec: { compositionUpdatePolicy: "Manual" } }),
+    denied: "compositionUpdatePolicy Manual",
+  },
+  {
+    reason: "a status that says nothing waits would make the next writer the only one",
+    as: "tenant",
+    call: merge(`${stores}/seed/status`, {
+      status: { conditions: [{ type: "ApprovalPending", status: "False" }] },
+    }),
+    denied: "may not write the status of Store seed",
+  },
+  {
+    reason: "nor by server-side apply to the subresource",
+    as: "tenant",
+    call: apply(
+      `${stores}/seed/status`,
+      { ...store("seed"), status: { x: 1 } },
+      "apiextensions.crossplane.io/composite",
+    ),
+    denied: "Crossplane",
+  },
+  {
+    reason: "a managed resource's status is what the provider saw",
+    as: "tenant",
+    call: merge(`${buckets}/seed/status`, { status: { atProvider: { region: "x" } } }),
+    denied: "managed resources come from a composition",
+  },
+  {
+    reason: "providers write it",
+    as: provider,
+    call: merge(`${buckets}/seed/status`, { status: { conditions: [] } }),
+    denied: undefined,
+  },
+  {
+    reason: "deleting a whole collection deletes each",
+    as: "tenant",
+    call: (api) => api.send("DELETE", buckets),
+    denied: "managed resources come from a composition",
+  },
+  {
+    reason: "a guard of the same name from another package",
+    as: "author",
+    call: merge(`${packages}/functions/function-parapet`, {
+      spec: { package: "example.org/function-nothing:v1" },
+    }),
+    denied: "may not write Function function-parapet",
+  },
+  {
+    reason: "a revision of the guard's name that is somebody else's server",
+    as: "author",
+    call: post(`${packages}/functionrevisions`, revision("evil")),
+    denied: "may not write FunctionRevision evil",
+  },
+  {
+    reason: "the guard's own revision, moved to another endpoint",
+    as: "author",
+    call: merge(`${packages}/functionrevisions/function-parapet-1/status`, {
+      status: { endpoint: "dns:///evil:9443" },
+    }),
+    denied: "may not write FunctionRevision function-parapet-1",
+  },
+  {
+    reason: "Crossplane manages its packages",
+    as: crossplane,
+    call: merge(`${packages}/functionrevisions/function-parapet-1/status`, {
+      status: { endpoint: "dns:///guard:9443" },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "an Operation applies whatever it likes, as Crossplane",
+    as: "author",
+    call: post("/apis/ops.crossplane.io/v1alpha1/operations", {
+      apiVersion: "ops.crossplane.io/v1alpha1",
+      kind: "Operation",
+      metadata: { name: "own" },
+      spec: { mode: "Pipeline", pipeline: [step("function-x")] },
+    }),
+    denied: "may not write Operation own",
+  },
+  {
+    reason: "the same credentials' name for another cloud account",
+    as: "tenant",
+    call: merge(`${providerConfigs}/default`, { spec: { credentials: { source: "Secret" } } }),
+    denied: "may not write ProviderConfig default",
+  },
+  {
+    reason: "policies are what the platform team wrote",
+    as: "tenant",
+    call: merge(`${configMaps("platform-policies")}/policies`, { data: { "a.yaml": "" } }),
+    denied: "may not write ConfigMap policies",
+  },
+  {
+    reason: "without its label a policy is not fetched",
+    as: "tenant",
+    call: merge(`${configMaps("platform-policies")}/policies`, {
+      metadata: { labels: { "parapet.dev/composition": null } },
+    }),
+    denied: "may not write ConfigMap policies",
+  },
+  {
+    reason: "a policy that mutates after the platform's",
+    as: "tenant",
+    call: post(configMaps("team"), configMap("mine", enforced)),
+    denied: "may not write ConfigMap mine",
+  },
+  {
+    reason: "ConfigMaps are the tenant's own otherwise",
+    as: "tenant",
+    call: post(configMaps("team"), configMap("plain")),
+    denied: undefined,
+  },
+  {
+    reason: "an exception where exceptions count",
+    as: "tenant",
+    call: post("/apis/policies.kyverno.io/v1/namespaces/platform-policies/policyexceptions", {
+      apiVersion: "policies.kyverno.io/v1",
+      kind: "PolicyException",
+      metadata: { name: "mine" },
+    }),
+    denied: "may not write PolicyException mine",
+  },
+  {
+    reason: "the platform team grants exceptions",
+    as: "operator",
+    call: post("/apis/policies.kyverno.io/v1/namespaces/platform-policies/policyexceptions", {
+      apiVersion: "policies.kyverno.io/v1",
+      kind: "PolicyException",
+      metadata: { name: "granted" },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "one more name in the settings, and a tenant is the platform team",
+    as: "tenant",
+    call: merge(`${configMaps("crossplane-system")}/parapet-admission`, {
+      data: { platformGroups: "everybody" },
+    }),
+    denied: "may not change the settings of the admission policies",
+  },
+  {
+    reason: "without settings the policies say no to nothing of Kubernetes",
+    as: "tenant",
+    call: (api) => api.send("DELETE", `${configMaps("crossplane-system")}/parapet-admission`),
+    denied: "may not change the settings of the admission policies",
+  },
+  {
+    reason: "the platform team edits them",
+    as: "operator",
+    call: merge(`${configMaps("crossplane-system")}/parapet-admission`, {
+      metadata: { labels: { team: "platform" } },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "Crossplane touches no object that another controls: its drift would stay",
+    as: "tenant",
+    call: merge(`${deployments}/composed`, { metadata: { ownerReferences: [owner("two")] } }),
+    denied: "the controller of a composed resource is its composite",
+  },
+  {
+    reason:
+      "a field that Crossplane never owned would count as its pending change, however deep it lies",
+    as: "tenant",
+    call: replace(`${deployments}/composed`, withForgedField),
+    denied: "may not give Crossplane's field manager fields",
+  },
+  {
+    reason: "a replica more is drift, which Crossplane repairs",
+    as: "tenant",
+    call: merge(`${deployments}/composed`, {
+      spec: { template: { spec: { terminationGracePeriodSeconds: 5 } } },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "what a pipeline reads is judged by what it makes of it",
+    as: "tenant",
+    call: post("/apis/apiextensions.crossplane.io/v1beta1/environmentconfigs", {
+      apiVersion: "apiextensions.crossplane.io/v1beta1",
+      kind: "EnvironmentConfig",
+      metadata: { name: "mine" },
+      data: { region: "us-east-1" },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "a Usage only keeps what is from being deleted",
+    as: "tenant",
+    call: post("/apis/protection.crossplane.io/v1beta1/namespaces/team/usages", {
+      apiVersion: "protection.crossplane.io/v1beta1",
+      kind: "Usage",
+      metadata: { name: "mine" },
+      spec: {
+        of: { apiVersion: "v1", kind: "ConfigMap", resourceRef: { name: "x" } },
+        reason: "in use",
+      },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "a composite in somebody else's name",
+    as: "tenant",
+    call: post(stores, {
+      ...store("posing"),
+      metadata: { name: "posing", annotations: { "parapet.dev/last-writer": "jane" } },
+    }),
+    denied: undefined,
+  },
+  {
+    reason: "a claim's writer goes with it to the composite, which Crossplane writes",
+    as: crossplane,
+    call: merge(`${stores}/stamp-of-a-claim`, {
+      spec: { size: 7 },
+      metadata: { annotations: { "parapet.dev/last-writer": "tenant" } },
+    }),
+    denied: undefined,
+  },
+  {
     reason: "the last writer is what the API server saw",
     as: "tenant",
     call: merge(`${stores}/seed`, {
@@ -344,6 +812,39 @@ const rows: readonly Row[] = [
     denied: "parapet.dev/last-writer is set by the API server",
   },
 ];
+
+describe("admission policies in CI", () => {
+  const folder = join(repository, "package/policies/admission");
+  const made = rows.flatMap((row) => {
+    const { created } = row.call;
+    return created !== undefined && textAt(created, ["kind"]) === "Composition"
+      ? [{ ...row, created }]
+      : [];
+  });
+  it.each(made)("parapet check: $reason", ({ created, denied }) => {
+    const done = spawnSync(
+      process.execPath,
+      [
+        join(repository, "cli/main.ts"),
+        "check",
+        "-p",
+        folder,
+        "--param",
+        join(folder, "settings.yaml"),
+        "-r",
+        "-",
+      ],
+      { input: JSON.stringify(created), encoding: "utf8" },
+    );
+    expect([done.status, done.stdout]).toEqual([
+      denied === undefined ? 0 : 1,
+      expect.stringContaining(denied ?? "fail: 0, warn: 0, error: 0"),
+    ]);
+  });
+  it("sees every kind of Composition", () => {
+    expect(made.length).toBeGreaterThan(10);
+  });
+});
 
 describe.skipIf(kubernetes === undefined || core === undefined || providerCrds === undefined)(
   "admission policies",
@@ -393,7 +894,7 @@ describe.skipIf(kubernetes === undefined || core === undefined || providerCrds =
       expect(await lastWriter()).toBe("tenant\noperator");
       const seen = { type: "Synced", status: "True", observedGeneration: 1_000 };
       const say = (conditions: readonly Json[]) =>
-        plane.apiAs(crossplane).mergePatch(`${stores}/stamped`, { status: { conditions } });
+        plane.apiAs(crossplane).mergePatch(`${stores}/stamped/status`, { status: { conditions } });
       await say([seen]);
       await plane.apiAs("tenant").mergePatch(`${stores}/stamped`, { spec: { size: 3 } });
       expect(await lastWriter()).toBe("tenant");
@@ -411,16 +912,36 @@ describe.skipIf(kubernetes === undefined || core === undefined || providerCrds =
       expect(await lastWriter()).toBe("operator");
     });
 
-    it("denies what it matches while its settings are missing", async () => {
-      const settings = "/api/v1/namespaces/crossplane-system/configmaps/parapet-admission";
+    it("stamps who made a composite over whoever it says made it", async () => {
+      const live = await plane.api.get(`${stores}/posing`);
+      const annotations = at(live, ["metadata", "annotations"]);
+      expect(textAt(annotations, ["parapet.dev/last-writer"])).toBe("tenant");
+    });
+
+    it("denies custom resources while its settings are missing, lets Kubernetes go on, and takes them back", async () => {
+      const settings = `${configMaps("crossplane-system")}/parapet-admission`;
+      const before = await plane.api.get(settings);
+      const write = (path: string, body: JsonObject) =>
+        plane.apiAs("author").send("POST", `${path}?dryRun=All`, body);
       await plane.api.remove(settings);
       await eventually("the policies notice", async () => {
-        const reply = await plane
-          .apiAs("author")
-          .send("POST", `${compositions}?dryRun=All`, composition("later", [guard]));
+        const reply = await write(compositions, composition("later", [guard]));
         return reply.status === 422 || reply.status === 403;
       });
-      expect(await plane.api.get(settings)).toBeUndefined();
+      expect((await write(stores, store("later"))).status).toBeGreaterThanOrEqual(400);
+      expect((await write(configMaps("team"), configMap("later"))).status).toBe(201);
+      expect(
+        (await write("/api/v1/namespaces", { ...configMap("later"), kind: "Namespace" })).status,
+      ).toBe(201);
+      await plane.api.create(configMaps("crossplane-system"), {
+        ...configMap("parapet-admission"),
+        data: at(before, ["data"]) ?? {},
+      });
+      await eventually("the policies work again", async () => {
+        const good = await write(compositions, composition("later", [guard]));
+        const bad = await write(compositions, composition("later", [step("function-x")]));
+        return good.status === 201 && textAt(bad.body, ["message"]).includes("has no step of");
+      });
     });
   },
 );
@@ -431,14 +952,15 @@ async function prepare(api: Api): Promise<void> {
     .map((name) => parseJson(readFileSync(join(providerCrds ?? "", name), "utf8")))
     .filter(isObject);
   await installCrds(api, [
-    ...readCrds(core?.crds ?? "").filter(
-      (crd) => textAt(crd, ["spec", "group"]) === "apiextensions.crossplane.io",
-    ),
+    ...readCrds(core?.crds ?? ""),
     ...provided,
     openCrd("platform.example.org", "v1", "Store", "stores"),
+    openCrd("platform.example.org", "v1", "StoreClaim", "storeclaims"),
+    openCrd("aws.m.upbound.io", "v1beta1", "ProviderConfig", "providerconfigs"),
+    openCrd("policies.kyverno.io", "v1", "PolicyException", "policyexceptions"),
     openCrd("parapet.dev", "v1alpha1", "Approval", "approvals"),
   ]);
-  for (const name of ["crossplane-system", "team"]) {
+  for (const name of ["crossplane-system", "team", "platform-policies"]) {
     await api.create("/api/v1/namespaces", {
       apiVersion: "v1",
       kind: "Namespace",
@@ -490,7 +1012,36 @@ async function seed(api: Api): Promise<void> {
   });
   await api.create(
     stores,
-    store("seed", { crossplane: { compositionRevisionRef: { name: "seed-1" } } }),
+    store("seed", {
+      crossplane: {
+        compositionRevisionRef: { name: "seed-1" },
+        resourceRefs: [{ apiVersion: "v1", kind: "ConfigMap", name: "composed" }],
+      },
+    }),
+  );
+  await api.create(stores, store("stamp-of-a-claim", { size: 1 }));
+  await api.create(claims, {
+    ...store("seed", { resourceRef: { name: "mine" } }),
+    kind: "StoreClaim",
+  });
+  await api.create(providerConfigs, {
+    apiVersion: "aws.m.upbound.io/v1beta1",
+    kind: "ProviderConfig",
+    metadata: { name: "default" },
+    spec: { credentials: { source: "IRSA" } },
+  });
+  await api.create(configMaps("platform-policies"), configMap("policies", enforced));
+  await api.create(`${packages}/functions`, {
+    apiVersion: "pkg.crossplane.io/v1",
+    kind: "Function",
+    metadata: { name: "function-parapet" },
+    spec: { package: "example.org/function-parapet:v1" },
+  });
+  await api.create(`${packages}/functionrevisions`, revision("function-parapet-1"));
+  await api.apply(
+    `${deployments}/composed`,
+    composedDeployment,
+    "apiextensions.crossplane.io/composed/abc",
   );
   await api.create(stores, {
     ...store("paused"),
@@ -507,6 +1058,9 @@ async function seed(api: Api): Promise<void> {
   );
   await api.create(buckets, bucket("seed"));
   await api.create(approvals, approval("seed", { approvedBy: "jane" }));
+  await api.create(approvals, approval("denial", { approvedBy: "jane", decision: "Deny" }));
+  await api.create(approvals, approval("second-denial", { approvedBy: "jane", decision: "Deny" }));
+  await api.create(approvals, approval("revoked", { approvedBy: "jane" }));
 }
 
 function policies(): readonly JsonObject[] {

@@ -169,7 +169,8 @@ async function enforceAdmission(api: Api): Promise<void> {
 function withSettings(object: JsonObject): JsonObject {
   if (textAt(object, ["kind"]) !== "ConfigMap") return object;
   const data = object["data"];
-  return { ...object, data: { ...(isObject(data) ? data : {}), compositeGroups: sceneGroup } };
+  const changes = { compositeGroups: sceneGroup, policyNamespaces: "crossplane-system" };
+  return { ...object, data: { ...(isObject(data) ? data : {}), ...changes } };
 }
 
 function pathOf(object: JsonObject): string {
