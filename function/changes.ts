@@ -146,6 +146,41 @@ function compareLists(
   }
 }
 
+/**
+ * Fields that the desired state gives the very value that somebody else wrote: what Crossplane applied before is unknown, so
+ * that nobody can tell a change from the state before it. None where nothing says who owns what.
+ */
+export function adoptedPaths(
+  wanted: JsonObject,
+  live: JsonObject,
+  ownership: Ownership,
+): readonly Path[] {
+  if (!ownership.recorded) return [];
+  const paths: Path[] = [];
+  collectAdopted(paths, [], wanted, live, rootPlace(live, ownership));
+  return paths.filter((path) => !isOwnBusiness(path));
+}
+
+function collectAdopted(
+  paths: Path[],
+  path: Path,
+  wanted: JsonObject,
+  live: JsonObject,
+  place: Place,
+): void {
+  for (const [key, value] of Object.entries(wanted)) {
+    const known = Object.hasOwn(live, key) ? live[key] : undefined;
+    const below = placeOf(place, key);
+    const here = [...path, key];
+    if (isObject(value) && isObject(known) && Object.keys(value).length > 0) {
+      collectAdopted(paths, here, value, known, below);
+      continue;
+    }
+    // A list that others merge into is compared item by item elsewhere; its items are no single fields.
+    if (below.ours === undefined && !isArray(value) && sameJson(value, known)) paths.push(here);
+  }
+}
+
 /** Whether the desired state has the same value at a path as a record of it. */
 export const sameAt = (object: JsonObject, path: Path, value: Json | undefined): boolean =>
   sameJson(valueAt(object, path), value);

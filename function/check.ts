@@ -17,6 +17,7 @@ import { readComposite } from "./composite.ts";
 import type { CheckSource, Guardrails } from "./input.ts";
 import type { Meter } from "./meter.ts";
 import type { CompiledGuard } from "./policies.ts";
+import { makeMask, type Mask } from "./secrets.ts";
 import { oneLine, policyName, textOf } from "./violation.ts";
 import type { Request } from "./wire/request.ts";
 import type { FunctionResult, ResourceChange, Selector } from "./wire/response.ts";
@@ -79,9 +80,10 @@ export function checkExisting(spec: CheckSpec): Check {
     composed: () => subjects,
     fetched: (name) => fetched(request, name),
   });
+  const mask = makeMask(() => subjects);
   const judged = subjects.map((subject) => ({
     subject,
-    results: judgeExisting(subject, guard, view.world),
+    results: judgeExisting(subject, guard, view.world).map((result) => masked(result, mask)),
   }));
   const known = reportSelectors(subjects);
   const missing = [...known.keys()].some((name) => !request.required.has(name));
@@ -158,6 +160,15 @@ function judgeExisting(
   return policies
     .flatMap((policy) => policy.validate?.(review, own) ?? [])
     .map((result) => withoutSecrets(result, subject));
+}
+
+/** A policy about something else may have looked at a Secret. */
+function masked(result: RuleResult, mask: Mask): RuleResult {
+  if (result.result === "pass") return result;
+  const properties = Object.entries(result.properties).map(
+    ([key, value]) => [key, mask(value)] as const,
+  );
+  return { ...result, message: mask(result.message), properties: Object.fromEntries(properties) };
 }
 
 const namespaceOf = (object: JsonObject): string => textAt(object, ["metadata", "namespace"]);

@@ -183,6 +183,17 @@ export function namedSet(
   return [...known, ...others];
 }
 
+/** All Secrets of the request, as they are and as they are to be. */
+export function secretsOf(
+  prepared: readonly Composed[],
+  { desired, observed }: Request,
+): readonly JsonObject[] {
+  const given = [...desired.resources, ...observed.resources].flatMap(([name, { struct }]) =>
+    struct !== undefined && kindIn(struct, name).kind === "Secret" ? [objectOf(struct, name)] : [],
+  );
+  return [...given, ...prepared.map(({ injected }) => injected)];
+}
+
 type Whole = Pick<Composed, "name" | "injected" | "live">;
 
 function keptCompanions(

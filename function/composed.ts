@@ -154,27 +154,6 @@ export function admitted(
     : effective(live, candidate, ownershipOf(live, fieldManager));
 }
 
-/**
- * Judges a candidate for this resource: all results of the validating policies. Where it is recorded what was applied last,
- * the old object is that: what somebody else wrote since is no change of the composition's, and to undo it neither.
- */
-export function judge(
-  resource: Composed,
-  candidate: JsonObject,
-  fieldManager: string,
-  world: World,
-): readonly RuleResult[] {
-  const { live, last } = resource;
-  if (!resource.policies.some((policy) => policy.validate !== undefined)) return [];
-  const object = admitted(candidate, live, fieldManager);
-  const review = reviewOf(object, {
-    operation: live === undefined ? "CREATE" : "UPDATE",
-    oldObject: (last === undefined ? live : admitted(last.object, live, fieldManager)) ?? null,
-    world,
-  });
-  return resource.policies.flatMap((policy) => policy.validate?.(review, world) ?? []);
-}
-
 /** What is sent back to Crossplane for a candidate. */
 export const toDesired = (resource: Composed, candidate: JsonObject): JsonObject =>
   withoutRenderedMetadata(candidate, resource.rendered, resource.given);

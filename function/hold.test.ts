@@ -208,6 +208,18 @@ const cases: Record<string, Case> = {
     wanted: { acl: "public" },
     want: { kind: "impossible" },
   },
+  SameEditTogetherWithChange: {
+    reason: "Nor when the edit wrote the forbidden value itself: it is not made Crossplane's own.",
+    live: { acl: "public", region: "a" },
+    ours: ["region"],
+    wanted: { acl: "public", region: "a" },
+    want: {
+      kind: "held",
+      fields: { region: "a" },
+      paths: ["spec.acl"],
+      record: [{ path: at("acl") }],
+    },
+  },
   NewFieldAndRemovedField: {
     reason: "Of two fields that are not live only the one that breaks the policy is left out.",
     live: { acl: "private" },

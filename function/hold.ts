@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { textAt, type JsonObject } from "#policy/json";
-import { changesOf, sameAt, type Change } from "./changes.ts";
+import { adoptedPaths, changesOf, sameAt, type Change } from "./changes.ts";
 import {
   readRecord,
   stateDigest,
@@ -66,7 +66,7 @@ export function hold(question: HoldQuestion): Held {
   if (violationsWithoutNew.size === 0) return sendWithout(offending(plan, judge, none));
   // Left are violations that do not come from the change. Those that the last applied state has too may stay.
   const known = judge(plan.base);
-  if (isSubset(violations, known)) return sendAll();
+  if (isSubset(violations, known)) return sendWithout(plan.adopted);
   if (isSubset(violationsWithoutNew, known)) return sendWithout(offending(plan, judge, known));
   return { kind: "impossible", reason: whyImpossible(plan, live) };
 }
@@ -113,6 +113,8 @@ type Plan = {
   readonly base: JsonObject;
   readonly entries: readonly HeldEntry[];
   readonly added: readonly Change[];
+  /** Fields with the value that somebody else wrote already: to state them would make a forbidden value Crossplane's own. */
+  readonly adopted: readonly Change[];
   readonly repairs: readonly Change[];
 };
 
@@ -134,7 +136,10 @@ function planOf(
     (object, { path, live: value }) => withPath(object, path, value),
     withoutNew,
   );
-  return { all, withoutNew, base, entries, added, repairs };
+  const adopted = adoptedPaths(wanted, live, ownership)
+    .map((path): Change => ({ kind: "repair", path, wanted: undefined, live: undefined }))
+    .filter((change) => !isRecorded(change));
+  return { all, withoutNew, base, entries, added, adopted, repairs };
 }
 
 /** Whether one path leads to the other or through it. */

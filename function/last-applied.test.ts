@@ -208,3 +208,49 @@ describe("with a record of everything", () => {
     expect(run({ input, desired: { a: secret } }).record).toBe(undefined);
   });
 });
+
+describe("violations that were there before", () => {
+  const classic: JsonObject = {
+    apiVersion: "kyverno.io/v1",
+    kind: "ClusterPolicy",
+    metadata: { name: "classic" },
+    spec: {
+      validationFailureAction: "Enforce",
+      rules: [
+        {
+          name: "private",
+          match: { any: [{ resources: { kinds: ["Bucket"] } }] },
+          validate: {
+            message: "acl must be private",
+            pattern: { spec: { forProvider: { acl: "private" } } },
+          },
+        },
+      ],
+    },
+  };
+  const none = { text: "", ours: false };
+  const asked = (policy: JsonObject, ours: readonly string[], more: JsonObject = {}) =>
+    run({
+      input: guardrails([policy]),
+      desired: { a: bucket({ acl: "public", ...more }) },
+      observed: { a: live({ region: "eu-west-1", acl: "public" }, ours, none) },
+    });
+
+  test("of a classic policy are told, and let other changes through as at admission", () => {
+    const told = asked(classic, ["acl", "region"], { tags: { a: "b" } });
+    expect([told.reason, told.spec]).toEqual([
+      "Reported",
+      { region: "eu-west-1", acl: "public", tags: { a: "b" } },
+    ]);
+    expect(told.message).toContain("acl must be private");
+  });
+
+  test.each([
+    ["a classic policy", classic],
+    ["a CEL policy", noPublic],
+  ])("and were written by somebody else are not made Crossplane's own: %s", (_, policy) => {
+    const held_ = asked(policy, ["region"]);
+    expect([held_.reason, held_.spec]).toEqual(["Held", { region: "eu-west-1" }]);
+    expect(held_.message).toContain("held back: spec.forProvider.acl");
+  });
+});

@@ -4,7 +4,7 @@ import { formatProblem, type Problem } from "#policy/problem";
 import { changesFor, companionsBeside, compositeChange, followersOf, ttlOf } from "./answer.ts";
 import { askPeople } from "./ask-people.ts";
 import { checkExisting, checkRequirements, isCheck } from "./check.ts";
-import { buildSet, namedSet, readable, wholeSet } from "./composed-set.ts";
+import { buildSet, namedSet, readable, secretsOf, wholeSet } from "./composed-set.ts";
 import type { Composed } from "./composed.ts";
 import { readComposite, type Composite } from "./composite.ts";
 import type { Guardrails } from "./input.ts";
@@ -14,6 +14,7 @@ import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
 import { passed, tallyOf, verdictOn, type Judging, type Verdict } from "./verdict.ts";
 import type { Named } from "./references.ts";
+import { makeMask } from "./secrets.ts";
 import type { Violation } from "./violation.ts";
 import type { Request } from "./wire/request.ts";
 import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
@@ -81,24 +82,16 @@ function judgeAll(
   const composite = compositeOf(request);
   const lookups = makeLookups(request, engine, composite, guard);
   const { world, touches } = lookups;
-  const { memo } = engine;
   const { pin: pins, recordApplied } = guardrails;
-  const set = buildSet({
-    request,
-    composite,
-    guard,
-    pins,
-    recordApplied,
-    world,
-    touches,
-    memo,
-  });
+  const given = { request, composite, guard, pins, recordApplied };
+  const set = buildSet({ ...given, world, touches, memo: engine.memo });
   lookups.show([...set.subjects, ...set.companions]);
   const approvals = new Map<string, Selector>();
   const judging: Judging = {
     composite,
     guard,
     world,
+    mask: makeMask(() => secretsOf([...set.subjects, ...set.companions], request)),
     unjudged: guard.problems.map((problem) => unusable(problem, guardrails)),
     approve: (resource, violations) =>
       askPeople({ request, engine, composite, guard, approvals }, resource, violations),

@@ -2,11 +2,13 @@
 import type { JsonObject } from "#policy/json";
 import type { World } from "#policy/world";
 import type { ApprovalState } from "./approvals.ts";
-import { judge, type Composed } from "./composed.ts";
+import type { Composed } from "./composed.ts";
 import type { Composite } from "./composite.ts";
 import { hold } from "./hold.ts";
+import { judge } from "./judge.ts";
 import type { ResourceOutcome, Tally } from "./meter.ts";
 import type { CompiledGuard } from "./policies.ts";
+import type { Mask } from "./secrets.ts";
 import { isBlocking, violationKey, violationsOf, type Violation } from "./violation.ts";
 
 /** What happens to one composed resource, and why. */
@@ -33,6 +35,8 @@ export type Judging = {
   readonly composite: Composite;
   readonly guard: CompiledGuard;
   readonly world: World;
+  /** Takes out of messages what Secrets hold. */
+  readonly mask: Mask;
   /** Stands against every resource: policies that cannot be used. */
   readonly unjudged: readonly Violation[];
   /** Asks people about the change that these violations object to. */
@@ -90,12 +94,12 @@ function holdExisting(resource: Composed, live: JsonObject, judging: Judging): V
 function violationsAgainst(
   resource: Composed,
   candidate: JsonObject,
-  { composite, guard, world, unjudged }: Judging,
+  { composite, guard, world, mask, unjudged }: Judging,
 ): readonly Violation[] {
   const results = judge(resource, candidate, composite.fieldManager, world);
   const mutated = resource.results.filter((result) => result.result === "error");
   return [
-    ...violationsOf([...mutated, ...results], resource.name, candidate, guard),
+    ...violationsOf([...mutated, ...results], resource.name, candidate, guard, mask),
     ...unjudged.map((violation) => ({ ...violation, resource: resource.name })),
   ];
 }

@@ -2,6 +2,7 @@
 import { textAt, type JsonObject } from "#policy/json";
 import type { PolicyRef, RuleResult } from "#policy/report/result";
 import type { Answer, CompiledGuard } from "./policies.ts";
+import type { Mask } from "./secrets.ts";
 
 /** One thing that stands against a composed resource, or that is only to be told. */
 export type Violation = {
@@ -32,6 +33,7 @@ export function violationsOf(
   resource: string,
   object: JsonObject,
   guard: CompiledGuard,
+  mask: Mask,
 ): readonly Violation[] {
   return results.flatMap((result): readonly Violation[] => {
     if (result.result !== "fail" && result.result !== "error" && result.result !== "warn")
@@ -43,16 +45,16 @@ export function violationsOf(
         policy: policyName(result.policy),
         ref: result.policy,
         rule: result.rule,
-        message: sentenceOf(result, object, guard),
+        message: sentenceOf(result, mask(textOf(result, object)), guard),
         answer: blocks ? guard.answerOf(result.policy) : "Tell",
       },
     ];
   });
 }
 
-function sentenceOf(result: RuleResult, object: JsonObject, guard: CompiledGuard): string {
+function sentenceOf(result: RuleResult, message: string, guard: CompiledGuard): string {
   const contact = guard.annotationOf(result.policy, contactAnnotation);
-  const text = oneLine(textOf(result, object), messageLengthMax);
+  const text = oneLine(message, messageLengthMax);
   if (contact === "") return text;
   return `${text}${/[.!?…)]$/.test(text) ? "" : "."} Ask ${oneLine(contact, 80)}.`;
 }
