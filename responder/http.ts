@@ -106,6 +106,9 @@ async function close(server: Server): Promise<void> {
 /** Largest body, in bytes. An alert has 1-3 KB; a Kubernetes audit one can carry a whole object. */
 export const bodyBytesMax = 256 * 1024;
 
+/** What the intake answers. */
+const statuses = ["202", "400", "401", "404", "405", "408", "413", "415", "503"] as const;
+
 /**
  * `POST /falco`: 202 when the alerts are durable. Whoever is not known gets 401, whatever was asked; no header, no body, and
  * the request's body is not read.
@@ -119,6 +122,7 @@ export function makeIntakeHandler(options: {
   const seconds = options.metrics.histogram(
     "parapet_intake_seconds",
     "From a request's headers to its answer, by status.",
+    statuses.map((status) => ({ status })),
   );
   const bytesMax = options.bodyBytesMax ?? bodyBytesMax;
   return async (request, response) => {
@@ -183,7 +187,7 @@ export function send(response: ServerResponse, status: number, body: object): vo
 }
 
 /** The body, or why there is none: larger than allowed, or cut off by the sender or a time-out. */
-async function readBody(
+export async function readBody(
   request: IncomingMessage,
   bytesMax: number,
 ): Promise<Buffer | "large" | "cut"> {
@@ -216,20 +220,26 @@ function certificateOf(request: IncomingMessage): ClientCertificate | undefined 
   return { names: [...alternatives, ...(typeof common === "string" ? [common] : [])] };
 }
 
-/** Liveness, readiness and metrics, on a listener of their own so that they can be kept inside. */
+/**
+ * Liveness, readiness, metrics and what is wrong, on a listener of their own so that they can be kept inside. `/readyz` is the
+ * intake's: alerts are taken even while nothing can be done about them. `/readyz/acting` tells whether they are acted on.
+ */
 export function makeOperationsHandler(options: {
   readonly ready: () => { readonly intake: boolean; readonly acting: boolean };
   readonly metrics: Metrics;
+  /** What an operator should know beside; part of `/readyz`'s body too. */
+  readonly status?: () => object;
 }): Handle {
   return (request, response) => {
     const path = (request.url ?? "").split("?", 1)[0];
+    const ready = options.ready();
+    const detail = { ...ready, ...options.status?.() };
     if (request.method !== "GET") refuse(request, response, 405);
     else if (path === "/healthz") send(response, 200, { alive: true });
-    else if (path === "/readyz") {
-      // Alerts are taken even while nothing can be done about them, so only the intake decides.
-      const ready = options.ready();
-      send(response, ready.intake ? 200 : 503, ready);
-    } else if (path === "/metrics") {
+    else if (path === "/readyz") send(response, ready.intake ? 200 : 503, detail);
+    else if (path === "/readyz/acting") send(response, ready.acting ? 200 : 503, detail);
+    else if (path === "/status") send(response, 200, detail);
+    else if (path === "/metrics") {
       response.writeHead(200, { "content-type": "text/plain; version=0.0.4" });
       response.end(options.metrics.text());
     } else refuse(request, response, 404);

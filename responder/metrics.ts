@@ -16,6 +16,12 @@ export type Metrics = {
   readonly counter: (name: string, help: string, series?: readonly Labels[]) => Counter;
   /** Read when the metrics are asked for; undefined leaves the line out. */
   readonly gauge: (name: string, help: string, read: () => number | undefined) => void;
+  /** The same for several series. */
+  readonly gauges: (
+    name: string,
+    help: string,
+    read: () => readonly (readonly [Labels, number])[],
+  ) => void;
   readonly histogram: (name: string, help: string, series?: readonly Labels[]) => Histogram;
   /** Prometheus' text format, sorted. */
   readonly text: () => string;
@@ -44,6 +50,14 @@ export function makeMetrics(): Metrics {
       parts.push(() => {
         const value = read();
         return value === undefined ? [] : [...head(name, help, "gauge"), `${name} ${value}`];
+      });
+    },
+    gauges: (name, help, read) => {
+      parts.push(() => {
+        const lines = read().slice(0, seriesMax);
+        if (lines.length === 0) return [];
+        const text = lines.map(([labels, value]) => `${name}${labelText(labels)} ${value}`);
+        return [...head(name, help, "gauge"), ...text.sort()];
       });
     },
     histogram: (name, help, known = [{}]) => {

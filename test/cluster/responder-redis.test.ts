@@ -7,6 +7,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeRedisQueue } from "#responder/adapters/bull-queue";
 import { checkRedis } from "#responder/adapters/redis-check";
+import { makeRedisCounts } from "#responder/adapters/received-counts";
 import { redisAt, type RedisTarget } from "#responder/adapters/redis-connection";
 import { openSpool } from "#responder/adapters/spool";
 import type { StoredAlert } from "#responder/alert-queue";
@@ -15,6 +16,7 @@ import { makeMetrics } from "#responder/metrics";
 import { queueContract, storedAlert } from "#test/support/alert-queue-contract";
 import { makeAuthority } from "#test/support/certificates";
 import { eventually } from "#test/support/processes";
+import { receivedCountsContract } from "#test/support/received-counts-contract";
 import { redisServer, startRedis, type TestRedis } from "#test/support/redis";
 import {
   makeRedisGroup,
@@ -198,6 +200,12 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
     for (const { message } of problems) expect(message).toMatch(/; set |: alerts go to/);
   });
 
+  describe("beside counts of what came", () => {
+    receivedCountsContract(() =>
+      makeRedisCounts(redisAt(redis.url), options().name, () => undefined),
+    );
+  });
+
   it("asked for while Redis hangs, or is dead, are refused in time", async () => {
     const queue = makeRedisQueue(redisAt(redis.url), options());
     await eventually("checked", () => queue.check());
@@ -306,6 +314,8 @@ describe.skipIf(!hasRedis)("Redis behind Sentinel", () => {
 });
 
 describe.skipIf(!hasRedis)("Redis Cluster", () => {
+  receivedCountsContract(() => makeRedisCounts(target(0), options().name, () => undefined));
+
   let redis: Awaited<ReturnType<typeof startCluster>>;
   const target = (replicas: number): RedisTarget => ({
     at: {
