@@ -373,6 +373,28 @@ const rows: readonly Row[] = [
     want: "either",
   },
   {
+    reason:
+      "Of Calico's policies in the tier of admin policies and those any may come first: an order is a priority there.",
+    source: tiered,
+    policies: [
+      globalPolicy("adminnetworkpolicy.late", 500, {
+        tier: "adminnetworkpolicy",
+        ingress: [deny],
+      }),
+      {
+        apiVersion: "policy.networking.k8s.io/v1alpha1",
+        kind: "AdminNetworkPolicy",
+        metadata: { name: "early" },
+        spec: {
+          priority: 100,
+          subject: { namespaces: {} },
+          ingress: [{ name: "open", action: "Allow", from: [{ namespaces: {} }] }],
+        },
+      },
+    ],
+    want: "either",
+  },
+  {
     reason: "At order 1000 itself Kubernetes' policies and Calico's have no order between them.",
     source: tiered,
     policies: [standard([{}]), globalPolicy("a", 1000, { ingress: [deny] })],

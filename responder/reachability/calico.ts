@@ -88,7 +88,16 @@ function tierOf(document: JsonObject): Tier {
   };
 }
 
-const tierName = (policy: JsonObject): string => textAt(policy, ["spec", "tier"]) || "default";
+/** Before v3.32 the tiers of Kubernetes' policies had other names; their policies are ordered among Kubernetes' ones all the same. */
+const renamed: { readonly [name: string]: string } = {
+  adminnetworkpolicy: "kube-admin",
+  baselineadminnetworkpolicy: "kube-baseline",
+};
+
+function tierName(policy: JsonObject): string {
+  const name = textAt(policy, ["spec", "tier"]) || "default";
+  return (Object.hasOwn(renamed, name) ? renamed[name] : undefined) ?? name;
+}
 
 /** A policy or tier without an order comes last. */
 function orderOf(document: JsonObject): number {
@@ -109,7 +118,10 @@ function tierStage(
   return { groups: own.map(({ rules }) => [rules]), end };
 }
 
-/** Calico's policies in a tier of Kubernetes' ones: how they interleave is not told, so any may come first. */
+/**
+ * Calico's policies in a tier of Kubernetes' ones, whose priority counts as an order among them
+ * (docs.tigera.io/calico/latest/network-policy/policy-tiers/tiered-policy). Taken as if any may come first, which misses nothing.
+ */
 const besides = (own: readonly Selecting[], stage: Stage): Stage =>
   own.length === 0
     ? stage
