@@ -77,6 +77,7 @@ const findingOf = (object: JsonObject | undefined): string =>
 /** Approvals as the watch knows them, by namespace. */
 export type ApprovalCache = {
   readonly inNamespace: (namespace: string) => readonly Approval[];
+  readonly all: () => readonly Approval[];
   /** Takes a change in and gives the keys of the remediations that it is about. */
   readonly change: (change: Change) => readonly string[];
 };
@@ -85,6 +86,7 @@ export function makeApprovalCache(): ApprovalCache {
   const byNamespace = makeIndex<Approval>();
   return {
     inNamespace: byNamespace.of,
+    all: byNamespace.all,
     change: ({ key, before, after }) => {
       const now = after === undefined ? undefined : readApproval(after);
       byNamespace.change(key, now, now?.namespace ?? "");

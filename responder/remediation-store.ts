@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
 import { textAt } from "#policy/json";
 import type { AuditEntry } from "#responder/audit";
 import type { Cluster, ObjectName, Reply } from "#responder/cluster";
@@ -44,7 +45,7 @@ export async function findOpen(
   const all = listed.value.items.map(readRemediation).filter((one) => typeof one !== "string");
   const open = pick(all, ports.now(), cooldownMs);
   if (open !== undefined) return { ok: true, value: { kind: "open", name: open.name } };
-  const freeName = nameFor(finding, all.length, options.prefix);
+  const freeName = freeNameFor(finding, listed.value.items, options.prefix);
   return { ok: true, value: { kind: "none", freeName } };
 }
 
@@ -62,12 +63,20 @@ export async function nextName(
   if (!listed.ok) return listed;
   const all = listed.value.items.map(readRemediation).filter((one) => typeof one !== "string");
   if (all.some(options.answers)) return { ok: true, value: undefined };
-  return { ok: true, value: nameFor(finding, listed.value.items.length, options.prefix) };
+  return { ok: true, value: freeNameFor(finding, listed.value.items, options.prefix) };
 }
 
 /** Deterministic: two workers that come this far at once meet at one name, and one of them loses. */
 const nameFor = (finding: string, number: number, prefix: string): string =>
   `${slug(prefix)}-${sha256(`${finding} ${number}`).slice(0, 10)}`;
+
+/** The first name from their number on that none of them has: those before may be deleted, and their number then is one of theirs. */
+function freeNameFor(finding: string, others: readonly JsonObject[], prefix: string): string {
+  const taken = new Set(others.map((one) => nameOf(one).name));
+  let number = others.length;
+  while (taken.has(nameFor(finding, number, prefix))) number += 1;
+  return nameFor(finding, number, prefix);
+}
 
 /** Readable part of a name: what a DNS label may hold, at most 48 characters. */
 function slug(text: string): string {
