@@ -39,6 +39,15 @@ const destination = z
   .refine((one) => (one.url === undefined) !== (one.urlFile === undefined), "name url or urlFile")
   .refine((one) => one.timeout >= 100 && one.timeout <= 30_000, "timeout is 100ms to 30s");
 
+/** Whoever reaches the console: `view` sees all and decides nothing. */
+const reviewer = z
+  .strictObject({
+    name: z.string().min(1).max(128),
+    role: z.enum(["view", "review"]).default("review"),
+    ...secretMembers,
+  })
+  .refine(isOne, exactlyOne);
+
 const notify = z
   .strictObject({
     destinations: z.array(destination).max(50).default([]),
@@ -80,7 +89,7 @@ const schema = z.strictObject({
     .strictObject({
       listen: address.prefault("127.0.0.1:9803"),
       tls: tls.optional(),
-      reviewers: z.array(namedSecret).default([]),
+      reviewers: z.array(reviewer).default([]),
       sessionKey: secret.optional(),
     })
     .prefault({}),
@@ -128,9 +137,9 @@ const schema = z.strictObject({
   /** An S3-compatible store instead. */
   evidenceS3: s3Settings.optional(),
   alertAgeMax: duration.prefault("10m"),
-  /** Absent: as the network implementation needs it, 10s where it is not known. */
-  settle: duration.optional(),
+  settle: duration.optional(), // absent: as the network implementation needs it
   verification: verificationSettings,
+  retention: duration.prefault("720h"), // of closed records and their Approvals; 0s for ever
   lossDetection: lossDetection.optional(),
   tracing: tracing.optional(),
   actConcurrency: z.int().min(1).max(200).default(32),
