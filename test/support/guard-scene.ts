@@ -27,6 +27,8 @@ export type GuardScene = {
 };
 
 export const sceneGroup = "scene.parapet.dev";
+/** Where approvals of cluster-scoped composites live. */
+export const approvalNamespace = "platform-approvals";
 /** Crossplane's account in an installation by Helm: the admission policies know it by this name. */
 const crossplaneUser = "system:serviceaccount:crossplane-system:crossplane";
 const everybody = "everybody";
@@ -60,7 +62,12 @@ export async function startGuardScene(options: {
   await enforceAdmission(plane.api);
   const apis = "/apis/apiextensions.crossplane.io";
   await plane.api.apply(`${apis}/v2/compositeresourcedefinitions/boxes.${sceneGroup}`, definition);
-  await plane.api.apply(`${apis}/v1/compositions/boxes`, composition);
+  await plane.api.apply(`${apis}/v1/compositions/boxes`, guardedComposition("boxes", "Box"));
+  await plane.api.create("/api/v1/namespaces", {
+    apiVersion: "v1",
+    kind: "Namespace",
+    metadata: { name: approvalNamespace },
+  });
   return {
     plane,
     ...views(plane),
@@ -123,7 +130,7 @@ async function startGuard(tls: string): Promise<RunningServer> {
   if (!read.ok) throw new Error(read.problem);
   const none = () => undefined;
   return startServer("127.0.0.1:0", {
-    handler: makeHandler({ now: () => Date.now(), log: none, approvalNamespace: "" }),
+    handler: makeHandler({ now: () => Date.now(), log: none, approvalNamespace }),
     credentials: rotatingCredentials(tls, read.files, none).credentials,
     receiveBytesMax: 64 * 1024 * 1024,
     clientSans: [crossplaneClientName],
@@ -229,12 +236,17 @@ const thingCrd: JsonObject = {
     versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: openSpec } }],
   },
 };
-const composition: JsonObject = {
+/** The pipeline of the scene for a composite kind: what spec.things says, and the guard with the policies of the cluster. */
+export const guardedComposition = (
+  name: string,
+  kind: string,
+  more: JsonObject = {},
+): JsonObject => ({
   apiVersion: "apiextensions.crossplane.io/v1",
   kind: "Composition",
-  metadata: { name: "boxes" },
+  metadata: { name },
   spec: {
-    compositeTypeRef: { apiVersion: `${sceneGroup}/v1`, kind: "Box" },
+    compositeTypeRef: { apiVersion: `${sceneGroup}/v1`, kind },
     mode: "Pipeline",
     pipeline: [
       { step: "compose", functionRef: { name: "function-compose" } },
@@ -251,13 +263,14 @@ const composition: JsonObject = {
               namespaces: ["crossplane-system"],
             },
           },
+          ...more,
         },
       },
     ],
   },
-};
+});
 
-/** Each entry of spec.things is composed as the spec of a Thing. */
+/** Each entry of spec.things is composed as the spec of a Thing; a cluster-scoped composite's in namespace default. */
 function compose(composite: JsonObject): Readonly<Record<string, JsonObject>> {
   const listed = at(composite, ["spec", "things"]);
   return Object.fromEntries(
@@ -266,7 +279,12 @@ function compose(composite: JsonObject): Readonly<Record<string, JsonObject>> {
       {
         apiVersion: `${sceneGroup}/v1`,
         kind: "Thing",
-        metadata: { name: `${textAt(composite, ["metadata", "name"])}-${name}` },
+        metadata: {
+          name: `${textAt(composite, ["metadata", "name"])}-${name}`,
+          ...(at(composite, ["metadata", "namespace"]) === undefined
+            ? { namespace: "default" }
+            : {}),
+        },
         spec,
       },
     ]),
