@@ -45,7 +45,7 @@ export function makeHandler(spec: HandlerSpec): Evaluate {
     const isTooLarge = answer.length > answerBytesMax;
     meter.call(isFatal || isTooLarge ? "fatal" : "ok");
     if (!isTooLarge) return answer;
-    const sentence = `the answer of ${answer.length} bytes is larger than the ${answerBytesMax} that Crossplane accepts`;
+    const sentence = `the answer of ${answer.length} bytes is larger than the ${answerBytesMax} that Crossplane accepts: split the composition into several composites, or make what it composes smaller`;
     const { desired, ...rest } = refuse(request, "AnswerTooLarge", [sentence]);
     const empty = { whole: undefined, composite: undefined, resources: new Map() };
     // A Fatal answer's desired state is never applied, so it can be left out.

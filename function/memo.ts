@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { textAt, type JsonObject } from "#policy/json";
+import type { JsonObject } from "#policy/json";
 import type { Companion } from "./companions.ts";
 import type { Composed } from "./composed.ts";
 import type { Composite } from "./composite.ts";
 import type { CompiledGuard } from "./policies.ts";
-import type { Slice } from "./wire/reader.ts";
-import { sameStruct } from "./wire/same.ts";
-import { decodeKey, structAt } from "./wire/struct.ts";
+import { decodeLike } from "./wire/like.ts";
+import { WireError, type Slice } from "./wire/reader.ts";
 
 /** A composed resource that was judged before and that nothing stood against. */
 export type Settled = {
@@ -34,7 +33,7 @@ export type Memo = {
   readonly size: () => number;
 };
 
-/** A verdict, when everything is the same; else those of the two objects that are, decoded. */
+/** A verdict, when everything is the same; else the two objects, decoded, with what did not change shared. */
 export type Recalled = {
   readonly settled: Settled | undefined;
   readonly given: JsonObject | undefined;
@@ -50,8 +49,8 @@ const entriesMax = 20_000;
 type Entry = Settled & {
   readonly guard: CompiledGuard;
   readonly composite: string;
-  readonly desiredLength: number;
-  readonly observedLength: number;
+  /** Of the encoded objects. */
+  readonly bytes: number;
 };
 
 export function makeMemo(): Memo {
@@ -61,7 +60,7 @@ export function makeMemo(): Memo {
     const entry = entries.get(id);
     if (entry === undefined) return;
     entries.delete(id);
-    bytes -= entry.desiredLength + entry.observedLength;
+    bytes -= entry.bytes;
   };
   return {
     recall: (key) => {
@@ -76,11 +75,10 @@ export function makeMemo(): Memo {
         companions,
         guard: key.guard,
         composite: key.composite.identity,
-        desiredLength: lengthOf(key.desired),
-        observedLength: lengthOf(key.observed),
+        bytes: lengthOf(key.desired) + lengthOf(key.observed),
       };
       entries.set(id, entry);
-      bytes += entry.desiredLength + entry.observedLength;
+      bytes += entry.bytes;
       for (const oldest of entries.keys()) {
         if (bytes <= bytesMax && entries.size <= entriesMax) break;
         forget(oldest);
@@ -93,37 +91,28 @@ export function makeMemo(): Memo {
 const idOf = ({ composite, name }: MemoKey): string => `${composite.uid}/${composite.name}/${name}`;
 
 const lengthOf = (slice: Slice | undefined): number =>
-  slice === undefined ? -1 : slice.end - slice.start;
+  slice === undefined ? 0 : slice.end - slice.start;
 
 function recallFrom(entry: Entry, key: MemoKey): Recalled {
-  const { given, live } = entry.composed;
-  const isGiven = isSameObject(given, entry.desiredLength, key.desired);
-  const isLive =
-    sameVersion(live, key.observed) && isSameObject(live, entry.observedLength, key.observed);
+  const known = entry.composed;
+  const given = partLike(known.given, key.desired);
+  const live = partLike(known.live, key.observed);
   const isAll =
-    isGiven && isLive && entry.guard === key.guard && entry.composite === key.composite.identity;
-  return {
-    settled: isAll ? entry : undefined,
-    given: isGiven ? given : undefined,
-    live: isLive ? live : undefined,
-  };
+    given === known.given &&
+    live === known.live &&
+    (live === undefined) === (key.observed === undefined) &&
+    entry.guard === key.guard &&
+    entry.composite === key.composite.identity;
+  return { settled: isAll ? entry : undefined, given, live };
 }
 
-/** A live object of another resourceVersion has changed: no need to look where. */
-function sameVersion(live: JsonObject | undefined, observed: Slice | undefined): boolean {
-  const metadata = observed && structAt(observed, "metadata");
-  if (live === undefined || metadata === undefined) return true;
-  const version = decodeKey(metadata, "resourceVersion");
-  return version === undefined || version === textAt(live, ["metadata", "resourceVersion"]);
-}
-
-/** The encoded length does not depend on the order of keys, so it tells most changes without a look at the bytes. */
-function isSameObject(
-  object: JsonObject | undefined,
-  length: number,
-  slice: Slice | undefined,
-): boolean {
-  if (length !== lengthOf(slice)) return false;
-  if (object === undefined || slice === undefined) return object === slice;
-  return sameStruct(object, slice);
+/** Malformed bytes are like nothing: whoever decodes them names the resource, whatever was known of it before. */
+function partLike(known: JsonObject | undefined, slice: Slice | undefined): JsonObject | undefined {
+  if (known === undefined || slice === undefined) return undefined;
+  try {
+    return decodeLike(known, slice);
+  } catch (error) {
+    if (error instanceof WireError) return undefined;
+    throw error;
+  }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
-import { readField, type Cursor, type Slice } from "./reader.ts";
+import { readField, WireError, type Cursor, type Slice } from "./reader.ts";
 import {
   depthMax,
   endOf,
@@ -16,23 +16,35 @@ import {
 
 /**
  * Whether a Struct holds exactly this object, without decoding it. Crossplane writes the entries of a map in another
- * order each time, so equal inputs have different bytes; this is what finds compiled policies again. Throws a WireError
- * on malformed bytes.
+ * order each time, so equal inputs have different bytes; this is what finds compiled policies again. Malformed bytes are
+ * not the same as anything: whoever decodes them says what is wrong with them, whatever was known before.
  */
 export function sameStruct(object: JsonObject, slice: Slice): boolean {
-  return same(object, { bytes: slice.bytes, pos: slice.start }, slice.end, 0);
+  return wellFormed(() => same(object, { bytes: slice.bytes, pos: slice.start }, slice.end, 0));
 }
 
 /** The same for the value of one key, undefined for a key that must not be there. */
 export function sameKey(value: Json | undefined, slice: Slice, key: string): boolean {
-  const found = findKey(slice, key);
-  if (found === undefined || value === undefined) return found === undefined && value === undefined;
-  return sameValue(value, { bytes: slice.bytes, pos: found.start }, found.end, 0);
+  return wellFormed(() => {
+    const found = findKey(slice, key);
+    if (found === undefined || value === undefined) return found === value;
+    return sameValue(value, { bytes: slice.bytes, pos: found.start }, found.end, 0);
+  });
+}
+
+function wellFormed(compare: () => boolean): boolean {
+  try {
+    return compare();
+  } catch (error) {
+    if (error instanceof WireError) return false;
+    throw error;
+  }
 }
 
 function same(object: JsonObject, cursor: Cursor, end: number, depth: number): boolean {
   const { bytes } = cursor;
-  let entries = 0;
+  const keys = Object.keys(object);
+  const seen = new Set<string>();
   while (cursor.pos < end) {
     if (bytes[cursor.pos] !== tagEntry) {
       readField(cursor, end);
@@ -41,14 +53,14 @@ function same(object: JsonObject, cursor: Cursor, end: number, depth: number): b
     cursor.pos++;
     const entryEnd = endOf(cursor, end);
     const key = readKey(cursor, entryEnd);
-    // An entry that no encoder writes like this is decoded instead of compared.
-    if (key === undefined || !Object.hasOwn(object, key)) return false;
+    // An entry that no encoder writes like this is decoded instead of compared; so is one that comes twice.
+    if (key === undefined || !Object.hasOwn(object, key) || seen.has(key)) return false;
     const value = object[key];
     if (value === undefined || !sameValue(value, cursor, entryEnd, depth)) return false;
     cursor.pos = entryEnd;
-    entries++;
+    seen.add(key);
   }
-  return entries === Object.keys(object).length;
+  return seen.size === keys.length;
 }
 
 function sameValue(value: Json, cursor: Cursor, end: number, depth: number): boolean {
@@ -86,7 +98,8 @@ function sameList(items: readonly Json[], cursor: Cursor, end: number, depth: nu
   return cursor.pos === end;
 }
 
-function sameText(text: string, bytes: Buffer, start: number, end: number): boolean {
+/** Whether the bytes are this text in UTF-8. */
+export function sameText(text: string, bytes: Buffer, start: number, end: number): boolean {
   const { length } = text;
   if (length > end - start) return false;
   for (let i = 0; i < length; i++) {

@@ -11,8 +11,8 @@ export const depthMax = 256;
 
 /** Tags of google.protobuf.Struct, Value and ListValue (google/protobuf/struct.proto). */
 export const tagEntry = 0x0a;
-const tagKey = 0x0a;
-const tagEntryValue = 0x12;
+export const tagKey = 0x0a;
+export const tagEntryValue = 0x12;
 export const tagItem = 0x0a;
 const tagNull = 0x08;
 const tagNumber = 0x11;
@@ -21,7 +21,7 @@ const tagBool = 0x20;
 export const tagStruct = 0x2a;
 export const tagList = 0x32;
 
-type Building = { [key: string]: Json };
+export type Building = { [key: string]: Json };
 
 /**
  * The JSON object in a google.protobuf.Struct. Keys are kept as they are, `__proto__` too; a Value of no kind is null,
@@ -59,7 +59,13 @@ export function findKey(slice: Slice, key: string): Slice | undefined {
   return found;
 }
 
-function readStruct(cursor: Cursor, end: number, depth: number): JsonObject {
+/** Reads entries up to `end`. `read` reads a value that ends there, and is left out for the usual way. */
+export function readStruct(
+  cursor: Cursor,
+  end: number,
+  depth: number,
+  read?: (key: string, valueEnd: number) => Json,
+): JsonObject {
   const object: Building = {};
   const { bytes } = cursor;
   while (cursor.pos < end) {
@@ -71,7 +77,7 @@ function readStruct(cursor: Cursor, end: number, depth: number): JsonObject {
     const entryEnd = endOf(cursor, end);
     const key = readKey(cursor, entryEnd);
     if (key === undefined) readUnusualEntry(object, cursor, entryEnd, depth);
-    else put(object, key, readValue(cursor, entryEnd, depth));
+    else put(object, key, read?.(key, entryEnd) ?? readValue(cursor, entryEnd, depth));
     cursor.pos = entryEnd;
   }
   return object;
@@ -104,7 +110,7 @@ function readUnusualEntry(object: Building, cursor: Cursor, entryEnd: number, de
 }
 
 /** Assignment that also holds for the one key that objects treat as their prototype. */
-function put(object: Building, key: string, value: Json): void {
+export function put(object: Building, key: string, value: Json): void {
   if (key === "__proto__") {
     Object.defineProperty(object, key, {
       value,

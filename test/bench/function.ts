@@ -64,7 +64,7 @@ async function compare(policies: number): Promise<void> {
     "resources  KB    server            p50 ms   p99 ms  x floor  calls/s c=1   c=8  CPU ms/call  RSS MB",
   );
   for (const resources of resourceCounts) {
-    const steady = makeRequests(resources, policies, false);
+    const steady = makeRequests(resources, policies, "nothing");
     let floor = 0;
     for (const peer of peers) {
       const figures = await measure(peer, steady, resources);
@@ -72,7 +72,7 @@ async function compare(policies: number): Promise<void> {
       console.log(row(resources, steady, peer.name, figures, floor));
       if (peer.name !== "parapet") continue;
       // What the function remembers of the last call is of no use here: every resource differs in every call.
-      const changing = makeRequests(resources, policies, true);
+      const changing = makeRequests(resources, policies, "observed");
       const anew = await measure(peer, changing, resources);
       console.log(row(resources, changing, "parapet, changing", anew, floor));
     }

@@ -8,24 +8,32 @@ export const matchingEach = 5;
 /** Crossplane writes map entries in another order each time, so the same state has many encodings. */
 const encodings = 8;
 
-/** Requests for the same state in several encodings, observed and desired resources of about 2 KB each. */
+/**
+ * What differs from one call to the next: nothing but the order of keys, the version of every observed resource, or values
+ * in every observed and every desired resource.
+ */
+export type Change = "nothing" | "observed" | "everything";
+
+/** Requests of one composite in several encodings, observed and desired resources of about 2 KB each. */
 export function makeRequests(
   resources: number,
   policies: number,
-  changing: boolean,
+  change: Change,
 ): readonly Buffer[] {
   const kinds = Math.max(1, policies / matchingEach);
   const shuffle = makeShuffle(resources * 1000 + policies);
   return Array.from({ length: encodings }, (_, encoding) => {
+    const version = change === "nothing" ? 0 : encoding;
+    const value = change === "everything" ? encoding : 0;
     const observed: Record<string, { resource: JsonObject }> = {};
     const desired: Record<string, { resource: JsonObject; ready: number }> = {};
     for (let i = 0; i < resources; i++) {
       desired[`resource-${i}`] = {
-        resource: shuffled(desiredResource(i, kinds), shuffle),
+        resource: shuffled(desiredResource(i, kinds, value), shuffle),
         ready: 1,
       };
       observed[`resource-${i}`] = {
-        resource: shuffled(observedResource(i, kinds, changing ? encoding : 0), shuffle),
+        resource: shuffled(observedResource(i, kinds, version, value), shuffle),
       };
     }
     const input = {
@@ -59,7 +67,7 @@ const composite: JsonObject = {
 
 const kindName = (index: number): string => `Kind${String.fromCharCode(65 + index)}`;
 
-function desiredResource(index: number, kinds: number): JsonObject {
+function desiredResource(index: number, kinds: number, value: number): JsonObject {
   return {
     apiVersion: "cloud.example.org/v1beta1",
     kind: kindName(index % kinds),
@@ -72,7 +80,10 @@ function desiredResource(index: number, kinds: number): JsonObject {
         region: "eu-west-1",
         name: `resource-number-${index}`,
         tags: Object.fromEntries(
-          Array.from({ length: 12 }, (_, i) => [`tag-${i}`, `value of tag ${i} of ${index}`]),
+          Array.from({ length: 12 }, (_, i) => [
+            `tag-${i}`,
+            `value ${i < 2 ? value : 0} of tag ${i} of ${index}`,
+          ]),
         ),
         rules: Array.from({ length: 6 }, (_, i) => ({
           id: `rule-${i}`,
@@ -89,8 +100,13 @@ function desiredResource(index: number, kinds: number): JsonObject {
   };
 }
 
-function observedResource(index: number, kinds: number, version: number): JsonObject {
-  const desired = desiredResource(index, kinds);
+function observedResource(
+  index: number,
+  kinds: number,
+  version: number,
+  value: number,
+): JsonObject {
+  const desired = desiredResource(index, kinds, value);
   return {
     ...desired,
     metadata: {

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
+import { readField, type Cursor, type Slice } from "./reader.ts";
+import { sameText } from "./same.ts";
+import {
+  depthMax,
+  endOf,
+  put,
+  readStruct,
+  readValue,
+  tagEntry,
+  tagEntryValue,
+  tagItem,
+  tagKey,
+  tagList,
+  tagStruct,
+  tagText,
+  type Building,
+} from "./struct.ts";
+
+/**
+ * The object in a Struct, like decodeStruct, made out of an earlier one where they are the same: that very object when
+ * nothing differs, else a new one that shares every part that does not. Comparing costs a fraction of decoding, and
+ * Crossplane asks again and again about objects of which little changed. Throws a WireError on malformed bytes.
+ */
+export function decodeLike(known: JsonObject, slice: Slice): JsonObject {
+  return structLike(known, { bytes: slice.bytes, pos: slice.start }, slice.end, 0);
+}
+
+/** Keys whose presence fits the bits of a number; larger objects are rare. */
+const markedMax = 31;
+
+function structLike(known: JsonObject, cursor: Cursor, end: number, depth: number): JsonObject {
+  const { bytes, pos: start } = cursor;
+  const keys = Object.keys(known);
+  if (keys.length > markedMax) return structFrom(known, cursor, end, depth);
+  let changed: Building | undefined;
+  let marks = 0;
+  let count = 0;
+  while (cursor.pos < end) {
+    const entryEnd = bytes[cursor.pos] === tagEntry ? entryAt(cursor, end) : -1;
+    const index = entryEnd < 0 ? -1 : keyAt(keys, marks, cursor, entryEnd);
+    const key = keys[index];
+    const before = key === undefined ? undefined : known[key];
+    if (key === undefined || before === undefined) {
+      cursor.pos = start;
+      return structFrom(known, cursor, end, depth);
+    }
+    marks |= 1 << index;
+    count++;
+    const value = valueLike(before, cursor, entryEnd, depth);
+    cursor.pos = entryEnd;
+    if (value === before) continue;
+    changed ??= { ...known };
+    put(changed, key, value);
+  }
+  if (count === keys.length) return changed ?? known;
+  cursor.pos = start;
+  return structFrom(known, cursor, end, depth);
+}
+
+/**
+ * Which of the keys that are not marked an entry has, -1 for none of them or for an entry that no encoder writes like
+ * this; the cursor is at the value then. Few keys of an object have the same length and the same last letter.
+ */
+function keyAt(keys: readonly string[], marks: number, cursor: Cursor, entryEnd: number): number {
+  const { bytes } = cursor;
+  if (bytes[cursor.pos] !== tagKey) return -1;
+  cursor.pos++;
+  const keyEnd = endOf(cursor, entryEnd);
+  const keyStart = cursor.pos;
+  if (keyEnd >= entryEnd || bytes[keyEnd] !== tagEntryValue) return -1;
+  cursor.pos = keyEnd + 1;
+  if (endOf(cursor, entryEnd) !== entryEnd) return -1;
+  const length = keyEnd - keyStart;
+  const last = bytes[keyEnd - 1];
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index];
+    if (key?.length !== length || (marks & (1 << index)) !== 0) continue;
+    if (length > 0 && key.charCodeAt(length - 1) !== last) continue;
+    if (sameText(key, bytes, keyStart, keyEnd)) return index;
+  }
+  return -1;
+}
+
+function entryAt(cursor: Cursor, end: number): number {
+  cursor.pos++;
+  return endOf(cursor, end);
+}
+
+/** With other keys than the known object: entry by entry, as decodeStruct reads it. */
+function structFrom(known: JsonObject, cursor: Cursor, end: number, depth: number): JsonObject {
+  const object = readStruct(cursor, end, depth, (key, valueEnd) => {
+    const before = Object.hasOwn(known, key) ? known[key] : undefined;
+    return before === undefined
+      ? readValue(cursor, valueEnd, depth)
+      : valueLike(before, cursor, valueEnd, depth);
+  });
+  const keys = Object.keys(object);
+  const isSame =
+    keys.length === Object.keys(known).length && keys.every((key) => object[key] === known[key]);
+  return isSame ? known : object;
+}
+
+/** A Value that fills the bytes up to `end`; what is written in an unusual way is decoded as it is. */
+function valueLike(known: Json, cursor: Cursor, end: number, depth: number): Json {
+  const { bytes, pos: start } = cursor;
+  const tag = bytes[start];
+  if (typeof known === "string" ? tag !== tagText : tag !== tagStruct && tag !== tagList) {
+    return readValue(cursor, end, depth);
+  }
+  cursor.pos++;
+  if (endOf(cursor, end) === end && depth < depthMax) {
+    if (typeof known === "string") {
+      if (sameText(known, bytes, cursor.pos, end)) return known;
+    } else if (tag === tagStruct && isObject(known)) {
+      return structLike(known, cursor, end, depth + 1);
+    } else if (tag === tagList && isArray(known)) {
+      return listLike(known, cursor, end, depth + 1);
+    }
+  }
+  cursor.pos = start;
+  return readValue(cursor, end, depth);
+}
+
+function listLike(known: readonly Json[], cursor: Cursor, end: number, depth: number): Json {
+  const { bytes } = cursor;
+  let changed: Json[] | undefined;
+  let index = 0;
+  while (cursor.pos < end) {
+    if (bytes[cursor.pos] !== tagItem) {
+      readField(cursor, end);
+      continue;
+    }
+    const itemEnd = entryAt(cursor, end);
+    const before = known[index];
+    const value =
+      before === undefined
+        ? readValue(cursor, itemEnd, depth)
+        : valueLike(before, cursor, itemEnd, depth);
+    cursor.pos = itemEnd;
+    if (changed === undefined && value !== before) changed = known.slice(0, index);
+    changed?.push(value);
+    index++;
+  }
+  return changed ?? (index === known.length ? known : known.slice(0, index));
+}
