@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from "node:crypto";
-import { approvalJson } from "#responder/approval-record";
+import type { Approval } from "#responder/approval";
+import { approvalJson, readApproval } from "#responder/approval-record";
 import type { Cluster, ObjectName, Reply } from "#responder/cluster";
-import { failure, types } from "#responder/cluster";
+import { failure, nameOf, types } from "#responder/cluster";
+import type { ConsolePorts } from "#responder/console/routes";
+import type { WriteChange } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
 import type { Responder } from "#responder/responder";
@@ -16,24 +19,53 @@ export type Decision = {
   readonly decision: "Approve" | "Deny";
   readonly by: string;
   readonly reason: string;
+  /** True: more time for what is in force, as much as its plan asked for, counted from now. */
+  readonly renews?: boolean;
 };
 
 /** What a review page, or any other place where people decide, needs of the responder: it reads records and writes Approvals, no more. */
-export function makeConsolePorts(responder: Responder, cluster: Cluster, now: () => number) {
+export function makeConsolePorts(
+  responder: Pick<Responder, "remediations" | "subscribe" | "stopped">,
+  cluster: Cluster,
+  now: () => number,
+): ConsolePorts {
   return {
-    list: (): Promise<Reply<readonly Remediation[]>> =>
-      Promise.resolve({ ok: true, value: responder.remediations.all() }),
-    decide: (decision: Decision) => writeApproval(cluster, decision, now()),
-    /** A Deny of what is in force takes it back. */
-    undo: async (name: ObjectName, by: string, reason: string): Promise<Reply<undefined>> => {
+    list: () => Promise.resolve({ ok: true, value: responder.remediations.all() }),
+    get: (name) => readLive(cluster, name),
+    live: (change) => cluster.get(change.type, objectOf(change)),
+    approvals: (remediation) => approvalsOf(cluster, remediation),
+    decide: (decision) => writeApproval(cluster, decision, now()),
+    // An Approval of its own kind: a yes to as much time again as the plan asked for.
+    renew: (renewal) =>
+      writeApproval(cluster, { ...renewal, decision: "Approve", renews: true }, now()),
+    // A Deny of what is in force takes it back.
+    undo: async (name, by, reason) => {
       const live = await readLive(cluster, name);
       if (!live.ok) return live;
       const digest = live.value.plan?.digest ?? "";
       return writeApproval(cluster, { name, digest, decision: "Deny", by, reason }, now());
     },
     subscribe: responder.subscribe,
+    stopped: responder.stopped,
     now,
   };
+}
+
+const objectOf = (change: WriteChange): ObjectName =>
+  change.kind === "apply" ? nameOf(change.manifest) : change;
+
+/** The decisions on its present plan, oldest first; one for another digest says nothing. */
+async function approvalsOf(
+  cluster: Cluster,
+  { name, plan }: Remediation,
+): Promise<Reply<readonly Approval[]>> {
+  const listed = await cluster.list(types.approval, { namespace: name.namespace });
+  if (!listed.ok) return listed;
+  const value = listed.value.items
+    .flatMap((object) => readApproval(object) ?? [])
+    .filter((one) => one.remediation === name.name && one.planDigest === plan?.digest)
+    .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.name < b.name ? -1 : 1));
+  return { ok: true, value };
 }
 
 /** Writes the Approval for exactly the plan that the person saw; Conflict when it is another by now. */
@@ -56,6 +88,7 @@ export async function writeApproval(
       approvedBy: decision.by,
       reason: decision.reason,
       expiresAtMs: decision.decision === "Approve" ? nowMs + approvalMs : undefined,
+      renewUntilMs: decision.renews === true ? nowMs + live.value.ttlMs : undefined,
     }),
   );
   return created.ok ? { ok: true, value: undefined } : created;

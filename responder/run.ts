@@ -22,6 +22,7 @@ import {
   makeIntakeHandler,
   makeOperationsHandler,
 } from "#responder/http";
+import { auditPath, makeAuditHandler } from "#responder/drift-audit-http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
 import { type Responder, startResponder } from "#responder/responder";
@@ -152,7 +153,16 @@ async function openDoors(
   const onError = (error: unknown): void =>
     log("error", "a request failed", { error: error instanceof Error ? (error.stack ?? "") : "" });
   const { credentials } = files;
-  const intakeHandler = makeIntakeHandler({ intake: responder.intake, credentials, metrics });
+  const takeAlert = makeIntakeHandler({ intake: responder.intake, credentials, metrics });
+  const takeAudit = makeAuditHandler({
+    tokens: files.auditTokens,
+    take: responder.writers.add,
+    metrics,
+  });
+  const intakeHandler: Handle = (request, response) =>
+    config.drift.audit !== undefined && request.url?.split("?", 1)[0] === auditPath
+      ? takeAudit(request, response)
+      : takeAlert(request, response);
   const intake = await listen(config.intake.listen, files.intakeTls, intakeHandler, onError);
   const operations = await listen(
     config.operations.listen,
@@ -189,6 +199,7 @@ async function consoleHandler(
       reviewers,
       sessionKey: sessionKey ?? randomBytes(32).toString("hex"),
       secure: config.review.tls !== undefined,
+      namespace: config.namespace,
     },
     makeConsolePorts(responder, cluster, Date.now),
   );

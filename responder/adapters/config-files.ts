@@ -10,9 +10,15 @@ import type { Destination } from "#responder/notification";
 /** What stands in the files that a configuration names, and the secrets that stand in itself. */
 export type ConfigFiles = {
   readonly credentials: Credentials;
+  /** The API server's for its audit webhook; none where that is not configured. */
+  readonly auditTokens: Credentials["tokens"];
   readonly intakeTls: TlsFiles | undefined;
   readonly reviewTls: TlsFiles | undefined;
-  readonly reviewers: readonly { readonly name: string; readonly token: string }[];
+  readonly reviewers: readonly {
+    readonly name: string;
+    readonly token: string;
+    readonly role: "view" | "review";
+  }[];
   readonly sessionKey: string | undefined;
   readonly destinations: readonly Destination[];
   /** Undefined: no Redis is configured. */
@@ -32,10 +38,15 @@ export async function readConfigFiles(config: Config): Promise<ReadConfigFiles> 
   const { intake, review } = config;
   const files: ConfigFiles = {
     credentials: await credentialsOf(reader, intake),
+    auditTokens: await each(config.drift.audit?.tokens ?? [], async (one, i) => ({
+      name: one.name,
+      token: await reader.secret(`drift.audit.tokens.${i}`, one),
+    })),
     intakeTls: await tlsOf(reader, "intake.tls", intake.tls),
     reviewTls: await tlsOf(reader, "review.tls", review.tls),
     reviewers: await each(review.reviewers, async (one, i) => ({
       name: one.name,
+      role: one.role,
       token: await reader.secret(`review.reviewers.${i}`, one),
     })),
     sessionKey: review.sessionKey && (await reader.secret("review.sessionKey", review.sessionKey)),

@@ -1,33 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { readFileSync } from "node:fs";
+import type { JsonObject } from "#policy/json";
+import type { Approval } from "#responder/approval";
 import type { ObjectName, Reply } from "#responder/cluster";
-import type { Html } from "#responder/console/html";
-import { type ListQuery, listPage, loginPage, messagePage, rows } from "#responder/console/pages";
-import { reasonCharsMax } from "#responder/console/remediation-row";
+import { headers, send, sendPage } from "#responder/console/answers";
+import { type ChangeView, viewChange } from "#responder/console/change-view";
+import { decide } from "#responder/console/decide-route";
+import { detailPage, detailPart } from "#responder/console/detail-page";
+import { loginPage, messagePage } from "#responder/console/layout";
+import { type ListQuery, listPage, rows } from "#responder/console/list-page";
+import { login, logout } from "#responder/console/login";
 import {
-  type Reviewer,
-  type Session,
   cookieOf,
-  findReviewer,
   formToken,
   openSession,
-  sameSecret,
-  sealSession,
-  sessionMs,
-  setCookie,
+  type Reviewer,
+  type Session,
 } from "#responder/console/session";
+import type { PageContext } from "#responder/console/words";
+import type { Change, WriteChange } from "#responder/plan";
+import { changesOf } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
 
 /** What the console needs of the responder. It decides nothing: it writes the Approval that a person asked for. */
 export type ConsolePorts = {
   readonly list: () => Promise<Reply<readonly Remediation[]>>;
+  readonly get: (name: ObjectName) => Promise<Reply<Remediation>>;
+  /** The object of a change, as it is now. */
+  readonly live: (change: WriteChange) => Promise<Reply<JsonObject>>;
+  /** The decisions on its plan so far. */
+  readonly approvals: (remediation: Remediation) => Promise<Reply<readonly Approval[]>>;
   /** Writes an Approval object for the plan of that digest, as `kubectl parapet approve` does. */
   readonly decide: (decision: ConsoleDecision) => Promise<Reply<undefined>>;
+  /** Asks for more time for what is in force. */
+  readonly renew: (renewal: Omit<ConsoleDecision, "decision">) => Promise<Reply<undefined>>;
   /** Asks for the undo of what is in force. */
   readonly undo: (name: ObjectName, by: string, reason: string) => Promise<Reply<undefined>>;
   /** Calls back on every change of a Remediation; returns the end of it. */
   readonly subscribe: (onChange: () => void) => () => void;
+  /** Whether the global stop is on. */
+  readonly stopped: () => boolean;
   readonly now: () => number;
 };
 
@@ -45,19 +58,31 @@ export type ConsoleConfig = {
   readonly sessionKey: string;
   /** false only where the console is served without TLS, on loopback. */
   readonly secure: boolean;
+  /** Where the global stop's ConfigMap lies. */
+  readonly namespace: string;
 };
 
-/** Longest body of a form, in bytes. */
-const bodyBytesMax = 8 * 1024;
 /** Most pages that listen for changes at once. */
 const listenersMax = 200;
 /** A comment is sent this often, so that proxies keep the stream open. */
 const heartbeatMs = 15_000;
-/** Failed logins within a minute after which the console answers 429 to all logins. */
-const failedLoginsPerMinuteMax = 20;
+/** Changes of one plan whose objects are read for a page; those beyond are shown as the plan has them. */
+const readsMax = 20;
 
-const assets = ["console.css", "console.js"] as const;
-const assetTypes = { "console.css": "text/css", "console.js": "text/javascript" } as const;
+const assets = ["console.css", "console.js", "icon.svg"] as const;
+const assetTypes = {
+  "console.css": "text/css",
+  "console.js": "text/javascript",
+  "icon.svg": "image/svg+xml",
+} as const;
+
+type Visit = {
+  readonly url: URL;
+  readonly request: IncomingMessage;
+  readonly reply: ServerResponse;
+  readonly session: Session;
+  readonly reviewer: Reviewer;
+};
 
 /** A handler for all paths under /console; without a session they give the login page or 401, and no data. */
 export function makeConsole(config: ConsoleConfig, ports: ConsolePorts) {
@@ -74,107 +99,127 @@ export function makeConsole(config: ConsoleConfig, ports: ConsolePorts) {
     if (asset !== undefined && request.method === "GET") {
       return send(reply, 200, assetTypes[asset], files.get(asset) ?? "");
     }
-    if (route === "POST /console/login") return login(request, reply, config, ports, failures);
+    if (route === "POST /console/login")
+      return login(request, reply, config, ports.now(), failures);
     const session = openSession(
       cookieOf(request.headers.cookie) ?? "",
       config.sessionKey,
       ports.now(),
     );
-    if (session === undefined) {
-      return route === "GET /console"
-        ? page(reply, 401, loginPage(false))
-        : send(reply, 401, "text/plain", "");
-    }
+    // Whoever was taken out of the configuration is out, whatever the session says.
+    const reviewer = config.reviewers.find(({ name }) => name === session?.reviewer);
+    if (session === undefined || reviewer === undefined) return sendAway(route, url, reply);
+    const visit = { url, request, reply, session, reviewer };
     switch (route) {
       case "GET /console":
       case "GET /console/rows":
-        return list(url, reply, session, config, ports);
+        return list(visit, config, ports);
       case "GET /console/events":
-        return listen(request, reply, ports, listeners);
+        return listen(visit, ports, listeners);
       case "POST /console/decide":
-        return decide(request, reply, session, config, ports);
+        return decide(request, reply, visit, config, ports);
       case "POST /console/logout":
         return logout(request, reply, session, config);
       default:
-        return page(reply, 404, messagePage("Not found", "There is no such page."));
+        return detail(visit, route, config, ports);
     }
   };
 }
 
-async function login(
-  request: IncomingMessage,
-  reply: ServerResponse,
-  config: ConsoleConfig,
-  ports: ConsolePorts,
-  failures: { sinceMs: number; count: number },
-): Promise<void> {
-  const nowMs = ports.now();
-  if (nowMs - failures.sinceMs > 60_000) Object.assign(failures, { sinceMs: nowMs, count: 0 });
-  if (failures.count >= failedLoginsPerMinuteMax) {
-    return page(reply, 429, messagePage("Too many attempts", "Wait a minute, then log in again."));
-  }
-  const form = await readForm(request);
-  const reviewer =
-    form === undefined
-      ? undefined
-      : findReviewer(config.reviewers, form.get("name") ?? "", form.get("token") ?? "");
-  if (reviewer === undefined) {
-    failures.count += 1;
-    return page(reply, 401, loginPage(true));
-  }
-  const session = { reviewer: reviewer.name, expiresAtMs: nowMs + sessionMs };
-  const cookie = setCookie(
-    sealSession(session, config.sessionKey),
-    sessionMs / 1000,
-    config.secure,
-  );
-  return redirect(reply, "/console", cookie);
+const pagePath = /^GET \/console\/remediations\/([^/]{1,300})\/([^/]{1,300})(\/part)?$/;
+
+/** To a page the login comes first and leads back to it; everything else gets nothing. */
+function sendAway(route: string, url: URL, reply: ServerResponse): void {
+  const isPage =
+    route === "GET /console" || (pagePath.exec(route) ?? ["", "", "", "no"])[3] === undefined;
+  return isPage
+    ? sendPage(reply, 401, loginPage(false, `${url.pathname}${url.search}`))
+    : send(reply, 401, "text/plain", "");
 }
 
-async function logout(
-  request: IncomingMessage,
-  reply: ServerResponse,
-  session: Session,
-  config: ConsoleConfig,
-): Promise<void> {
-  const form = await readForm(request);
-  if (!sameSecret(form?.get("form") ?? "", formToken(session, config.sessionKey)))
-    return staleForm(reply);
-  return redirect(reply, "/console", setCookie("", 0, config.secure));
-}
-
-async function list(
-  url: URL,
-  reply: ServerResponse,
-  session: Session,
-  config: ConsoleConfig,
-  ports: ConsolePorts,
-): Promise<void> {
-  const remediations = await ports.list();
-  if (!remediations.ok) {
-    const message = `The remediations cannot be read now (${remediations.code}). Nothing is lost; try again.`;
-    return page(reply, 503, messagePage("No answer", message));
-  }
-  const query: ListQuery = {
-    state: url.searchParams.get("state") ?? "",
-    text: (url.searchParams.get("text") ?? "").slice(0, 200),
-  };
-  const context = {
-    reviewer: session.reviewer,
-    formToken: formToken(session, config.sessionKey),
+function contextOf(visit: Visit, config: ConsoleConfig, ports: ConsolePorts): PageContext {
+  return {
+    reviewer: visit.reviewer.name,
+    role: visit.reviewer.role ?? "review",
+    formToken: formToken(visit.session, config.sessionKey),
     nowMs: ports.now(),
+    stopped: ports.stopped(),
+    namespace: config.namespace,
   };
-  const isFragment = url.pathname.startsWith("/console/rows");
-  const body = isFragment ? rows : listPage;
-  return page(reply, 200, body(remediations.value, query, context));
 }
 
-function listen(
-  request: IncomingMessage,
-  reply: ServerResponse,
+const notNow = (code: string) =>
+  messagePage(
+    "No answer",
+    `The remediations cannot be read now (${code}). Nothing is lost; try again.`,
+  );
+
+async function list(visit: Visit, config: ConsoleConfig, ports: ConsolePorts): Promise<void> {
+  const { url, reply } = visit;
+  const remediations = await ports.list();
+  if (!remediations.ok) return sendPage(reply, 503, notNow(remediations.code));
+  const text = (name: string): string => (url.searchParams.get(name) ?? "").slice(0, 253);
+  const query: ListQuery = {
+    state: text("state"),
+    namespace: text("namespace"),
+    policy: text("policy"),
+    text: text("text"),
+    page: Number(/^\d{1,6}$/.exec(text("page"))?.[0] ?? 1),
+  };
+  const body = url.pathname.startsWith("/console/rows") ? rows : listPage;
+  return sendPage(reply, 200, body(remediations.value, query, contextOf(visit, config, ports)));
+}
+
+async function detail(
+  visit: Visit,
+  route: string,
+  config: ConsoleConfig,
   ports: ConsolePorts,
-  listeners: { count: number },
-): void {
+): Promise<void> {
+  const { reply, url } = visit;
+  const [, namespace = "", name = "", part] = pagePath.exec(route) ?? [];
+  const absent = messagePage("Not found", "There is no such page.");
+  const wanted = { namespace: decoded(namespace), name: decoded(name) };
+  if (wanted.name === "") return sendPage(reply, 404, absent);
+  const found = await ports.get(wanted);
+  if (!found.ok) {
+    const isAbsent = found.code === "NotFound" || found.code === "Invalid";
+    return sendPage(reply, isAbsent ? 404 : 503, isAbsent ? absent : notNow(found.code));
+  }
+  const approvals = await ports.approvals(found.value);
+  const content = {
+    remediation: found.value,
+    approvals: approvals.ok ? approvals.value : undefined,
+    viewOf: await viewsOf(found.value, ports),
+    done: url.searchParams.get("done") ?? "",
+  };
+  const body = part === undefined ? detailPage : detailPart;
+  return sendPage(reply, 200, body(content, contextOf(visit, config, ports)));
+}
+
+/** A name of Kubernetes holds nothing that needs an escape; anything else is no name. */
+const decoded = (text: string): string => (/^[a-z0-9.-]+$/.test(text) ? text : "");
+
+async function viewsOf(
+  { plan }: Remediation,
+  ports: ConsolePorts,
+): Promise<(change: Change) => ChangeView | undefined> {
+  const writes = (plan === undefined ? [] : changesOf(plan)).filter(
+    (one): one is WriteChange => one.kind === "apply" || one.kind === "edit",
+  );
+  const unread = { ok: false, code: "Unavailable", message: "not read" } as const;
+  const views = await Promise.all(
+    writes.map(async (change, index): Promise<[Change, ChangeView]> => [
+      change,
+      viewChange(change, index < readsMax ? await ports.live(change) : unread),
+    ]),
+  );
+  const byChange = new Map<Change, ChangeView>(views);
+  return (change) => byChange.get(change);
+}
+
+function listen(visit: Visit, ports: ConsolePorts, listeners: { count: number }): void {
+  const { request, reply } = visit;
   if (listeners.count >= listenersMax) return send(reply, 503, "text/plain", "");
   listeners.count += 1;
   reply.writeHead(200, { ...headers("text/event-stream"), "x-accel-buffering": "no" });
@@ -188,83 +233,3 @@ function listen(
     reply.end();
   });
 }
-
-async function decide(
-  request: IncomingMessage,
-  reply: ServerResponse,
-  session: Session,
-  config: ConsoleConfig,
-  ports: ConsolePorts,
-): Promise<void> {
-  const form = await readForm(request);
-  if (!sameSecret(form?.get("form") ?? "", formToken(session, config.sessionKey)))
-    return staleForm(reply);
-  const text = (key: string) => form?.get(key)?.trim() ?? "";
-  const name = { namespace: text("namespace"), name: text("name") };
-  const reason = text("reason");
-  if (reason === "" || reason.length > reasonCharsMax) {
-    const message = `Give a reason of 1 to ${reasonCharsMax} characters; it is kept with the decision.`;
-    return page(reply, 400, messagePage("A reason is needed", message));
-  }
-  const decision = text("decision");
-  if (decision !== "Approve" && decision !== "Deny" && decision !== "Undo") {
-    return page(
-      reply,
-      400,
-      messagePage("Unknown decision", "Approve, Deny and Undo are possible."),
-    );
-  }
-  const by = session.reviewer;
-  const outcome =
-    decision === "Undo"
-      ? await ports.undo(name, by, reason)
-      : await ports.decide({ name, digest: text("digest"), decision, by, reason });
-  if (!outcome.ok) {
-    const status = outcome.code === "Conflict" || outcome.code === "NotFound" ? 409 : 503;
-    return page(reply, status, messagePage("Not done", outcome.message));
-  }
-  return redirect(reply, "/console");
-}
-
-const staleForm = (reply: ServerResponse): void =>
-  page(reply, 403, messagePage("Form out of date", "Open the list again and repeat the decision."));
-
-/** The fields of a form; undefined when it is larger than {@link bodyBytesMax}. */
-async function readForm(request: IncomingMessage): Promise<URLSearchParams | undefined> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of request) {
-    if (!Buffer.isBuffer(chunk)) return undefined;
-    bytes += chunk.length;
-    if (bytes > bodyBytesMax) return undefined;
-    chunks.push(chunk);
-  }
-  return new URLSearchParams(Buffer.concat(chunks).toString("utf8"));
-}
-
-const page = (reply: ServerResponse, status: number, body: Html): void =>
-  send(reply, status, "text/html", body.text);
-
-function send(reply: ServerResponse, status: number, type: string, body: string | Buffer): void {
-  reply.writeHead(status, headers(`${type}; charset=utf-8`));
-  reply.end(body);
-}
-
-function redirect(reply: ServerResponse, to: string, cookie?: string): void {
-  reply.writeHead(303, {
-    ...headers("text/plain"),
-    location: to,
-    ...(cookie === undefined ? {} : { "set-cookie": cookie }),
-  });
-  reply.end();
-}
-
-/** Only our own files, no frames, nothing kept by caches: the pages show evidence. */
-const headers = (type: string) => ({
-  "content-type": type,
-  "cache-control": "no-store",
-  "content-security-policy":
-    "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-});

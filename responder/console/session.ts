@@ -2,8 +2,12 @@
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { isArray, parseJson } from "#policy/json";
 
-/** Somebody who may see remediations and decide on them. Its token is a secret of at least 16 characters. */
-export type Reviewer = { readonly name: string; readonly token: string };
+/** Somebody who may see remediations and, unless the role is `view`, decide on them. Its token is a secret of at least 16 characters. */
+export type Reviewer = {
+  readonly name: string;
+  readonly token: string;
+  readonly role?: "view" | "review" | undefined;
+};
 
 export type Session = { readonly reviewer: string; readonly expiresAtMs: number };
 
@@ -61,9 +65,12 @@ export function cookieOf(header: string | undefined): string | undefined {
   return pairs.find((pair) => pair.startsWith(`${cookieName}=`))?.slice(cookieName.length + 1);
 }
 
-/** `Secure` is left out only where the console itself is served without TLS. */
+/**
+ * Lax, so that a link in a message leads to its page: reading changes nothing, and what changes something carries the session's own token.
+ * `Secure` is left out only where the console itself is served without TLS.
+ */
 export function setCookie(value: string, maxAgeSeconds: number, secure: boolean): string {
-  const flags = ["Path=/console", "HttpOnly", "SameSite=Strict", `Max-Age=${maxAgeSeconds}`];
+  const flags = ["Path=/console", "HttpOnly", "SameSite=Lax", `Max-Age=${maxAgeSeconds}`];
   return [`${cookieName}=${value}`, ...flags, ...(secure ? ["Secure"] : [])].join("; ");
 }
 
