@@ -106,6 +106,16 @@ const fewApproved = policy(
   },
   { "parapet.dev/on-violation": "RequireApproval" },
 );
+const regionStays = policy("ValidatingPolicy", "region-stays", {
+  validationActions: ["Deny"],
+  matchConditions: [{ name: "update", expression: "request.operation == 'UPDATE'" }],
+  validations: [
+    {
+      expression: "object.spec.region == oldObject.spec.region",
+      message: "spec.region must not change.",
+    },
+  ],
+});
 const owner = policy("MutatingPolicy", "owner", {
   mutations: [
     {
@@ -232,6 +242,10 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         { pin: ["managementPolicies", "paused"] },
       );
       await plane.api.apply(`${apis}/v1/compositions/pinned`, pinned);
+      const still = composition("still", { inline: [regionStays] });
+      await plane.api.apply(`${apis}/v1/compositions/still`, still);
+      const recorded = composition("recorded", { inline: [private_] }, { recordApplied: true });
+      await plane.api.apply(`${apis}/v1/compositions/recorded`, recorded);
     }, 240_000);
 
     afterAll(async () => {
@@ -468,6 +482,62 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await specIs("pinned-x", want);
       const annotations = at(await thing("pinned-x"), ["metadata", "annotations"]);
       expect(textAt(annotations, ["crossplane.io/paused"])).toBe("false");
+    });
+
+    it("tells what is held once, whatever the number of reconciles", async () => {
+      const things_ = (note: number) => ({
+        good: { spec: { note } },
+        bad: { spec: { access: "public" } },
+      });
+      await setBox("quiet", things_(0));
+      await saying("quiet", "PolicyCompliant", "Held");
+      for (let note = 1; note <= 20; note++) {
+        await setBox("quiet", things_(note));
+        await specIs("quiet-good", { note, owner: "platform" });
+      }
+      const all = await plane.api.list("/api/v1/namespaces/default/events");
+      const told = all.filter(
+        (event) =>
+          textAt(event, ["involvedObject", "name"]) === "quiet" &&
+          textAt(event, ["reason"]) === "Held",
+      );
+      expect(told.map((event) => at(event, ["count"]) ?? 1)).toEqual([1]);
+    });
+
+    it("repairs a field that must not change, and holds its change", async () => {
+      await setBox("still", { x: { spec: { region: "a", note: "n" } } }, "still");
+      await specIs("still-x", { region: "a", note: "n" });
+      await edit("still-x", { spec: { region: "b" } });
+      await specIs("still-x", { region: "a", note: "n" });
+      await edit("still-x", { spec: { region: null } });
+      await specIs("still-x", { region: "a", note: "n" });
+      await setBox("still", { x: { spec: { region: "b", note: "m" } } }, "still");
+      await saying("still", "PolicyCompliant", "Held", "held back: spec.note, spec.region");
+      await edit("still-x", { spec: { region: "b" } });
+      await specIs("still-x", { region: "a", note: "n" });
+      await setBox("still", { x: { spec: { region: "a", note: "m" } } }, "still");
+      await specIs("still-x", { region: "a", note: "m" });
+      await saying("still", "PolicyCompliant", "Compliant");
+    });
+
+    it("holds a change that comes in one moment with an edit of the same field, where what is applied is recorded", async () => {
+      const pause = (paused: string | null) =>
+        plane.api.mergePatch(`${base}/boxes/moment`, {
+          metadata: { annotations: { "crossplane.io/paused": paused } },
+        });
+      for (const value of ["edited", "public", null]) {
+        await setBox("moment", { x: { spec: { access: "private", note: "n" } } }, "recorded");
+        await specIs("moment-x", { access: "private", note: "n" });
+        await saying("moment", "PolicyCompliant", "Compliant");
+        // Both are there when Crossplane looks again.
+        await pause("true");
+        await saying("moment", "Synced", "ReconcilePaused");
+        await edit("moment-x", { spec: { access: value } });
+        await setBox("moment", { x: { spec: { access: "public", note: "m" } } }, "recorded");
+        await pause(null);
+        await saying("moment", "PolicyCompliant", "Held", "held back: spec.access, spec.note");
+        await specIs("moment-x", { access: "private", note: "n" });
+      }
     });
 
     it("logged nothing but its own business", () => {
