@@ -4,7 +4,8 @@ import { makeIndex } from "#responder/caches";
 import { types } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { type DriftException, readDriftException } from "#responder/drift-exception";
-import { type DriftPorts, watchDrift } from "#responder/drift-watch";
+import type { DriftPorts } from "#responder/drift-propose";
+import { watchDrift } from "#responder/drift-watch";
 import type { Log } from "#responder/log";
 import { makeWatcher } from "#responder/watcher";
 

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { planRollback } from "#responder/actions/rollback";
-import { allow } from "#responder/budget";
-import type { Cluster, ResourceType } from "#responder/cluster";
-import { fieldManager, fromKey, nameOf, uidOf } from "#responder/cluster";
+import type { ResourceType } from "#responder/cluster";
+import { fieldManager, fromKey, nameOf, uidOf, versionOf } from "#responder/cluster";
 import {
   type Drift,
   findDrift,
@@ -12,32 +10,14 @@ import {
   nextBaseline,
   type Trust,
 } from "#responder/drift";
-import { type DriftException, isExcepted } from "#responder/drift-exception";
-import { pathText } from "#responder/edit";
+import { type Attribution, writeKey } from "#responder/drift-audit";
+import { isExcepted } from "#responder/drift-exception";
+import { answers, type DriftPorts, propose, recordNamespace } from "#responder/drift-propose";
 import { canonical } from "#responder/exact-json";
-import { sha256 } from "#responder/finding";
-import type { Metrics } from "#responder/metrics";
-import { type Plan, planDigest, type Target } from "#responder/plan";
+import type { Target } from "#responder/plan";
 import { isFinal, type Remediation } from "#responder/remediation";
-import { nextName, openRemediation, type RecordPorts } from "#responder/remediation-store";
-import { matchesDrift, type ResponsePolicy } from "#responder/response-policy";
-import { workloadOf } from "#responder/target";
 import { makeWatcher, type Change, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
-
-export type DriftPorts = RecordPorts & {
-  readonly cluster: Cluster;
-  readonly policies: () => readonly ResponsePolicy[];
-  readonly exceptions: (namespace: string) => readonly DriftException[];
-  readonly stopped: () => boolean;
-  readonly metrics: Metrics;
-  readonly onFailure: (message: string) => void;
-  readonly settings: {
-    readonly namespace: string;
-    readonly protectedNamespaces: readonly string[];
-    readonly trustedManagers: readonly string[];
-  };
-};
 
 /** Label of every object that Crossplane composed. */
 const compositeLabel = "crossplane.io/composite";
@@ -58,12 +38,15 @@ const debounceMs = 250;
 /** An owner that has not put its field back after this will not: then a person is asked (field: reverts take 30-300 ms). */
 const healMs = 10_000;
 const concurrency = 4;
+/** While the audit event that tells the author is awaited; it wakes the worker itself when it comes. */
+const auditPollMs = 250;
 
 type Tracked = {
   readonly baseline: JsonObject;
   readonly before: JsonObject | undefined;
-  /** When the present difference was first seen. */
+  /** When the present difference was first seen, and in which version. */
   readonly sinceMs: number;
+  readonly version: string;
   /** Found by a list: what differs may be older than we are. */
   readonly isGap: boolean;
 };
@@ -75,6 +58,7 @@ export function watchDrift(
 ): { readonly watcher: Watcher; readonly work: WorkQueue } {
   const trust = makeTrust(ports.settings.trustedManagers);
   const tracked = new Map<string, Tracked>();
+  const typeKey = writeKey(type, { namespace: "", name: "" }).trimEnd();
   const heals = ports.metrics.counter(
     "parapet_drift_owner_heals_total",
     "Out-of-band changes that their owner puts back.",
@@ -106,6 +90,11 @@ export function watchDrift(
       if (next.drift.length > 0) work.add(change.key, debounceMs);
     },
   });
+  ports.authors.writers.subscribe((write) => {
+    const [group, resource, key] = write.key.split(" ");
+    if (key === undefined || `${group} ${resource}` !== typeKey) return;
+    if (tracked.get(key)?.before !== undefined) work.add(key);
+  });
   return { watcher, work };
 }
 
@@ -132,12 +121,14 @@ export function track(
       : nextBaseline(known.baseline, before, after, trust);
   const drift = findDrift(baseline, after, before, trust);
   const sinceMs = drift.length === 0 || isNew ? nowMs : known.sinceMs;
-  const started = drift.length > 0 && !isNew && known.before === undefined ? nowMs : sinceMs;
+  const begins = drift.length > 0 && !isNew && known.before === undefined;
+  const started = begins ? nowMs : sinceMs;
   return {
     tracked: {
       baseline,
       before: drift.length === 0 ? undefined : (known?.before ?? before),
       sinceMs: started,
+      version: isNew || begins ? versionOf(after) : known.version,
       isGap: isNew ? true : known.isGap && drift.length > 0,
     },
     drift,
@@ -164,11 +155,39 @@ async function examine(
   );
   const waitMs = known.sinceMs + healMs - nowMs;
   const due = open.filter((one) => one.verdict === "gap" || waitMs <= 0);
+  const author = authorOf(type, target, known, due, ports);
+  if (due.length > 0 && author === "soon") return auditPollMs;
   for (const policy of due.length === 0 ? [] : ports.policies()) {
-    const answered = await propose(type, target, live.value, due, known, policy, ports);
+    const answered = await propose(ports, policy, {
+      type,
+      target,
+      object: live.value,
+      drift: due,
+      author: author === "soon" ? undefined : author,
+      isGap: known.isGap,
+    });
     if (!answered) return healMs;
   }
   return open.length > due.length ? Math.max(1, waitMs) : undefined;
+}
+
+/** Who made a difference: `soon` while the audit event that tells may still come; undefined when nobody can tell. */
+function authorOf(
+  type: ResourceType,
+  target: Target,
+  known: Tracked,
+  drift: readonly Drift[],
+  { authors, now }: DriftPorts,
+): Attribution | "soon" | undefined {
+  const found = authors.writers.writerOf({
+    key: writeKey(type, target),
+    version: known.version,
+    managers: drift.map((one) => one.manager),
+    sinceMs: known.sinceMs,
+  });
+  // What was found by a list is older than anything that is still to come.
+  const mayCome = !known.isGap && now() < known.sinceMs + authors.waitMs;
+  return found ?? (mayCome ? "soon" : undefined);
 }
 
 /** One that is being handled, or that a person decided on already. What was put right and came back is a new one. */
@@ -185,94 +204,9 @@ function isCovered(remediations: readonly Remediation[], target: Target, drift: 
   });
 }
 
-/** False once the difference was put right: if it is there again, that is a new one. */
-const answers = (remediation: Remediation): boolean =>
-  !["Applied", "Realised", "Verified", "Unverifiable", "TargetGone"].includes(
-    remediation.status.state,
-  );
-
 const targetOf = (type: ResourceType, object: JsonObject): Target => ({
   apiVersion: type.apiVersion,
   kind: type.kind,
   ...nameOf(object),
   uid: uidOf(object),
 });
-
-const recordNamespace = (target: Target, ports: DriftPorts): string =>
-  target.namespace === "" ? ports.settings.namespace : target.namespace;
-
-/** false when the API server did not answer. */
-async function propose(
-  type: ResourceType,
-  target: Target,
-  object: JsonObject,
-  drift: readonly Drift[],
-  known: Tracked,
-  policy: ResponsePolicy,
-  ports: DriftPorts,
-): Promise<boolean> {
-  const managers = [...new Set(drift.map((one) => one.manager))].filter((one) => one !== "");
-  const paths = drift.map((one) => pathText(one.edit.path));
-  const { kind, namespace, name } = target;
-  const view = { kind, namespace, name, paths, managers };
-  if (!matchesDrift(policy, kind, view).matches) return true;
-  const allowance = allow({
-    mode: policy.mode,
-    policy: policy.name,
-    namespace,
-    workload: workloadOf(object),
-    limits: policy.spec.limits,
-    others: ports.remediationsIn(recordNamespace(target, ports)),
-    // What may be older than we are is never put right without a person.
-    isStale: known.isGap,
-    isProtected: ports.settings.protectedNamespaces.includes(namespace),
-    stopped: ports.stopped(),
-  });
-  const plan = planOf(type, target, drift);
-  const finding = sha256(canonical([policy.name, target.uid, drift.map((one) => one.edit)])).slice(
-    0,
-    32,
-  );
-  const free = await nextName(ports, recordNamespace(target, ports), finding, {
-    prefix: name,
-    answers,
-  });
-  if (!free.ok) return false;
-  if (free.value === undefined) return true;
-  const notHealed = drift.some((one) => one.verdict === "ownerHeals");
-  const opened = await openRemediation(ports, {
-    name: { namespace: recordNamespace(target, ports), name: free.value },
-    target,
-    workload: workloadOf(object),
-    cause: {
-      source: "Drift",
-      rule: notHealed ? "Owned field not healed" : "Out-of-band change",
-      priority: "Warning",
-      fingerprint: finding,
-      actor: managers.join(", ").slice(0, 256),
-      message: `${paths.join(", ")} ${paths.length === 1 ? "differs" : "differ"} from what Crossplane composed; field manager ${managers.join(", ") || "unknown"} (a hint)`,
-    },
-    policy: policy.name,
-    mode: plan === undefined ? "Observe" : allowance.mode,
-    plan,
-    // Put right for good.
-    ttlMs: 0,
-    seenAtMs: ports.now(),
-    decideBeforeMs: ports.now() + policy.spec.proposalTtl,
-    notes: allowance.reason,
-    finding,
-  });
-  return opened.ok;
-}
-
-/** None for a Secret: its values must not stand in a record. */
-function planOf(type: ResourceType, target: Target, drift: readonly Drift[]): Plan | undefined {
-  if (type.kind === "Secret") return undefined;
-  const planned = planRollback(
-    target,
-    type,
-    drift.map((one) => one.edit),
-  );
-  const actions = [planned.action];
-  return { digest: planDigest(target, actions), actions, residualAllows: [], notes: planned.notes };
-}

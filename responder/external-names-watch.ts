@@ -4,13 +4,10 @@ import type { Json, JsonObject } from "#policy/json";
 import { at, field, textAt } from "#policy/json";
 import type { Cluster, ResourceType } from "#responder/cluster";
 import type { Config } from "#responder/config";
-import {
-  externalNameAnnotation,
-  type ExternalNames,
-  makeExternalNames,
-} from "#responder/external-names";
+import { externalNameAnnotation, makeExternalNames } from "#responder/external-names";
 import type { Log } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
+import type { ManagedLookUp } from "#responder/target";
 import { makeWatcher, type Watcher } from "#responder/watcher";
 
 /** Pause between two looks at which kinds there are. */
@@ -20,11 +17,12 @@ const kindsMax = 500;
 
 export type ManagedResources = {
   /** Undefined: nothing is configured. */
-  readonly names: ExternalNames | undefined;
-  /** False while kinds are listed for the first time: what is not found then may be there. */
-  readonly isSynced: () => boolean;
+  readonly lookUp: ManagedLookUp | undefined;
   readonly stop: () => Promise<void>;
 };
+
+/** A kind that is not served, or not ours to read, must not keep alerts waiting for ever: after this time the rest has to do. */
+const patienceMs = 60_000;
 
 /** Watches the managed resources that the configuration names or that the API server offers, and keeps their external names. */
 export function watchManaged(
@@ -32,7 +30,7 @@ export function watchManaged(
   ports: { readonly cluster: Cluster; readonly metrics: Metrics; readonly log: Log },
 ): ManagedResources {
   const isOn = settings.discover || settings.resources.length > 0;
-  if (!isOn) return { names: undefined, isSynced: () => true, stop: () => Promise.resolve() };
+  if (!isOn) return { lookUp: undefined, stop: () => Promise.resolve() };
   const { cluster, log } = ports;
   const names = makeExternalNames();
   const watchers = new Map<string, Watcher>();
@@ -70,9 +68,12 @@ export function watchManaged(
     }
   })();
   ports.metrics.gauge("parapet_external_names", "External names known.", names.size);
+  const startedAt = performance.now();
+  const isSynced = (): boolean =>
+    performance.now() - startedAt > patienceMs ||
+    (isDiscovered && [...watchers.values()].every((one) => one.isSynced()));
   return {
-    names,
-    isSynced: () => isDiscovered && [...watchers.values()].every((one) => one.isSynced()),
+    lookUp: { names, isSynced, cluster },
     stop: async () => {
       stopping.abort();
       await running;

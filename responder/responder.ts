@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { JsonObject } from "#policy/json";
 import type { AlertQueue } from "#responder/alert-queue";
 import type { AuditFile } from "#responder/adapters/audit-file";
 import type { Spool } from "#responder/adapters/spool";
@@ -9,13 +8,14 @@ import {
   makeRemediationCache,
   type RemediationCache,
 } from "#responder/caches";
-import type { Cluster, ResourceType } from "#responder/cluster";
-import { fromKey, keyOf, types } from "#responder/cluster";
+import type { Cluster } from "#responder/cluster";
+import { keyOf, types } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { type Counter, makeCounter } from "#responder/counts";
 import { type Intake, makeIntake } from "#responder/intake";
 import { makeLocks } from "#responder/locks";
 import { type EffectPorts, noEffects } from "#responder/effects";
+import { makeWriters, type Writers } from "#responder/drift-audit";
 import { startDrift } from "#responder/drift-kinds";
 import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
@@ -26,9 +26,10 @@ import { makeReconcile, type ReconcilePorts } from "#responder/reconcile";
 import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
 import { makeReads, type Reads } from "#responder/reads";
-import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
+import { makeHandler } from "#responder/handle-alert";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
 import { startVerification, type Verification } from "#responder/verification/start";
+import { startRetention } from "#responder/retention";
 import { makeStop, type Stop } from "#responder/stop";
 import { watchManaged } from "#responder/external-names-watch";
 import { makeTellers } from "#responder/tellers";
@@ -59,6 +60,8 @@ export type Responder = {
     /** What is known of the cluster's network: whether isolations have an effect. */
     readonly network: string;
   };
+  /** Who wrote what, as the API server's audit webhook tells. */
+  readonly writers: Writers;
   /** Whether the global stop is on. */
   readonly stopped: () => boolean;
   /** Resolves when policies and records are known and alerts are worked on. */
@@ -80,11 +83,12 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   );
   const approvals = makeApprovalCache();
   const policies = makePolicies(cluster, log, now, config.notify.destinations);
-  const tellers = makeTellers(config, { ...ports, log: quiet }, { remediations, policies });
+  const quietly = { ...ports, log: quiet };
+  const tellers = makeTellers(config, quietly, { remediations, policies });
   const known = makeKnown();
   const reads = makeReads(cluster, now);
-  const on = { approvals, known, stop, reads };
-  const { work, counter, verification, rechecker } = makeEngine(config, ports, quiet, on);
+  const engine = makeEngine(config, ports, quiet, { approvals, known, stop, reads });
+  const { work, counter, verification, rechecker } = engine;
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
     approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
@@ -96,39 +100,31 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       for (const tell of listeners) tell();
     },
   });
-  const intake = makeIntake({
-    ...ports,
-    spoolBytesMax: config.spoolBytesMax,
-    relayed: new Set(config.intake.relayFields),
-  });
+  const intake = intakeOf(config, ports);
   const areSynced = (): boolean => watchers.every((watcher) => watcher.isSynced());
   const recordPorts = makeRecordPorts(ports, remediations, policies, stop, work);
-  const managed = watchManaged(config.drift.managed, { ...ports, log: quiet });
+  const { drift, managed, writers } = startWatchingDrift(config, quietly, recordPorts);
   const handle = makeHandler(ports, quiet, {
     ...recordPorts,
-    managed:
-      managed.names === undefined ? undefined : { ...managed, names: managed.names, cluster },
+    managed: managed.lookUp,
     ...reads,
     count: counter.count,
     networkNotes: verification.notes,
     settings: { ...config, alertAgeMsMax: config.alertAgeMax },
-  });
-  const drift = startDrift(config.drift.resources, quiet, {
-    ...recordPorts,
-    metrics: ports.metrics,
-    onFailure: (message) => quiet("warn", message),
-    settings: { ...config, trustedManagers: config.drift.trustedManagers },
   });
   const acting = Promise.all(watchers.map((watcher) => watcher.synced)).then(() => {
     if (!stopping) queue.start(handle);
     log("info", "acting", { policies: policies.all().length });
   });
   let stopping = false;
-  const timers = startTimers(intake, stop, resync);
+  const isBehind = (): boolean => !areSynced();
+  const tidied = { ...ports, audit: ports.audit.append, remediations, approvals, isBehind };
+  const timers = [...startTimers(intake, stop, resync), startRetention(tidied, config.retention)];
   gauges(ports, remediations, stop);
   return {
     intake,
     remediations,
+    writers,
     subscribe: makeSubscribe(listeners),
     ready: () => ({ intake: !stopping, acting: areSynced(), network: verification.text() }),
     acting,
@@ -137,15 +133,35 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       stopping = true;
       for (const timer of timers) clearInterval(timer);
       counter.stop();
-      await tellers.stop();
-      await Promise.all([drift.stop(), managed.stop()]);
-      await Promise.all([rechecker.stop(), work.stop()]);
-      await verification.stop();
+      // Whatever starts something new ends before that which does it.
+      const parts = [tellers, drift, managed, rechecker, work, verification];
+      for (const part of parts) await part.stop();
       await queue.close();
       await closePorts(ports, watchers);
     },
   };
 }
+
+/** What changes out of band: composed objects, and managed resources by what their clouds tell. */
+function startWatchingDrift(
+  config: Config,
+  ports: Pick<ResponderPorts, "cluster" | "metrics" | "log">,
+  recordPorts: ReturnType<typeof makeRecordPorts>,
+) {
+  const writers = makeWriters();
+  const managed = watchManaged(config.drift.managed, ports);
+  const drift = startDrift(config.drift.resources, ports.log, {
+    ...recordPorts,
+    metrics: ports.metrics,
+    onFailure: (message) => ports.log("warn", message),
+    settings: { ...config, trustedManagers: config.drift.trustedManagers },
+    authors: { writers, waitMs: config.drift.audit?.wait ?? 0 },
+  });
+  return { drift, managed, writers };
+}
+
+const intakeOf = ({ spoolBytesMax, intake }: Config, ports: ResponderPorts): Intake =>
+  makeIntake({ ...ports, spoolBytesMax, relayed: new Set(intake.relayFields) });
 
 function wakeOpen(remediations: RemediationCache, work: WorkQueue): void {
   for (const one of remediations.all()) if (!isFinal(one.status.state)) work.add(keyOf(one.name));
@@ -265,34 +281,6 @@ function startWatchers(
     makeWatcher({ cluster, type: types.approval, onChange: on.approvals, onFailure }),
     makeWatcher({ cluster, type: types.remediation, onChange: on.remediations, onFailure }),
   ];
-}
-
-function makeHandler(
-  ports: ResponderPorts,
-  log: Log,
-  respondPorts: RespondPorts,
-): Parameters<AlertQueue["start"]>[0] {
-  const respond = makeRespond(respondPorts);
-  const outcomes = ports.metrics.counter(
-    "parapet_alerts_handled_total",
-    "Alerts that got their outcome.",
-  );
-  return async (stored) => {
-    try {
-      const responses = await respond(stored);
-      if (responses.length === 0) outcomes.add({ outcome: "noPolicy" });
-      for (const { outcome } of responses) outcomes.add({ outcome });
-    } catch (error) {
-      if (error instanceof NotNow)
-        log("warn", "an alert waits for the API server", { error: error.message });
-      else
-        log("error", "an alert could not be handled", {
-          error: textOf(error),
-          fingerprint: stored.fingerprint,
-        });
-      throw error;
-    }
-  };
 }
 
 const textOf = (error: unknown): string =>

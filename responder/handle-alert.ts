@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { AlertQueue } from "#responder/alert-queue";
+import type { Log } from "#responder/log";
+import type { Metrics } from "#responder/metrics";
+import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
+
+/** Brings each alert of the queue to its outcome and counts what that was; what cannot be done now stays in the queue. */
+export function makeHandler(
+  ports: { readonly metrics: Metrics },
+  log: Log,
+  respondPorts: RespondPorts,
+): Parameters<AlertQueue["start"]>[0] {
+  const respond = makeRespond(respondPorts);
+  const outcomes = ports.metrics.counter(
+    "parapet_alerts_handled_total",
+    "Alerts that got their outcome.",
+  );
+  return async (stored) => {
+    try {
+      const responses = await respond(stored);
+      if (responses.length === 0) outcomes.add({ outcome: "noPolicy" });
+      for (const { outcome } of responses) outcomes.add({ outcome });
+    } catch (error) {
+      if (error instanceof NotNow)
+        log("warn", "an alert waits for the API server", { error: error.message });
+      else
+        log("error", "an alert could not be handled", {
+          error: textOf(error),
+          fingerprint: stored.fingerprint,
+        });
+      throw error;
+    }
+  };
+}
+
+const textOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : "failed";
