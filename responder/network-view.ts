@@ -9,6 +9,7 @@ import {
   servedPolicyKinds,
   typeOfKind,
   withKind,
+  withoutCopies,
 } from "#responder/reachability/policy-kinds";
 import { makeShared } from "#responder/target";
 
@@ -55,7 +56,8 @@ export function makeReadNetwork(cluster: Reads, now: () => number): ReadNetwork 
       policies.push(...list.value);
     }
     if (!live.ok) return live;
-    return { ok: true, value: { served: served.value, policies, namespace: live.value } };
+    const view = { served: served.value, policies: withoutCopies(policies) };
+    return { ok: true, value: { ...view, namespace: live.value } };
   };
 }
 
@@ -82,22 +84,16 @@ async function listKind(
   if (listed.ok) return { ok: true, value: withKind(kind, listed.value.items) };
   // The kind was served when it was last asked for, and is not any more: it decides about nothing.
   if (listed.code === "NotFound") return { ok: true, value: [] };
-  const store = storeOf(kind);
-  const stored = store === undefined ? undefined : await cluster.typeOf(...store.of);
-  return store !== undefined && stored?.ok === true && listed.code === "Unavailable"
-    ? listKind(cluster, store.kind, namespace)
-    : unreadable(kind, "list", listed);
+  // What it does not answer is read from its store as well.
+  if (listed.code === "Unavailable" && (await hasStore(cluster, kind)))
+    return { ok: true, value: [] };
+  return unreadable(kind, "list", listed);
 }
 
-/** Where Calico keeps what its own API server serves: readable when that one does not answer. */
-function storeOf(kind: PolicyKind) {
-  if (kind.group !== "projectcalico.org") return undefined;
-  const store = policyKinds.find(
-    (one) => one.group === "crd.projectcalico.org" && one.kind === kind.kind,
-  );
-  return store === undefined
-    ? undefined
-    : { kind: store, of: [`${store.group}/${store.version}`, store.kind] as const };
+/** Whether Calico's own store is there beside its API server. */
+async function hasStore(cluster: Pick<Cluster, "typeOf">, kind: PolicyKind): Promise<boolean> {
+  if (kind.group !== "projectcalico.org") return false;
+  return (await cluster.typeOf("crd.projectcalico.org/v1", kind.kind)).ok;
 }
 
 /** The same failure, in words that say what to do about it. */
@@ -138,10 +134,10 @@ export function makeDiscovery(
       })),
     );
     const served = replies.filter(({ reply }) => reply.ok).map(({ kind }) => kind);
-    const hasStore = served.some((kind) => kind.group === "crd.projectcalico.org");
+    const isStored = served.some((kind) => kind.group === "crd.projectcalico.org");
     for (const { kind, reply } of replies) {
       if (reply.ok || reply.code === "NotFound") continue;
-      if (kind.group === "projectcalico.org" && hasStore) continue;
+      if (kind.group === "projectcalico.org" && isStored) continue;
       return failure(
         reply.code,
         `whether the cluster serves ${resourceText(kind)} is unknown: ${reply.message}`,

@@ -7,7 +7,7 @@ import type { Cluster, ResourceType } from "#responder/cluster";
 import { keyOf, nameOf, types } from "#responder/cluster";
 import { makeDiscovery, type NetworkView, resourceText } from "#responder/network-view";
 import { rootNamespace } from "#responder/reachability/istio";
-import { type PolicyKind, typeOfKind } from "#responder/reachability/policy-kinds";
+import { type PolicyKind, typeOfKind, withoutCopies } from "#responder/reachability/policy-kinds";
 import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
 
 /** A policy or a namespace that came, went or changed; `namespace` '' for what may be about all of them. */
@@ -59,7 +59,7 @@ export class World {
     const groups = new Set(["", namespace, rootNamespace]);
     const policies = [...groups].flatMap(this.#policies.of);
     return {
-      policies: policies.filter((one) => hasSay(one, namespace)),
+      policies: withoutCopies(policies.filter((one) => hasSay(one, namespace))),
       namespace: this.namespaceOf(namespace),
     };
   }

@@ -7,6 +7,7 @@ import type { Reply } from "#responder/cluster";
 import { failure, keyOf, nameOf, types } from "#responder/cluster";
 import { ownershipLabel } from "#responder/plan";
 import { podViewOf } from "#responder/reachability/pod-view";
+import { withoutCopies } from "#responder/reachability/policy-kinds";
 import {
   concerns,
   isAsWritten,
@@ -259,13 +260,19 @@ function ownerOf({ before, after }: WorldChange): string | undefined {
   return undefined;
 }
 
+/** Calico's own store counts as its API. */
+const isOfGroup = (manifest: JsonObject, live: JsonObject): boolean =>
+  textAt(manifest, ["apiVersion"]) ===
+  textAt(live, ["apiVersion"]).replace("crd.projectcalico.org/v1", "projectcalico.org/v3");
+
 /** Whether what changed is a policy of an isolation's plan that came or went, or says what was written. */
 function isPlanned(isolation: Isolation, { after, before }: WorldChange): boolean {
-  const live = after ?? before;
+  const [live] = withoutCopies([after ?? before ?? {}]);
   const manifest = isolation.manifests.find(
     (one) =>
-      one["apiVersion"] === live?.["apiVersion"] &&
-      one["kind"] === live?.["kind"] &&
+      live !== undefined &&
+      one["kind"] === live["kind"] &&
+      isOfGroup(one, live) &&
       textAt(one, ["metadata", "name"]) === textAt(live, ["metadata", "name"]),
   );
   const owner = isolation.remediation.name.name;

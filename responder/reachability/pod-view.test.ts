@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
+import { type JsonObject, textAt } from "#policy/json";
 import { podViewOf } from "#responder/reachability/pod-view";
-import { policyKinds, servedPolicyKinds, withKind } from "#responder/reachability/policy-kinds";
+import {
+  policyKinds,
+  servedPolicyKinds,
+  withKind,
+  withoutCopies,
+} from "#responder/reachability/policy-kinds";
 import { parseWorld } from "#responder/reachability/policy-world";
 
 describe("a live pod as policies see it", () => {
@@ -47,13 +53,41 @@ describe("a live pod as policies see it", () => {
 });
 
 describe("the kinds of policies to read", () => {
-  it("reads Calico's own store only where its API server is not there", () => {
-    const groups = (served: typeof policyKinds) =>
-      servedPolicyKinds(served).map((one) => one.group);
-    const store = policyKinds.filter((one) => one.group === "crd.projectcalico.org");
-    expect(groups(store)).toHaveLength(3);
-    expect(new Set(groups(policyKinds)).has("crd.projectcalico.org")).toBe(false);
-    expect(groups([])).toEqual([]);
+  it("are those that are served", () => {
+    expect(servedPolicyKinds(policyKinds)).toEqual(policyKinds);
+    expect(servedPolicyKinds([])).toEqual([]);
+    const served = [{ group: "cilium.io", version: "v2", kind: "CiliumNetworkPolicy" }];
+    expect(servedPolicyKinds(served).map((one) => one.resource)).toEqual(["ciliumnetworkpolicies"]);
+    const older = [{ group: "cilium.io", version: "v2alpha1", kind: "CiliumNetworkPolicy" }];
+    expect(servedPolicyKinds(older)).toEqual([]);
+  });
+
+  it("has each of Calico's objects once, and those that only its store shows", () => {
+    const of = (apiVersion: string, name: string, tier: string): JsonObject => ({
+      apiVersion,
+      kind: "GlobalNetworkPolicy",
+      metadata: { name },
+      spec: { tier },
+    });
+    const store = "crd.projectcalico.org/v1";
+    const api = "projectcalico.org/v3";
+    const merged = withoutCopies([
+      of(store, "default.open", "default"),
+      of(api, "open", "default"),
+      of(store, "default.hidden", "default"),
+      of(store, "security.cut", "security"),
+      {
+        apiVersion: "networking.k8s.io/v1",
+        kind: "NetworkPolicy",
+        metadata: { name: "default.x" },
+      },
+    ]);
+    expect(merged.map((one) => [one["apiVersion"], textAt(one, ["metadata", "name"])])).toEqual([
+      ["networking.k8s.io/v1", "default.x"],
+      [api, "open"],
+      [store, "hidden"],
+      [store, "security.cut"],
+    ]);
   });
 
   it("finds the place of each kind in a world", () => {

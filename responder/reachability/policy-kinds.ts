@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { JsonObject } from "#policy/json";
+import { isObject, type JsonObject, textAt } from "#policy/json";
 import type { ResourceType } from "#responder/cluster";
 
 /** A kind of policy, and how it is read. */
@@ -29,8 +29,8 @@ const calicoStore = kindOf("crd.projectcalico.org", "v1");
 
 /**
  * Every kind that decides about a pod's traffic. Of the namespaced ones those of the pod's namespace do, of Istio's also
- * those of its root namespace. Calico's own store is read only where its API server is not there: both hold the same
- * objects.
+ * those of its root namespace. Calico's own store is read beside its API server, which leaves out in silence what lies in
+ * tiers that the reader has no right to (projectcalico/calico: EnsureTierSelector).
  */
 export const policyKinds: readonly PolicyKind[] = [
   kindOf("networking.k8s.io", "v1")("NetworkPolicy", "networkpolicies", true),
@@ -49,20 +49,52 @@ export const policyKinds: readonly PolicyKind[] = [
 ];
 
 /** The kinds to read, of those that a cluster serves. */
-export function servedPolicyKinds(
+export const servedPolicyKinds = (
   served: readonly { readonly group: string; readonly version: string; readonly kind: string }[],
-): readonly PolicyKind[] {
-  const isServed = (one: PolicyKind) =>
+): readonly PolicyKind[] =>
+  policyKinds.filter((one) =>
     served.some(
       (other) =>
         other.group === one.group && other.version === one.version && other.kind === one.kind,
+    ),
+  );
+
+const store = "crd.projectcalico.org";
+
+/**
+ * Policies with each of Calico's objects once: its API server's form where it gives one, else that of its store, under the same
+ * name (the store puts the tier `default` before it).
+ */
+export function withoutCopies(policies: readonly JsonObject[]): readonly JsonObject[] {
+  const calicos = new Map<string, JsonObject>();
+  const others: JsonObject[] = [];
+  for (const policy of policies) {
+    const group = textAt(policy, ["apiVersion"]).split("/")[0] ?? "";
+    if (group !== store && group !== "projectcalico.org") {
+      others.push(policy);
+      continue;
+    }
+    const name = plainName(policy);
+    const key = [textAt(policy, ["kind"]), textAt(policy, ["metadata", "namespace"]), name].join(
+      "/",
     );
-  const here = policyKinds.filter(isServed);
-  const apiServer = new Set(here.filter(isCalicoApi).map((one) => one.kind));
-  return here.filter((one) => one.group !== "crd.projectcalico.org" || !apiServer.has(one.kind));
+    if (group !== store || !calicos.has(key)) calicos.set(key, renamed(policy, name));
+  }
+  return [...others, ...calicos.values()];
 }
 
-const isCalicoApi = (one: PolicyKind): boolean => one.group === "projectcalico.org";
+function plainName(policy: JsonObject): string {
+  const name = textAt(policy, ["metadata", "name"]);
+  const tier = textAt(policy, ["spec", "tier"]) || "default";
+  const isPolicy = textAt(policy, ["kind"]) !== "Tier";
+  return isPolicy && tier === "default" ? name.replace(/^default\./, "") : name;
+}
+
+function renamed(policy: JsonObject, name: string): JsonObject {
+  const metadata = policy["metadata"];
+  if (!isObject(metadata) || metadata["name"] === name) return policy;
+  return { ...policy, metadata: { ...metadata, name } };
+}
 
 /** The same as the API server's type. */
 export const typeOfKind = (kind: PolicyKind): ResourceType => ({
