@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { field, isArray, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
-import { isNamespacedKind } from "#policy/kubernetes/kinds";
+import { guessPlural, isNamespacedKind } from "#policy/kubernetes/kinds";
 import type { World } from "#policy/world";
 
 /**
@@ -16,7 +16,7 @@ export function makeResourceOf(
   const defined = kindsOfDefinitions(definitions);
   const plurals = policies.flatMap(matchedPlurals);
   return (kind) => {
-    const known = defined(kind);
+    const known = defined(kind) ?? crossplanesOwn(kind);
     if (known !== undefined || plurals.length === 0) return known;
     if (isNamespacedKind(kind) !== undefined) return undefined;
     const prefix = kind.kind.toLowerCase();
@@ -24,6 +24,16 @@ export function makeResourceOf(
     return found === undefined ? undefined : { resource: found, namespaced: true };
   };
 }
+
+/** Crossplane's own kinds, which CI judges as well: all of these groups are cluster-scoped (core cluster/crds, v2.4.0). */
+const crossplaneGroups = new Set([
+  "apiextensions.crossplane.io",
+  "ops.crossplane.io",
+  "pkg.crossplane.io",
+]);
+
+const crossplanesOwn: World["resourceOf"] = ({ group, kind }) =>
+  crossplaneGroups.has(group) ? { resource: guessPlural(kind), namespaced: false } : undefined;
 
 /** Plural and scope of the kinds that CustomResourceDefinitions among the objects define. */
 function kindsOfDefinitions(objects: readonly JsonObject[]): World["resourceOf"] {
