@@ -8,6 +8,8 @@ export type RecheckPorts = Omit<MendPorts, "mayMend" | "found" | "mended"> & {
   readonly wake: (key: string) => void;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** The responder's own namespace: where it tries whether it may read. */
+  readonly settings: { readonly namespace: string };
 };
 
 /** More repairs of one isolation within {@link fightMs} are a fight, which a person must end. */

@@ -108,6 +108,7 @@ function look(cluster: Cluster) {
     wake: (key) => woken.push(key),
     metrics,
     log: () => undefined,
+    settings,
   });
   const cache = makeRemediationCache(() => undefined);
   const watcher = makeWatcher({

@@ -6,6 +6,7 @@ import { remediationNamespaceKey } from "#responder/actions/isolate";
 import type { Reply } from "#responder/cluster";
 import { failure, keyOf, nameOf, types } from "#responder/cluster";
 import { ownershipLabel } from "#responder/plan";
+import { startRightsCheck } from "#responder/policy-rights";
 import { podViewOf } from "#responder/reachability/pod-view";
 import { withoutCopies } from "#responder/reachability/policy-kinds";
 import {
@@ -48,7 +49,7 @@ export class Rechecker {
   readonly #due = new Set<string>();
   readonly #figures: ReturnType<typeof makeFigures>;
   readonly #mendPorts: MendPorts;
-  readonly #sweep: NodeJS.Timeout;
+  readonly #timers: readonly NodeJS.Timeout[];
   #watching: Watching | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
@@ -70,7 +71,10 @@ export class Rechecker {
       },
       mended: () => this.#figures.mended.add(),
     };
-    this.#sweep = setInterval(() => this.#sweepAll(), sweepMs);
+    this.#timers = [
+      setInterval(() => this.#sweepAll(), sweepMs),
+      ...startRightsCheck(ports.settings.namespace, ports),
+    ];
   }
 
   /** Takes a version of a remediation in; undefined: it is gone. */
@@ -92,7 +96,7 @@ export class Rechecker {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
-    clearInterval(this.#sweep);
+    for (const timer of this.#timers) clearInterval(timer);
     await this.#running;
     await this.#watching?.stop();
   }
