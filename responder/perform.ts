@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { exactChange, reasonsOf } from "#responder/audit";
 import { type Made, makeChange, readBack, takeBack } from "#responder/changes";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { failure, keyOf } from "#responder/cluster";
@@ -69,12 +70,18 @@ async function makeAll(
       const made = isWrite(change)
         ? withoutNote(await makeChange(cluster, change, owner, false))
         : await doEffect(ports.effects, change, remediation);
-      if (!made.ok) return stopped(plan, index, made);
+      if (!made.ok) {
+        // What merely waits is tried again and again: a line for each try would bury the log.
+        const waits = made.code === "Unavailable" || made.code === "Busy";
+        const note = `${made.code}: ${made.message}`;
+        if (!waits) await audit(ports, remediation, "failed", change, { action, note });
+        return stopped(plan, index, made);
+      }
       if (made.value.wrote) writes += 1;
       if (made.value.note !== "") notes.push(made.value.note);
       const what = made.value.wrote ? "did" : "found done";
       const { note } = made.value;
-      await audit(ports, remediation, what, changeText(change), { action, note });
+      await audit(ports, remediation, what, change, { action, note });
     }
   }
   return { ok: true, value: { writes, notes } };
@@ -119,8 +126,9 @@ export function undo(ports: Ports, remediation: Remediation): Promise<Reply<Work
     for (const change of changes.filter(isWrite).toReversed()) {
       const taken = await takeBack(ports.cluster, change, remediation.name.name);
       if (!taken.ok) return taken;
-      if (taken.value.left !== undefined) left.push(taken.value.left);
-      await audit(ports, remediation, "took back", changeText(change));
+      const note = taken.value.left ?? "";
+      if (note !== "") left.push(note);
+      await audit(ports, remediation, note === "" ? "took back" : "left", change, { note });
     }
     const reason = remediation.status.undo?.reason ?? "Undone";
     const by = remediation.status.undo?.by ?? "parapet";
@@ -169,7 +177,7 @@ const audit = (
   ports: Ports,
   remediation: Remediation,
   what: string,
-  change: string,
+  change: Change,
   more: { readonly action?: string; readonly note?: string } = {},
 ) =>
   ports.audit({
@@ -177,8 +185,9 @@ const audit = (
     who: "parapet",
     remediation: keyOf(remediation.name),
     detail: {
-      change,
-      digest: remediation.plan?.digest ?? "",
+      ...reasonsOf(remediation),
+      change: changeText(change),
+      exact: exactChange(change),
       ...Object.fromEntries(Object.entries(more).filter(([, value]) => value !== "")),
     },
   });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { textAt } from "#policy/json";
-import type { AuditEntry } from "#responder/audit";
+import { type AuditEntry, reasonsOf } from "#responder/audit";
 import { makeChange, readBack } from "#responder/changes";
 import type { Cluster, Reply } from "#responder/cluster";
 import { failure, keyOf, nameOf, types, uidOf, versionOf } from "#responder/cluster";
@@ -192,5 +192,5 @@ const audit = (ports: MendPorts, remediation: Remediation, what: string, message
     what,
     who: "parapet",
     remediation: keyOf(remediation.name),
-    detail: { message, digest: remediation.plan?.digest ?? "" },
+    detail: { message, ...reasonsOf(remediation) },
   });

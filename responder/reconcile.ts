@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import type { Approval } from "#responder/approval";
-import type { AuditEntry } from "#responder/audit";
+import { type AuditEntry, reasonsOf } from "#responder/audit";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { fromKey, keyOf, retryable, types } from "#responder/cluster";
 import { decide, type Facts } from "#responder/decide";
@@ -159,7 +159,7 @@ function makeSession(ports: ReconcilePorts, object: JsonObject, first: Remediati
         detail: {
           reason: event.reason,
           message: event.message,
-          digest: remediation.plan?.digest ?? "",
+          ...reasonsOf(remediation),
           ...(more.evidence === undefined ? {} : { evidence: evidenceJson(more.evidence) }),
         },
       });

@@ -25,6 +25,7 @@ import {
 import { auditPath, makeAuditHandler } from "#responder/drift-audit-http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
+import { type Observed, observe } from "#responder/observe";
 import { type Responder, startResponder } from "#responder/responder";
 
 export type Running = {
@@ -61,13 +62,17 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
     openAuditFile(join(config.dataDirectory, "audit.jsonl"), Date.now),
   ]);
   log("info", "queue", { queue: queue.description });
+  // Beside the log itself, so that one that is cut off or written anew does not agree with what others have kept.
+  log("info", "audit log", { ...audit.end() });
   const effects = {
     evidence: await openEvidence(config),
     send: makeSendHttp(files.destinations, Date.now, config.notify.consoleUrl),
   };
-  const ports = { cluster, queue, spool, audit, effects, metrics, log, now: Date.now };
+  const common = { spool, metrics, log, now: Date.now };
+  const observed = await observe(config, files, { ...common, cluster, queue });
+  const ports = { ...common, ...observed, audit, effects };
   const responder = startResponder(config, ports);
-  const doors = await openDoors(config, files, responder, cluster, metrics, log);
+  const doors = await openDoors(config, files, { responder, cluster, metrics, log, observed });
   return {
     responder,
     cluster,
@@ -78,6 +83,7 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
       await doors.intake.close();
       await doors.review?.close();
       await responder.stop();
+      await observed.stop();
       await doors.operations.close();
       await release();
     },
@@ -145,11 +151,15 @@ type Doors = {
 async function openDoors(
   config: Config,
   files: ConfigFiles,
-  responder: Responder,
-  cluster: Cluster,
-  metrics: Metrics,
-  log: Log,
+  ports: {
+    readonly responder: Responder;
+    readonly cluster: Cluster;
+    readonly metrics: Metrics;
+    readonly log: Log;
+    readonly observed: Observed;
+  },
 ): Promise<Doors> {
+  const { responder, cluster, metrics, log } = ports;
   const onError = (error: unknown): void =>
     log("error", "a request failed", { error: error instanceof Error ? (error.stack ?? "") : "" });
   const { credentials } = files;
@@ -167,7 +177,7 @@ async function openDoors(
   const operations = await listen(
     config.operations.listen,
     undefined,
-    makeOperationsHandler({ ready: responder.ready, metrics }),
+    makeOperationsHandler({ ready: responder.ready, metrics, status: ports.observed.status }),
     onError,
   );
   const review =

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
-import { auditLine, genesis } from "#responder/audit";
+import { auditLine, chainStart, genesis } from "#responder/audit";
+import { keptText } from "#responder/evidence";
 import { makeFolder } from "../testing.ts";
 import { auditCommand } from "./audit.ts";
 
@@ -20,6 +22,21 @@ const text = (list: readonly string[]): string => list.map((line) => `${line}\n`
 const all = lines.map((line) => line.text);
 const at = (index: number): string => all[index] ?? "";
 
+/** A line that somebody changed and gave the right hash, which the next one does not continue. */
+function rehashed(): string {
+  const entry = { what: "intended", who: "mallory", remediation: "prod/web-1", detail: { n: 1 } };
+  return auditLine(lines[0] ?? chainStart, entry, 1_750_000_000_001).text;
+}
+
+const bundle = '{"pod":"web-1"}\n';
+
+function evidenceLine(): string {
+  const sha256 = createHash("sha256").update(bundle).digest("hex");
+  const note = keptText({ sha256, location: "s3://evidence/prod/web-1.json" });
+  const entry = { what: "did", who: "parapet", remediation: "prod/web-1", detail: { note } };
+  return auditLine(chainStart, entry, 0).text;
+}
+
 const folder = makeFolder({
   "whole.jsonl": text(all),
   "empty.jsonl": "",
@@ -32,6 +49,19 @@ const folder = makeFolder({
   "half.jsonl": `${text(all.slice(0, 2))}${at(2).slice(0, 40)}`,
   "rubbish.jsonl": text([at(0), "\u001b[31m rubbish"]),
   "list.jsonl": text(["[]"]),
+  "spaced.jsonl": text([at(0), at(1).replace('"who":', '"who": '), at(2), at(3)]),
+  "doubled.jsonl": text([at(0), at(1).replace('"who":', '"who":"mallory","who":'), at(2)]),
+  "blank.jsonl": text([at(0), "", at(1)]),
+  "windows.jsonl": `${at(0)}\r\n${at(1)}\r\n`,
+  "rehashed.jsonl": text([at(0), rehashed(), at(2), at(3)]),
+  "emptied.jsonl": text([at(0), at(1).replace(/,"hash":"[0-9a-f]+"/, "")]),
+  "first.jsonl": text(all.slice(0, 1)),
+  "older.jsonl": text(all.slice(0, 2)),
+  "newer.jsonl": text(all.slice(2)),
+  "web-1.json": bundle,
+  "changed/web-1.json": `${bundle} `,
+  "other.json": bundle,
+  "evidence.jsonl": text([evidenceLine()]),
 });
 afterAll(folder.remove);
 
@@ -64,6 +94,32 @@ describe("audit verify", () => {
       code: 1,
       says: "line 2 does not continue the line before",
     },
+    {
+      reason: "a changed line with the right hash",
+      file: "rehashed.jsonl",
+      code: 1,
+      says: "line 3 does not continue the line before",
+    },
+    {
+      reason: "a space that was put in",
+      file: "spaced.jsonl",
+      code: 1,
+      says: "line 2 was written in another way",
+    },
+    {
+      reason: "a member twice, so that people read another one than programs",
+      file: "doubled.jsonl",
+      code: 1,
+      says: "line 2 was written in another way",
+    },
+    { reason: "an empty line", file: "blank.jsonl", code: 1, says: "line 2 is no JSON object" },
+    {
+      reason: "other line ends",
+      file: "windows.jsonl",
+      code: 1,
+      says: "line 1 was written in another way",
+    },
+    { reason: "a hash taken away", file: "emptied.jsonl", code: 1, says: "line 2 was changed" },
     { reason: "half a line", file: "half.jsonl", code: 1, says: "line 3 is no JSON object" },
     { reason: "no JSON", file: "rubbish.jsonl", code: 1, says: "line 2 is no JSON object" },
     { reason: "JSON, but no entry", file: "list.jsonl", code: 1, says: "line 1 is no JSON object" },
@@ -92,11 +148,64 @@ describe("audit verify", () => {
     { reason: "no verb", words: [] },
     { reason: "another verb", words: ["check", "whole.jsonl"] },
     { reason: "no file", words: ["verify"] },
-    { reason: "two files", words: ["verify", "whole.jsonl", "cut.jsonl"] },
+    { reason: "no hash before it", words: ["verify", "whole.jsonl", "--after", "xyz"] },
   ])("bad usage: $reason", async ({ words }) => {
     const ran = await folder.run(auditCommand, ...words);
     expect(ran).toMatchObject({ code: 2, out: "" });
-    expect(ran.err).toMatch(/audit verify FILE|one log at a time/);
+    expect(ran.err).toMatch(/audit verify FILE|hexadecimal/);
+  });
+
+  test.each([
+    {
+      reason: "one chain over two files, named in any order",
+      words: ["newer.jsonl", "older.jsonl"],
+      code: 0,
+      says: "4 lines, whole",
+    },
+    {
+      reason: "a new file that holds nothing yet",
+      words: ["whole.jsonl", "empty.jsonl"],
+      code: 0,
+      says: "4 lines, whole",
+    },
+    {
+      reason: "the newer file alone, after the archived one's last hash",
+      words: ["newer.jsonl", "--after", lines[1]?.hash ?? ""],
+      code: 0,
+      says: "2 lines, whole",
+    },
+    {
+      reason: "after another hash",
+      words: ["newer.jsonl", "--after", lines[0]?.hash ?? ""],
+      code: 1,
+      says: "line 1 does not continue the line before",
+    },
+    {
+      reason: "a file between them left out",
+      words: ["first.jsonl", "newer.jsonl"],
+      code: 1,
+      says: "newer.jsonl: line 1 does not continue the line before",
+    },
+    {
+      reason: "the same file twice",
+      words: ["older.jsonl", "older.jsonl"],
+      code: 1,
+      says: "line 1 does not continue",
+    },
+  ])("several files: $reason", async ({ words, code, says }) => {
+    const ran = await folder.run(auditCommand, "verify", ...words);
+    expect(ran.code).toBe(code);
+    expect(ran.out).toContain(says);
+  });
+
+  test.each([
+    { reason: "as it was kept", file: "web-1.json", code: 0, says: "as it was kept" },
+    { reason: "changed", file: "changed/web-1.json", code: 1, says: "was changed" },
+    { reason: "put there by somebody", file: "other.json", code: 1, says: "is named nowhere" },
+  ])("evidence: $reason", async ({ file, code, says }) => {
+    const ran = await folder.run(auditCommand, "verify", "evidence.jsonl", "--evidence", file);
+    expect(ran.code).toBe(code);
+    expect(ran.out).toContain(says);
   });
 
   test("says the same to machines", async () => {

