@@ -107,6 +107,37 @@ describe("a watched resource", () => {
     expect(at(reportsIn(unruled)["parapet-uid-a"], ["results"])).toEqual([]);
   });
 
+  test("has reports of both groups where both are asked for, and the default is the older one", () => {
+    const both = guardrails([noPublic], {
+      check: { reports: ["openreports.io", "wgpolicyk8s.io"] },
+    });
+    const asked = operate(both, { [watchedResource]: [bad] });
+    expect(selectorsOf(asked)).toMatchObject({
+      "reports/team-a": { apiVersion: "wgpolicyk8s.io/v1alpha2", kind: "PolicyReport" },
+      "openreports/team-a": { apiVersion: "openreports.io/v1alpha1", kind: "Report" },
+    });
+    const first = operate(both, { [watchedResource]: [bad], ...none, "openreports/team-a": [] });
+    const reports = reportsIn(first);
+    expect(Object.keys(reports).sort()).toEqual(["parapet-uid-a", "parapet-uid-a.openreports"]);
+    expect(reports["parapet-uid-a.openreports"]).toMatchObject({
+      apiVersion: "openreports.io/v1alpha1",
+      kind: "Report",
+      metadata: { name: "parapet-uid-a", namespace: "team-a" },
+      source: "parapet",
+      summary: { fail: 1 },
+    });
+    const again = operate(both, {
+      [watchedResource]: [bad],
+      "reports/team-a": [],
+      "openreports/team-a": [reports["parapet-uid-a.openreports"] ?? {}],
+    });
+    expect(Object.keys(reportsIn(again))).toEqual(["parapet-uid-a"]);
+    const unknown = guardrails([noPublic], { check: { reports: ["reports.io"] } });
+    expect(operate(unknown, { [watchedResource]: [bad] }).results[0]?.message).toContain(
+      "check.reports[0]",
+    );
+  });
+
   test("that is gone, or that no policy speaks about, has no report", () => {
     const gone = { metadata: { name: "a", deletionTimestamp: "2026-06-01T00:00:00Z" } };
     const other = {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { field, isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
-import {
-  isNamespacedKind,
-  guessPlural,
-  objectKey,
-  reviewOf,
-  uidOf,
-} from "#policy/kubernetes/kinds";
+import { field, textAt, type JsonObject } from "#policy/json";
+import { isNamespacedKind, guessPlural, objectKey, reviewOf } from "#policy/kubernetes/kinds";
 import { formatProblem } from "#policy/problem";
-import { makeReport, reportName, summarize, type ReportEntry } from "#policy/report/policy-report";
+import { summarize, type ReportGroup } from "#policy/report/policy-report";
 import type { RuleResult } from "#policy/report/result";
 import { emptyWorld, type World } from "#policy/world";
-import { canonicalJson } from "./canonical.ts";
+import {
+  namespaceOf,
+  reportOn,
+  reportSelectors,
+  resourceNameOf,
+  verdictText,
+} from "./check-reports.ts";
 import { readable } from "./composed-set.ts";
 import { readComposite } from "./composite.ts";
 import type { CheckSource, Guardrails } from "./input.ts";
@@ -36,8 +36,6 @@ export const reportsMax = 90;
 /** Most violations that the Operation's status lists; the reports have all of them. */
 const listedMax = 50;
 
-const reportLabels = { "parapet.dev/report": "check" };
-
 /** Whether the request is an Operation's, over resources that exist: a composition's always has a composite. */
 export const isCheck = (request: Request, { check }: Guardrails): boolean =>
   request.observed.composite === undefined &&
@@ -52,6 +50,7 @@ const requirementName = (index: number): string => `check/${index}`;
 export type CheckSpec = {
   readonly request: Request;
   readonly check: readonly CheckSource[];
+  readonly reportGroups: readonly ReportGroup[];
   readonly guard: CompiledGuard;
   readonly nowMs: number;
   readonly meter: Meter;
@@ -85,20 +84,22 @@ export function checkExisting(spec: CheckSpec): Check {
     subject,
     results: judgeExisting(subject, guard, view.world).map((result) => masked(result, mask)),
   }));
-  const known = reportSelectors(subjects);
+  const known = reportSelectors(subjects, spec.reportGroups);
   const missing = [...known.keys()].some((name) => !request.required.has(name));
   const existing = new Map(
     [...known.keys()]
       .flatMap((name) => fetched(request, name) ?? [])
-      .map((report) => [objectKey(report), report]),
+      .map((report) => [identity(report), report]),
   );
-  const changed = judged.flatMap(({ subject, results }): readonly JsonObject[] => {
-    const report = reportOn(subject, results, nowMs);
-    const before = existing.get(objectKey(report));
-    const isSame =
-      before === undefined ? results.length === 0 : verdictText(before) === verdictText(report);
-    return isSame ? [] : [report];
-  });
+  const changed = judged.flatMap(({ subject, results }) =>
+    spec.reportGroups.flatMap((group): readonly JsonObject[] => {
+      const report = reportOn(subject, results, { group, nowMs });
+      const before = existing.get(identity(report));
+      const isSame =
+        before === undefined ? results.length === 0 : verdictText(before) === verdictText(report);
+      return isSame ? [] : [report];
+    }),
+  );
   const isOpen = missing || view.wanted.size > 0;
   const all = judged.flatMap(({ results }) => results);
   if (!isOpen) countChecked(meter, subjects.length, all);
@@ -109,7 +110,7 @@ export function checkExisting(spec: CheckSpec): Check {
     reports: new Map(
       changed
         .slice(0, reportsMax)
-        .map((object) => [textAt(object, ["metadata", "name"]), { object, ready: undefined }]),
+        .map((object) => [resourceNameOf(object), { object, ready: undefined }]),
     ),
     results: warnings(guard, left),
     output: {
@@ -171,73 +172,11 @@ function masked(result: RuleResult, mask: Mask): RuleResult {
   return { ...result, message: mask(result.message), properties: Object.fromEntries(properties) };
 }
 
-const namespaceOf = (object: JsonObject): string => textAt(object, ["metadata", "namespace"]);
-
 /** Many people may read reports: of a Secret they say nothing but the verdict. */
 function withoutSecrets(result: RuleResult, subject: JsonObject): RuleResult {
   if (textAt(subject, ["kind"]) !== "Secret") return result;
   const message = result.result === "pass" ? "" : textOf(result, subject);
   return { ...result, message, properties: {} };
-}
-
-/** The reports that exist, one requirement for each namespace: a single one by its name, as a watch brings one resource. */
-function reportSelectors(subjects: readonly JsonObject[]): ReadonlyMap<string, Selector> {
-  const byNamespace = Map.groupBy(subjects, namespaceOf);
-  return new Map(
-    [...byNamespace].map(([namespace, [first, ...others]]) => {
-      const kind = namespace === "" ? "ClusterPolicyReport" : "PolicyReport";
-      const match =
-        first !== undefined && others.length === 0
-          ? { name: nameOfReport(first) }
-          : { labels: reportLabels };
-      const selector: Selector = {
-        apiVersion: "wgpolicyk8s.io/v1alpha2",
-        kind,
-        match,
-        namespace: namespace === "" ? undefined : namespace,
-      };
-      return [`reports/${namespace}`, selector];
-    }),
-  );
-}
-
-/** Not the bare UID: that is the name of Kyverno's own report on the resource. */
-const nameOfReport = (subject: JsonObject): string =>
-  uidOf(subject) === "" ? reportName(subject) : `parapet-${uidOf(subject)}`;
-
-function reportOn(subject: JsonObject, results: readonly RuleResult[], nowMs: number): JsonObject {
-  const uid = uidOf(subject);
-  const owner = {
-    apiVersion: textAt(subject, ["apiVersion"]),
-    kind: textAt(subject, ["kind"]),
-    name: textAt(subject, ["metadata", "name"]),
-    uid,
-  };
-  return makeReport({
-    group: "wgpolicyk8s.io",
-    name: nameOfReport(subject),
-    namespace: namespaceOf(subject),
-    scope: subject,
-    entries: results.map((result): ReportEntry => ({ result, resource: subject })),
-    nowMs,
-    labels: reportLabels,
-    // The report goes with its resource: an Operation cannot delete anything.
-    ...(uid === "" ? {} : { ownerReferences: [owner] }),
-  });
-}
-
-/**
- * What a report says, whenever it was said. Every Operation applies under a name of its own, and each becomes an owner of
- * the fields for good: a report that says the same is better not applied again.
- */
-function verdictText(report: JsonObject): string {
-  const results = field(report, "results");
-  const timeless = (isArray(results) ? results : []).map((each): Json => {
-    if (!isObject(each)) return each;
-    const { timestamp: _, ...rest } = each;
-    return rest;
-  });
-  return canonicalJson({ summary: field(report, "summary") ?? {}, results: timeless });
 }
 
 type Judged = { readonly subject: JsonObject; readonly results: readonly RuleResult[] };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Json } from "#policy/json";
+import { field, type Json } from "#policy/json";
 import type { Problem } from "#policy/problem";
+import { reportGroups, type ReportGroup } from "#policy/report/policy-report";
 import { makeReader, type Reader } from "./input-reader.ts";
 
 export const inputApiVersion = "parapet.fn.crossplane.io/v1beta1";
@@ -51,6 +52,8 @@ export type Guardrails = {
   readonly recordApplied: boolean;
   /** Existing resources that an Operation judges. */
   readonly check: readonly CheckSource[];
+  /** The kinds of reports that an Operation writes. */
+  readonly reportGroups: readonly ReportGroup[];
 };
 
 export type ParsedInput =
@@ -128,6 +131,7 @@ export function parseInput(input: Json | undefined): ParsedInput {
     writeStatus: reader.boolean(root["writeStatus"], "writeStatus"),
     recordApplied: reader.boolean(root["recordApplied"], "recordApplied"),
     check: readCheck(reader, root["check"]),
+    reportGroups: readReportGroups(reader, root["check"]),
   };
   if (problems.length === 0) checkTogether(guardrails, problems);
   return problems.length === 0 ? { ok: true, guardrails } : { ok: false, problems };
@@ -171,7 +175,7 @@ function readLabels(
 function readCheck(reader: Reader, value: Json | undefined): readonly CheckSource[] {
   if (value === undefined || value === null) return [];
   const check = reader.object(value, "check");
-  reader.known(check, "check", ["resources"]);
+  reader.known(check, "check", ["resources", "reports"]);
   return reader.list(check["resources"], "check.resources").map((item, index) => {
     const path = `check.resources[${index}]`;
     const each = reader.object(item, path);
@@ -190,6 +194,14 @@ function readCheck(reader: Reader, value: Json | undefined): readonly CheckSourc
       namespace: namespace === undefined ? undefined : text("namespace"),
     };
   });
+}
+
+function readReportGroups(reader: Reader, value: Json | undefined): readonly ReportGroup[] {
+  const groups = reader
+    .list(field(value, "reports"), "check.reports")
+    .map((item, index) => reader.choice(item, `check.reports[${index}]`, reportGroups))
+    .filter((group) => group !== undefined);
+  return groups.length === 0 ? ["wgpolicyk8s.io"] : [...new Set(groups)];
 }
 
 function readPins(reader: Reader, value: Json | undefined): readonly Pin[] {

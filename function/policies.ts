@@ -129,6 +129,7 @@ const noGuardrails: Guardrails = {
   writeStatus: false,
   recordApplied: false,
   check: [],
+  reportGroups: [],
 };
 
 /** What decides a policy; its status and bookkeeping change without any effect. */

@@ -60,11 +60,11 @@ export function runFunction(request: Request, engine: Engine): Response {
 function reportAll(
   request: Request,
   { nowMs, meter }: Engine,
-  { check }: Guardrails,
+  { check, reportGroups }: Guardrails,
   guard: CompiledGuard,
   sources: ReadonlyMap<string, Selector>,
 ): Response {
-  const done = checkExisting({ request, check, guard, nowMs, meter });
+  const done = checkExisting({ request, check, reportGroups, guard, nowMs, meter });
   const requirements = new Map([...sources, ...done.requirements]);
   if (done.isOpen) return untouched(request, requirements);
   const outcome = { ...noOutcome, results: done.results };

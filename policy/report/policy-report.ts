@@ -6,7 +6,8 @@ import { objectKey, uidOf } from "#policy/kubernetes/kinds";
 import type { Result, RuleResult } from "#policy/report/result";
 
 /** The two groups that reports exist in; their fields have the same names. */
-export type ReportGroup = "wgpolicyk8s.io" | "openreports.io";
+export const reportGroups = ["wgpolicyk8s.io", "openreports.io"] as const;
+export type ReportGroup = (typeof reportGroups)[number];
 
 /** One result and the resource that it is about. */
 export type ReportEntry = { readonly result: RuleResult; readonly resource: JsonObject };
@@ -38,13 +39,11 @@ const managedBy = { "app.kubernetes.io/managed-by": "parapet" };
  */
 export function makeReport(spec: ReportSpec): JsonObject {
   const open = spec.group === "openreports.io";
-  const kind = open ? "Report" : "PolicyReport";
   const sorted = [...spec.entries].sort(compareEntries);
   const kept = new Set([...sorted].sort(worstFirst).slice(0, spec.resultsMax));
   const written = sorted.filter((entry) => kept.has(entry));
   return {
-    apiVersion: open ? "openreports.io/v1alpha1" : "wgpolicyk8s.io/v1alpha2",
-    kind: spec.namespace === "" ? `Cluster${kind}` : kind,
+    ...reportKind(spec.group, spec.namespace),
     metadata: {
       name: spec.name,
       ...(spec.namespace === "" ? {} : { namespace: spec.namespace }),
@@ -56,6 +55,19 @@ export function makeReport(spec: ReportSpec): JsonObject {
     ...(spec.scope === undefined ? {} : { scope: referenceTo(spec.scope) }),
     summary: summarize(spec.entries.map((entry) => entry.result)),
     results: written.map((entry) => makeEntry(entry, spec)),
+  };
+}
+
+/** What the reports of a group are called in a namespace, or cluster-scoped for ''. */
+export function reportKind(
+  group: ReportGroup,
+  namespace: string,
+): { readonly apiVersion: string; readonly kind: string } {
+  const open = group === "openreports.io";
+  const kind = open ? "Report" : "PolicyReport";
+  return {
+    apiVersion: open ? "openreports.io/v1alpha1" : "wgpolicyk8s.io/v1alpha2",
+    kind: namespace === "" ? `Cluster${kind}` : kind,
   };
 }
 
