@@ -4,6 +4,7 @@ import { priorities, type Priority } from "#responder/alert";
 import type { AlertQueue, StoredAlert } from "#responder/alert-queue";
 import { type Log, quieten } from "#responder/log";
 import type { Counter, Metrics } from "#responder/metrics";
+import type { Observer } from "#responder/tracing";
 
 export type KeepPorts = {
   readonly queue: AlertQueue;
@@ -12,6 +13,7 @@ export type KeepPorts = {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly now: () => number;
+  readonly observer?: Pick<Observer, "kept"> | undefined;
 };
 
 export type Keep = {
@@ -49,8 +51,10 @@ export function makeKeep(ports: KeepPorts, refused: Counter): Keep {
   let tryAtMs = 0;
 
   const toQueue = async (alerts: readonly StoredAlert[]): Promise<boolean> => {
+    const startMs = ports.now();
     try {
       await ports.queue.add(alerts);
+      ports.observer?.kept(alerts, "queue", startMs);
       return true;
     } catch (error) {
       if (!away) ports.log("warn", "the queue is away, alerts go to the spool", told(error));
@@ -60,8 +64,10 @@ export function makeKeep(ports: KeepPorts, refused: Counter): Keep {
     }
   };
   const toSpool = async (alerts: readonly StoredAlert[]): Promise<boolean> => {
+    const startMs = ports.now();
     try {
       await ports.spool.append(alerts);
+      ports.observer?.kept(alerts, "spool", startMs);
       spooled.add({}, alerts.length);
       return true;
     } catch (error) {
@@ -78,13 +84,13 @@ export function makeKeep(ports: KeepPorts, refused: Counter): Keep {
     if (kept.length === alerts.length && (await toSpool(alerts))) return true;
     // What the disk does not take may still find the queue there, out of its turn.
     if (waited && ports.now() >= tryAtMs && (await toQueue(alerts))) return true;
-    const shed = alerts.length - kept.length;
-    if (shed > 0) refused.add({ reason: "spool nearly full" }, shed);
-    for (const { priority } of alerts.filter((alert) => !kept.includes(alert))) {
+    const shed = alerts.filter((alert) => !kept.includes(alert));
+    for (const { priority } of shed) {
+      refused.add({ reason: "spool nearly full" });
       shedding.add({ priority });
     }
     // With some shed the others are kept all the same: the sender does not send again.
-    if (shed > 0 && kept.length > 0 && (await toSpool(kept))) return false;
+    if (shed.length > 0 && kept.length > 0 && (await toSpool(kept))) return false;
     if (kept.length > 0) refused.add({ reason: "spool failed" }, kept.length);
     complain("error", "alerts are lost", { alerts: alerts.length });
     return false;
@@ -92,10 +98,9 @@ export function makeKeep(ports: KeepPorts, refused: Counter): Keep {
   return {
     keep,
     drain: async () => {
-      if (!away && ports.spool.isEmpty()) return;
-      if (ports.now() < tryAtMs) return;
+      if ((!away && ports.spool.isEmpty()) || ports.now() < tryAtMs) return;
       try {
-        const count = await ports.spool.drain((alerts) => ports.queue.add(alerts));
+        const count = await ports.spool.drain(handOn(ports));
         if (count > 0) ports.log("info", "the spool was drained", { alerts: count });
         // What came meanwhile stays in its turn.
         away = !ports.spool.isEmpty();
@@ -106,6 +111,14 @@ export function makeKeep(ports: KeepPorts, refused: Counter): Keep {
     },
   };
 }
+
+const handOn =
+  (ports: KeepPorts) =>
+  async (alerts: readonly StoredAlert[]): Promise<void> => {
+    const startMs = ports.now();
+    await ports.queue.add(alerts);
+    ports.observer?.kept(alerts, "drained", startMs);
+  };
 
 const counters = (metrics: Metrics) => ({
   spooled: metrics.counter(

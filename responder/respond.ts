@@ -44,6 +44,8 @@ export type RespondPorts = RecordPorts & {
   /** Undefined where no managed resources are watched. */
   readonly managed?: ManagedLookUp | undefined;
   readonly stopped: () => boolean;
+  /** Told of a plan that was made, for traces. */
+  readonly planned?: (stored: StoredAlert, policy: string, startMs: number) => void;
   readonly settings: {
     /** Where remediations without a namespaced target are kept. */
     readonly namespace: string;
@@ -154,7 +156,9 @@ async function draftOf(
   name: string,
 ): Promise<Draft> {
   const namespace = recordNamespace(ports, resolved);
+  const startMs = ports.now();
   const planned = await planFor(ports, policy, resolved, name);
+  ports.planned?.(stored, policy.name, startMs);
   const allowance = await modeFor(ports, policy, alert, resolved, namespace, planned);
   // Without a plan only its absence needs a reason: what would have been allowed was never asked for.
   const reasons =

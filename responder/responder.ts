@@ -32,6 +32,7 @@ import { startVerification, type Verification } from "#responder/verification/st
 import { startRetention } from "#responder/retention";
 import { makeStop, type Stop } from "#responder/stop";
 import { watchManaged } from "#responder/external-names-watch";
+import type { Observer } from "#responder/tracing";
 import { makeTellers } from "#responder/tellers";
 import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
@@ -46,6 +47,8 @@ export type ResponderPorts = {
   readonly metrics: Metrics;
   readonly log: Log;
   readonly now: () => number;
+  /** Told of the stages of an alert's way, for traces. */
+  readonly observer?: Observer | undefined;
 };
 
 /** The service behind its doors: no listener, no file, no configuration of its own. */

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// This file performs I/O: timers, and what the adapters that it loads do.
+import type { ConfigFiles } from "#responder/adapters/config-files";
+import type { AlertQueue } from "#responder/alert-queue";
+import type { Spool } from "#responder/adapters/spool";
+import type { Cluster } from "#responder/cluster";
+import type { Config } from "#responder/config";
+import { countFalcoMessages } from "#responder/falco-messages";
+import type { Log } from "#responder/log";
+import { type LossWatch, makeLossWatch } from "#responder/loss-watch";
+import type { Metrics } from "#responder/metrics";
+import { makeQueueHealth } from "#responder/queue-health";
+import { makeObserver, type Observer, traceRemediations } from "#responder/tracing";
+
+export type Observed = {
+  readonly queue: AlertQueue;
+  readonly cluster: Cluster;
+  /** Undefined: no traces are wanted. */
+  readonly observer: Observer | undefined;
+  /** What an operator should know beside readiness. */
+  readonly status: () => object;
+  readonly stop: () => Promise<void>;
+};
+
+type Ports = {
+  readonly cluster: Cluster;
+  readonly queue: AlertQueue;
+  readonly spool: Spool;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly now: () => number;
+};
+
+/** How often the settings that durability rests on are looked at. */
+const lookMs = 60_000;
+
+/** Watches over the responder: its queue's settings, losses on the way from Falco, and traces. What is not configured is not loaded. */
+export async function observe(config: Config, files: ConfigFiles, ports: Ports): Promise<Observed> {
+  const timers: NodeJS.Timeout[] = [];
+  const every = (ms: number, look: () => Promise<void>): void => {
+    let looking = false;
+    const tick = (): void => {
+      if (looking) return;
+      looking = true;
+      void look().finally(() => {
+        looking = false;
+      });
+    };
+    tick();
+    timers.push(setInterval(tick, ms));
+  };
+  const health = makeQueueHealth(ports);
+  const losses = await openLosses(config, files, ports);
+  const traces = await openTraces(config, files, ports.metrics);
+  every(lookMs, health.look);
+  if (losses !== undefined) every(losses.intervalMs, losses.watch.round);
+  const count = countFalcoMessages(ports.metrics);
+  return {
+    queue: {
+      ...ports.queue,
+      start: (handle) =>
+        ports.queue.start(async (alert) => {
+          count(alert);
+          const noted = losses?.watch.note(alert);
+          await handle(alert);
+          await noted;
+        }),
+    },
+    cluster: traces === undefined ? ports.cluster : traceRemediations(ports.cluster, traces.trace),
+    observer: traces && makeObserver(traces.trace, preciseNow),
+    status: () => ({
+      queue: { description: ports.queue.description, problems: health.problems() },
+      spool: { bytes: ports.spool.bytes(), damagedLines: ports.spool.damaged() },
+      ...(losses === undefined ? {} : { falco: losses.watch.status() }),
+    }),
+    stop: async () => {
+      for (const timer of timers) clearInterval(timer);
+      losses?.close();
+      await traces?.close();
+    },
+  };
+}
+
+/** Milliseconds since 1970 with their fractions: many stages take less than one. */
+const preciseNow = (): number => performance.timeOrigin + performance.now();
+
+async function openTraces(config: Config, files: ConfigFiles, metrics: Metrics) {
+  if (config.tracing === undefined) return undefined;
+  const { openTraces: open } = await import("#responder/adapters/otlp-traces");
+  const { endpoint, ratio, serviceName } = config.tracing;
+  const instance = config.identity ?? "parapet";
+  return open({ endpoint, ratio, serviceName, instance, headers: files.traceHeaders, metrics });
+}
+
+type OpenLosses = {
+  readonly watch: LossWatch;
+  readonly intervalMs: number;
+  readonly close: () => void;
+};
+
+async function openLosses(
+  config: Config,
+  files: ConfigFiles,
+  ports: Ports,
+): Promise<OpenLosses | undefined> {
+  const settings = config.lossDetection;
+  if (settings === undefined) return undefined;
+  const { makeMemoryCounts, makeRedisCounts } = await import("#responder/adapters/received-counts");
+  const { scrapeFalcos } = await import("#responder/adapters/scrape-falco");
+  const counts =
+    files.redis === undefined
+      ? makeMemoryCounts()
+      : // The queue's own connections tell of a Redis that is away.
+        makeRedisCounts(files.redis, config.queue.name, () => undefined);
+  const { metricsUrls, service, path, minimumPriority, ignoreRules } = settings;
+  const watch = makeLossWatch({
+    ...ports,
+    counts,
+    scrape: () => scrapeFalcos({ metricsUrls, service, path }),
+    identity: config.identity ?? "parapet",
+    rules: { latenessMs: settings.lateness, minimumPriority, ignoreRules },
+  });
+  return { watch, intervalMs: settings.interval, close: counts.close };
+}
