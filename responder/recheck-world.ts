@@ -54,11 +54,12 @@ export class World {
   }
 
   /** Undefined until every kind that is served has been read. */
-  viewOf(namespace: string): Pick<NetworkView, "policies" | "namespace"> | undefined {
+  viewOf(namespace: string): NetworkView | undefined {
     if (this.unread().length > 0) return undefined;
     const groups = new Set(["", namespace, rootNamespace]);
     const policies = [...groups].flatMap(this.#policies.of);
     return {
+      served: [...this.#watchers.values()].map(({ kind }) => kind),
       policies: withoutCopies(policies.filter((one) => hasSay(one, namespace))),
       namespace: this.namespaceOf(namespace),
     };

@@ -15,7 +15,7 @@ import {
 } from "#responder/plan";
 import { residualAllowsMax } from "#responder/plan-record";
 import { podViewOf } from "#responder/reachability/pod-view";
-import { chainsAt, parseWorld } from "#responder/reachability/policy-world";
+import { chainsAt, parseWorld, servesCilium } from "#responder/reachability/policy-world";
 import { residualAllows } from "#responder/reachability/residual";
 import type { Group } from "#responder/reachability/stage";
 import type { PodView } from "#responder/reachability/traffic";
@@ -69,7 +69,7 @@ export type Hint = {
 export function lookAt(
   isolation: Isolation,
   pod: JsonObject,
-  network: Pick<NetworkView, "policies" | "namespace">,
+  network: NetworkView,
   own: (change: WriteChange) => JsonObject | undefined,
 ): Hint {
   const planned = isolation.remediation.plan?.residualAllows ?? [];
@@ -77,9 +77,9 @@ export function lookAt(
   // With the labels as they were written: whether they still are is told by itself, and they are put back.
   const edits = isolation.changes.flatMap((one) => (one.kind === "edit" ? one.edits : []));
   const view = podViewOf(withLabels(pod, edits), network.namespace);
-  const open = residualAllows(view, network.policies, isolation.manifests).map(
-    ({ policy, ...rest }): ResidualAllow => ({ ...policy, ...rest }),
-  );
+  const open = residualAllows(view, network.policies, isolation.manifests, {
+    mayBeCilium: servesCilium(network.served),
+  }).map(({ policy, ...rest }): ResidualAllow => ({ ...policy, ...rest }));
   // Of a list that was cut nobody can tell what is new.
   const reopened =
     planned.length >= residualAllowsMax ? [] : open.filter((one) => !known.has(residualKey(one)));

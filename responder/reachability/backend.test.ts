@@ -142,6 +142,23 @@ const rows: readonly Row[] = [
     open: 0,
   },
   {
+    reason:
+      "A network's own kind before the standard one, of which Cilium's API does not tell whether it counts.",
+    request: { policies: [openToPods], served: serving("ClusterNetworkPolicy", "Cilium") },
+    want: "Cilium",
+    open: 0,
+  },
+  {
+    reason: "What Cilium may not enforce is not taken for closed.",
+    request: {
+      policies: [openToPods],
+      served: serving("ClusterNetworkPolicy", "AdminNetworkPolicy", "Cilium"),
+      allow: [dns],
+    },
+    want: "NetworkPolicy",
+    open: 1,
+  },
+  {
     reason: "Cilium's denies leave no room for pods on the allow-list.",
     request: { policies: [openToWorld], served: serving("Cilium"), allow: [dns] },
     want: "NetworkPolicy",

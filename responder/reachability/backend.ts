@@ -10,6 +10,7 @@ import {
   clusterNetworkPolicy,
   networkPolicy,
 } from "#responder/reachability/isolation-manifests";
+import { servesCilium } from "#responder/reachability/policy-world";
 import { type ResidualAllow, residualAllows } from "#responder/reachability/residual";
 import type { PodView } from "#responder/reachability/traffic";
 
@@ -64,13 +65,11 @@ type DenyBackend = {
   readonly manifest: (spec: IsolationSpec) => JsonObject;
 };
 
-/** Backends that can deny, the standard one first. Each is used together with a NetworkPolicy, never in its place. */
+/**
+ * Backends that can deny, a network's own kinds before the standard ones: that they are served says who enforces them. Each is
+ * used together with a NetworkPolicy, never in its place.
+ */
 const denyBackends: readonly DenyBackend[] = [
-  {
-    backend: "ClusterNetworkPolicy",
-    kind: { group: "policy.networking.k8s.io", version: "v1alpha2", kind: "ClusterNetworkPolicy" },
-    manifest: clusterNetworkPolicy,
-  },
   {
     // Not crd.projectcalico.org: its objects are Calico's own storage, with names of their own form.
     backend: "Calico",
@@ -81,6 +80,11 @@ const denyBackends: readonly DenyBackend[] = [
     backend: "Cilium",
     kind: { group: "cilium.io", version: "v2", kind: "CiliumNetworkPolicy" },
     manifest: ciliumNetworkPolicy,
+  },
+  {
+    backend: "ClusterNetworkPolicy",
+    kind: { group: "policy.networking.k8s.io", version: "v1alpha2", kind: "ClusterNetworkPolicy" },
+    manifest: clusterNetworkPolicy,
   },
   {
     backend: "AdminNetworkPolicy",
@@ -115,7 +119,7 @@ export function chooseBackend(request: IsolationRequest): BackendChoice {
   const considered = [consideredOf(plain)];
   for (const one of plain.residualAllows.length === 0 ? [] : denyBackends) {
     if (!isServed(request.served, one.kind)) continue;
-    const refused = request.refused?.get(one.backend) ?? refusal(one.backend, request.allow);
+    const refused = request.refused?.get(one.backend) ?? refusal(one.backend, request);
     if (refused !== "") {
       considered.push({ backend: one.backend, residualAllows: 0, refused });
       continue;
@@ -157,7 +161,9 @@ type Plan = {
 function plan(request: IsolationRequest, backend: Backend, manifests: readonly JsonObject[]): Plan {
   const { key, value } = request.selector;
   const pod = { ...request.pod, labels: { ...request.pod.labels, [key]: value } };
-  return { backend, manifests, residualAllows: residualAllows(pod, request.policies, manifests) };
+  const options = { mayBeCilium: servesCilium(request.served) };
+  const open = residualAllows(pod, request.policies, manifests, options);
+  return { backend, manifests, residualAllows: open };
 }
 
 const consideredOf = (made: Plan): Considered => ({
@@ -171,9 +177,14 @@ const isServed = (served: readonly ServedKind[], kind: ServedKind): boolean =>
     (one) => one.group === kind.group && one.version === kind.version && one.kind === kind.kind,
   );
 
-function refusal(backend: Backend, allow: readonly AllowedPeer[]): string {
-  return backend === "Cilium" && allow.some((peer) => peer.kind === "pods")
-    ? "its denies beat every allow, so that pods cannot be on the allow-list"
+function refusal(backend: Backend, { allow, served }: IsolationRequest): string {
+  if (backend === "Cilium") {
+    return allow.some((peer) => peer.kind === "pods")
+      ? "its denies beat every allow, so that pods cannot be on the allow-list"
+      : "";
+  }
+  return backend !== "Calico" && servesCilium(served)
+    ? "whether Cilium enforces it cannot be seen in the API"
     : "";
 }
 

@@ -17,10 +17,20 @@ export type PolicyWorld = {
   /** Calico's NetworkPolicy, GlobalNetworkPolicy and Tier. */
   readonly calicoPolicies: readonly JsonObject[];
   readonly authorizationPolicies: readonly JsonObject[];
+  /** Whether Cilium may be the network, even without a policy of its own. */
+  readonly mayBeCilium: boolean;
 };
 
+/** Whether Cilium's kinds are among those that a cluster serves. */
+export const servesCilium = (served: readonly { readonly group: string }[]): boolean =>
+  served.some((kind) => kind.group === "cilium.io");
+
 /** Sorts documents into a world. What is no network policy is left out. */
-export function parseWorld(documents: readonly JsonObject[]): PolicyWorld {
+export function parseWorld(
+  documents: readonly JsonObject[],
+  options: { readonly mayBeCilium?: boolean } = {},
+): PolicyWorld {
+  const ciliumPolicies = documents.filter(isCiliumPolicy);
   const ofGroup = (group: string) =>
     documents.filter((document) => textAt(document, ["apiVersion"]).startsWith(`${group}/`));
   return {
@@ -28,13 +38,20 @@ export function parseWorld(documents: readonly JsonObject[]): PolicyWorld {
       (document) => at(document, ["kind"]) === "NetworkPolicy",
     ),
     clusterPolicies: ofGroup("policy.networking.k8s.io"),
-    ciliumPolicies: documents.filter(isCiliumPolicy),
+    ciliumPolicies,
+    mayBeCilium: options.mayBeCilium === true || ciliumPolicies.length > 0,
     calicoPolicies: documents.filter(isCalicoPolicy),
     authorizationPolicies: ofGroup("security.istio.io").filter(
       (document) => at(document, ["kind"]) === "AuthorizationPolicy",
     ),
   };
 }
+
+/**
+ * Cilium enforces ClusterNetworkPolicies from v1.20 on and where that is enabled, which cannot be seen in policies
+ * (cilium/cilium#47227: k8sClusterNetworkPolicy.enabled), and the kinds before it not at all.
+ */
+const nothing: Stage = { groups: [], end: "next" };
 
 /**
  * How the policies decide at one pod in one direction, stage by stage. One chain for each network implementation whose
@@ -51,8 +68,12 @@ export function chainsAt(
   const baseline = clusterPolicyStage(world.clusterPolicies, "Baseline", pod, direction);
   const kubernetes = { admin, networkPolicies, baseline };
   const chains: (readonly Stage[])[] = [];
-  if (world.ciliumPolicies.length > 0) {
+  if (world.mayBeCilium) {
     chains.push(ciliumChain(world.ciliumPolicies, kubernetes, pod, direction));
+    if (world.clusterPolicies.length > 0) {
+      const without = { ...kubernetes, admin: nothing, baseline: nothing };
+      chains.push(ciliumChain(world.ciliumPolicies, without, pod, direction));
+    }
   }
   if (world.calicoPolicies.length > 0) {
     chains.push(calicoChain(world.calicoPolicies, kubernetes, pod, direction));

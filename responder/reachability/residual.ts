@@ -33,9 +33,10 @@ export function residualAllows(
   target: PodView,
   policies: readonly JsonObject[],
   plan: readonly JsonObject[],
+  options: { readonly mayBeCilium?: boolean } = {},
 ): readonly ResidualAllow[] {
   const network = (["Ingress", "Egress"] as const).flatMap((direction) =>
-    openRules(target, policies, plan, direction),
+    openRules(target, policies, plan, direction, options),
   );
   const open = network.some(({ rule }) => rule.direction === "Ingress")
     ? [...network, ...meshAllows(policies, target)]
@@ -50,10 +51,11 @@ export function openRules(
   policies: readonly JsonObject[],
   plan: readonly JsonObject[],
   direction: Direction,
+  options: { readonly mayBeCilium?: boolean } = {},
 ): readonly OpenRule[] {
   const planned = new Set(plan.map(identityOf));
   const others = policies.filter((policy) => !planned.has(identityOf(policy)));
-  const world = parseWorld([...others, ...plan]);
+  const world = parseWorld([...others, ...plan], options);
   return chainsAt(world, target, direction)
     .flatMap((stages) => openInChain(withoutExceptions(stages, planned), direction))
     .filter(({ rule }) => !planned.has(nameKey(rule.policy)));
@@ -81,6 +83,10 @@ const keyOf = (rule: Rule): string =>
   `${nameKey(rule.policy)} ${rule.direction} ${String(rule.index).padStart(6, "0")} ${ruleText(rule)}`;
 
 const nameKey = (name: PolicyName): string => `${name.kind}/${name.namespace}/${name.name}`;
+
+/** For people. */
+const nameText = ({ kind, namespace, name }: PolicyName): string =>
+  `${kind} ${namespace === "" ? name : `${namespace}/${name}`}`;
 
 const identityOf = (policy: JsonObject): string =>
   nameKey({
@@ -163,7 +169,7 @@ const isDeny = (rule: Rule): boolean => rule.action === "Deny";
 const tie = (open: OpenRule, rival: Rule): OpenRule => ({
   ...open,
   sure: false,
-  reason: `${nameKey(rival.policy)} has the same priority and says otherwise: which of them counts is undefined`,
+  reason: `${nameText(rival.policy)} has the same priority and says otherwise: which of them counts is undefined`,
 });
 
 /** undefined when the denies stop all of it. */
@@ -172,7 +178,7 @@ function openUnless(rule: Rule, before: Before, why: string): OpenRule | undefin
   if (rule.unsure !== undefined) return { rule, sure: false, reason: rule.unsure };
   const partly = before.doubts.find((doubt) => mayOverlap(rule, doubt));
   if (partly !== undefined) {
-    const reason = `${nameKey(partly.policy)} comes first and may take a part of it`;
+    const reason = `${nameText(partly.policy)} comes first and may take a part of it`;
     return { rule, sure: false, reason: why === "" ? reason : `${why}; ${reason}` };
   }
   const narrowed = rule.narrowed !== undefined && why === "";
