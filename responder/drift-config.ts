@@ -21,7 +21,7 @@ export const driftSettings = z
         discover: z.boolean().default(false),
       })
       .prefault({}),
-    /** The API server's audit webhook, at `/audit` of the intake. Absent: field managers are the only hint at who changed something. */
+    /** The API server's audit webhook, at `/audit` of the intake, which needs TLS: it sends its token over nothing else. Absent: field managers are the only hint at who changed something. */
     audit: z
       .strictObject({
         tokens: z.array(namedSecret).min(1).max(20),

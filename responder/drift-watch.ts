@@ -129,7 +129,8 @@ export function track(
       before: drift.length === 0 ? undefined : (known?.before ?? before),
       sinceMs: started,
       version: isNew || begins ? versionOf(after) : known.version,
-      isGap: isNew ? true : known.isGap && drift.length > 0,
+      // Told by how the difference came, not the object: what was in order when it was listed and differs now is new.
+      isGap: drift.length > 0 && (isNew || begins ? change.seen === "gap" : known.isGap),
     },
     drift,
   };

@@ -46,6 +46,8 @@ export type ResponderScene = {
 
 export async function startResponderScene(
   apiServerFlags: readonly string[] = [],
+  /** Where the intake will listen, for an API server that is told of it before. */
+  intake?: number,
 ): Promise<ResponderScene | undefined> {
   const redis = await startRedis();
   if (redis === undefined) return undefined;
@@ -58,7 +60,7 @@ export async function startResponderScene(
     return undefined;
   }
   try {
-    return await furnish(plane, redis);
+    return await furnish(plane, redis, intake ?? (await freePort()));
   } catch (error) {
     // Without a scene nobody could stop them.
     await plane.stop();
@@ -67,14 +69,17 @@ export async function startResponderScene(
   }
 }
 
-async function furnish(plane: ControlPlane, redis: TestRedis): Promise<ResponderScene> {
+async function furnish(
+  plane: ControlPlane,
+  redis: TestRedis,
+  intakePort: number,
+): Promise<ResponderScene> {
   await installCrds(plane.api, readCrds());
   const people = makeApiServer(await fromKubeconfig(plane.kubeconfig), "kubectl-edit");
   await people.create(types.namespace, namespaceObject("parapet-system"));
   await grant(people);
   const directory = join(plane.directory, "responder");
   mkdirSync(directory, { recursive: true });
-  const intakePort = await freePort();
   const operationsPort = await freePort();
   const running = new Set<Child>();
 
