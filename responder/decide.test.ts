@@ -32,6 +32,7 @@ const facts: Facts = {
   settleMs: 100,
   mayProbe: false,
   renewal: undefined,
+  isPlanWhole: true,
 };
 
 function renewal(untilMs: number): Renewal {
@@ -117,6 +118,19 @@ const decisions = [
     reason: "One that ran out before the act is none either.",
     state: "Approved",
     want: "move denied ApprovalWithdrawn by parapet",
+  },
+  {
+    reason: "A record whose plan is not what people approved is never acted on.",
+    state: "Approved",
+    facts: { approval: approved, isPlanWhole: false },
+    want: "move denied PlanChanged by parapet",
+  },
+  {
+    reason: "Nor by itself.",
+    state: "Approved",
+    mode: "Automatic",
+    facts: { isPlanWhole: false },
+    want: "move denied PlanChanged by parapet",
   },
   {
     reason: "Automatic needs no approval.",

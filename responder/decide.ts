@@ -9,6 +9,8 @@ export type Facts = {
   /** The global stop: nothing new is done while it is on. Taking back stays possible. */
   readonly stopped: boolean;
   readonly approval: ApprovalView;
+  /** False: the record's plan is not what its digest names, so that nobody approved it. */
+  readonly isPlanWhole: boolean;
   /** More time that people agreed to. */
   readonly renewal: Renewal | undefined;
   /** `unknown` when the live object could not be read: then nothing is done. */
@@ -133,6 +135,10 @@ function decideApproved(remediation: Remediation, facts: Facts): Decision {
       do: "move",
       event: { kind: "denied", reason: "ApprovalWithdrawn", message, by: "parapet" },
     };
+  }
+  if (!facts.isPlanWhole) {
+    const message = "the plan is another than its digest names: nobody approved this one";
+    return { do: "move", event: { kind: "denied", reason: "PlanChanged", message, by: "parapet" } };
   }
   if ((facts.protectedBy ?? "") !== "") {
     const message = `protected since it was planned: ${facts.protectedBy}`;

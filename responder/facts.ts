@@ -8,7 +8,7 @@ import {
 import type { Reply } from "#responder/cluster";
 import { keyOf, types, uidOf } from "#responder/cluster";
 import type { Facts } from "#responder/decide";
-import { approversOf, isIsolation } from "#responder/plan";
+import { approversOf, isIsolation, planDigest } from "#responder/plan";
 import { protectionOf } from "#responder/protection";
 import type { ReconcilePorts } from "#responder/reconcile";
 import type { Remediation } from "#responder/remediation";
@@ -37,6 +37,7 @@ export async function gather(
     stopped: ports.stopped(),
     approval: await confirmed(ports, remediation, approval),
     renewal: viewRenewal(approvals, question),
+    isPlanWhole: isPlanWhole(remediation),
     // What cannot be looked up may forbid it.
     target: protection.ok ? target : "unknown",
     protectedBy: protection.ok ? protection.value : undefined,
@@ -44,6 +45,12 @@ export async function gather(
     mayProbe: ports.verification?.probes !== undefined,
   };
 }
+
+/** What is approved is a digest, and what is done a plan: just before it is begun they are held together. */
+const isPlanWhole = ({ status, plan, target }: Remediation): boolean =>
+  status.state !== "Approved" ||
+  plan === undefined ||
+  planDigest(target, plan.actions) === plan.digest;
 
 /** As configured; else for an isolation what its network needs, open connections included, and for a value its owner's time. */
 function settleOf(ports: ReconcilePorts, remediation: Remediation): number {

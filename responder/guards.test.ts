@@ -61,6 +61,7 @@ const facts: Facts = {
   settleMs: 0,
   mayProbe: false,
   renewal: undefined,
+  isPlanWhole: true,
 };
 const denied = { kind: "denied", by: "joe", reason: "no" } as const;
 
