@@ -13,7 +13,15 @@ import {
 import type { Overload } from "./library.ts";
 import { firstName, qualifiedName, resolveFunction } from "./resolve.ts";
 import { assignable, assignableList, parameterNames, substitute } from "./substitution.ts";
-import { boolType, dynType, errorType, formatType, sameType, type CelType } from "./types.ts";
+import {
+  boolType,
+  dynType,
+  errorType,
+  formatType,
+  isDynamic,
+  sameType,
+  type CelType,
+} from "./types.ts";
 
 type Candidates = { readonly name: string; readonly overloads: readonly Overload[] };
 
@@ -82,7 +90,7 @@ function checkOverloads(
     if (one === undefined) continue;
     overloads.push(overload);
     if (result === undefined) result = one;
-    else if (result.kind !== "dyn" && !sameType(result, one)) result = dynType;
+    else if (!isDynamic(result) && !sameType(result, one)) result = dynType;
   }
   if (result === undefined) {
     record(state, node, errorType);

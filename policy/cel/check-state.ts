@@ -11,7 +11,15 @@ import {
   substitute,
   type Substitution,
 } from "./substitution.ts";
-import { dynType, errorType, formatType, optionalOf, parameter, type CelType } from "./types.ts";
+import {
+  dynType,
+  errorType,
+  formatType,
+  isDynamic,
+  optionalOf,
+  parameter,
+  type CelType,
+} from "./types.ts";
 
 /** What a node refers to. */
 export type Reference =
@@ -107,7 +115,7 @@ function fieldType(state: CheckState, node: Expression, type: CelType, field: st
     assignable(state.substitution, dynType, type);
     return dynType;
   }
-  if (type.kind !== "dyn" && type.kind !== "error") {
+  if (!isDynamic(type) && type.kind !== "error") {
     const message = `type '${formatType(type)}' does not support field selection`;
     report(state, node.span.position, message);
   }

@@ -6,6 +6,7 @@ import { makeEnvironment, withVariables } from "./environment.ts";
 import type { ObjectType } from "./library.ts";
 import { optionalLibrary } from "./optionals.ts";
 import {
+  anyType,
   boolType,
   dynType,
   formatType,
@@ -36,6 +37,7 @@ const environment = makeEnvironment({
     labels: mapOf(stringType, stringType),
     ports: listOf(intType),
     "a.b": intType,
+    found: mapOf(stringType, anyType),
   },
   libraries: [
     optionalLibrary,
@@ -47,6 +49,10 @@ const environment = makeEnvironment({
 
 const typed: readonly (readonly [source: string, type: string, reason: string])[] = [
   ["object.spec.x", "dyn", "fields of dyn are dyn"],
+  ["found.items", "any", "of a map its values"],
+  ["found.items.x", "dyn", "fields of any are dyn"],
+  ["dyn(found.items).exists(x, x == 1)", "bool", "dyn may be a range"],
+  ["found.items[0] == 1", "bool", "and any goes where dyn goes"],
   ["user.name", "string", "declared fields have their type"],
   ["user.groups[0]", "string", "elements of lists"],
   ["labels.app", "string", "values of maps"],
@@ -89,6 +95,11 @@ const refused: readonly (readonly [source: string, want: string, reason: string]
     "'a'.all(x, true)",
     "1:1: expression of type 'string' cannot be range of a comprehension (must be list, map, or dynamic)",
     "no range",
+  ],
+  [
+    "found.items.exists(x, x == 1)",
+    "1:6: expression of type 'any' cannot be range of a comprehension (must be list, map, or dynamic)",
+    "of what resource.List finds, as Kyverno refuses it: dyn() makes it one",
   ],
   ["ports.all(1, true)", "1:11: argument must be a simple name", "a variable is a name"],
   ["ports.map(a.b, true)", "1:12: argument is not an identifier", "map words it differently"],

@@ -26,7 +26,16 @@ import {
   optionalElement,
   substitute,
 } from "./substitution.ts";
-import { boolType, dynType, errorType, formatType, listOf, mapOf, optionalOf } from "./types.ts";
+import {
+  boolType,
+  dynType,
+  errorType,
+  formatType,
+  isDynamic,
+  listOf,
+  mapOf,
+  optionalOf,
+} from "./types.ts";
 import type { CelType } from "./types.ts";
 
 /** Errors after which checking goes on in silence: cel-go prints the first 100. */
@@ -141,7 +150,7 @@ function elementType(
   if (!element.optional) return type;
   const inner = optionalElement(substitute(state.substitution.known, type, false));
   if (inner !== undefined) return inner;
-  if (type.kind !== "dyn") {
+  if (!isDynamic(type)) {
     const wanted = formatType(optionalOf(type));
     report(
       state,

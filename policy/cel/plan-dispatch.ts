@@ -4,7 +4,7 @@ import type { Reference } from "./check-state.ts";
 import { typeNameOf } from "./compare.ts";
 import type { Overload } from "./library.ts";
 import { planned, type Evaluate, type Frame, type Planned } from "./plan-state.ts";
-import { typeName, type CelType } from "./types.ts";
+import { isDynamic, typeName, type CelType } from "./types.ts";
 import {
   CelError,
   CelMap,
@@ -31,6 +31,7 @@ type Matcher = (value: CelResult) => boolean;
 function matcherOf(type: CelType): Matcher {
   switch (type.kind) {
     case "dyn":
+    case "any":
     case "parameter":
     case "error":
       return isNoError;
@@ -68,7 +69,7 @@ function matcherOf(type: CelType): Matcher {
 
 const isNoError: Matcher = (value) => !(value instanceof CelError);
 
-const isAny = (type: CelType): boolean => type.kind === "dyn" || type.kind === "parameter";
+const isAny = (type: CelType): boolean => isDynamic(type) || type.kind === "parameter";
 
 function listMatcher(element: CelType): Matcher {
   if (isAny(element)) return isList;

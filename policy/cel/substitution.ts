@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import {
   dynType,
+  isDynamic,
   isOptionalType,
   listOf,
   mapOf,
@@ -76,7 +77,7 @@ function fits(substitution: Substitution, from: CelType, to: CelType): boolean {
 const takesNull = (type: CelType): boolean =>
   ["null", "opaque", "object", "timestamp", "duration"].includes(type.kind);
 
-const isWild = (type: CelType): boolean => type.kind === "dyn" || type.kind === "error";
+const isWild = (type: CelType): boolean => isDynamic(type) || type.kind === "error";
 
 function sameShape(substitution: Substitution, from: CelType, to: CelType): boolean {
   if (from.kind === "list") {
@@ -138,8 +139,8 @@ function parts(type: CelType): readonly CelType[] {
 export const mostGeneral = (a: CelType, b: CelType): CelType => (lessSpecific(a, b) ? a : b);
 
 function lessSpecific(a: CelType, b: CelType): boolean {
-  if (a.kind === "dyn" || a.kind === "parameter") return true;
-  if (b.kind === "dyn" || b.kind === "parameter") return false;
+  if (isDynamic(a) || a.kind === "parameter") return true;
+  if (isDynamic(b) || b.kind === "parameter") return false;
   if (a.kind !== b.kind) return false;
   if (a.kind === "type") return true;
   const ofA = parts(a);
@@ -175,6 +176,7 @@ export function substitute(
         ? type
         : opaqueOf(type.name, ...type.parameters.map((part) => substitute(known, part, final)));
     case "dyn":
+    case "any":
     case "null":
     case "bool":
     case "int":

@@ -2,6 +2,8 @@
 
 type SimpleKind =
   | "dyn"
+  /** google.protobuf.Any: goes where `dyn` goes, but for ranges of comprehensions (cel-go, checker.go). */
+  | "any"
   | "null"
   | "bool"
   | "int"
@@ -31,6 +33,7 @@ export type CelType =
 const simple = (kind: SimpleKind): CelType => ({ kind });
 
 export const dynType = simple("dyn");
+export const anyType = simple("any");
 export const nullType = simple("null");
 export const boolType = simple("bool");
 export const intType = simple("int");
@@ -53,12 +56,15 @@ export const opaqueOf = (name: string, ...parameters: readonly CelType[]): CelTy
   parameters,
 });
 export const optionalOf = (value: CelType): CelType => opaqueOf("optional_type", value);
+/** What may turn out to be of any type at run time. */
+export const isDynamic = (type: CelType): boolean => type.kind === "dyn" || type.kind === "any";
 export const isOptionalType = (type: CelType): boolean =>
   type.kind === "opaque" && type.name === "optional_type";
 
 /** cel-go's names, as they stand in its error messages and in `type(x)`. */
 export const simpleTypeNames: Readonly<Record<SimpleKind, string>> = {
   dyn: "dyn",
+  any: "any",
   null: "null_type",
   bool: "bool",
   int: "int",

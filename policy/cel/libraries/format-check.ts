@@ -90,6 +90,7 @@ class Sample extends CelObject {
 function sample(type: CelType): CelValue | undefined {
   switch (type.kind) {
     case "dyn":
+    case "any":
     case "error":
     case "parameter":
       return undefined;

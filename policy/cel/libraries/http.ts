@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FunctionDeclaration, Library, Overload } from "#policy/cel/library";
-import { dynType, mapOf, objectOf, stringType, type CelType } from "#policy/cel/types";
+import { anyType, mapOf, objectOf, stringType, type CelType } from "#policy/cel/types";
 import { CelError, isPlainMap, type CelResult, type CelValue } from "#policy/cel/values";
 import type { Json } from "#policy/json";
 import { alias, callCost, declare, memberOverload, type Implementation } from "./declare.ts";
@@ -25,7 +25,7 @@ function overload(id: string, types: readonly CelType[], call: Call): Overload {
     _receiver: CelValue,
     ...args: CelValue[]
   ) => call(world, args);
-  return memberOverload(`http_${id}`, [contextType, ...types], dynType, implementation, {
+  return memberOverload(`http_${id}`, [contextType, ...types], anyType, implementation, {
     implicit: worldKey,
     cost: callCost,
   });
@@ -68,8 +68,8 @@ const sending = (name: string, camel: string, method: string): readonly Function
   alias(
     declare(
       name,
-      overload(`${camel}_string_any`, [stringType, dynType], send(method)),
-      overload(`${camel}_string_any_headers`, [stringType, dynType, headersType], send(method)),
+      overload(`${camel}_string_any`, [stringType, anyType], send(method)),
+      overload(`${camel}_string_any_headers`, [stringType, anyType, headersType], send(method)),
     ),
     camel,
   );

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { FunctionDeclaration, Library, Overload } from "#policy/cel/library";
-import { dynType, mapOf, objectOf, stringType, type CelType } from "#policy/cel/types";
+import { anyType, mapOf, objectOf, stringType, type CelType } from "#policy/cel/types";
 import { CelError, CelObject, type CelResult, type CelValue } from "#policy/cel/values";
 import type { GroupVersionResource } from "#policy/review";
 import { alias, callCost, declare, memberOverload, type Implementation } from "./declare.ts";
@@ -9,7 +9,7 @@ import { answered, jsonOf, Receiver, textMap, worldKey, type WorldValue } from "
 const contextType = objectOf("resource.Context");
 const gvrType = objectOf("schema.GroupVersionResource");
 const labelsType = mapOf(stringType, stringType);
-const objectMap = mapOf(stringType, dynType);
+const objectMap = mapOf(stringType, anyType);
 
 class GvrValue extends CelObject {
   readonly type: CelType = gvrType;
