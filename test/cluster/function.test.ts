@@ -19,6 +19,23 @@ import { repository } from "#test/support/shared";
 // is never deleted, and drift is repaired whoever caused the hold.
 
 const group = "test.parapet.dev";
+
+/** The schema of status.parapet as the example ships it: what it does not name, the API server drops. */
+const exampleDefinition: unknown = load(
+  readFileSync(join(repository, "examples/bucket/definition.yaml"), "utf8"),
+  { schema: CORE_SCHEMA },
+);
+const statusSchema: Json =
+  at(isObject(exampleDefinition) ? exampleDefinition : {}, [
+    "spec",
+    "versions",
+    0,
+    "schema",
+    "openAPIV3Schema",
+    "properties",
+    "status",
+  ]) ?? {};
+
 const definition: JsonObject = {
   apiVersion: "apiextensions.crossplane.io/v2",
   kind: "CompositeResourceDefinition",
@@ -37,6 +54,7 @@ const definition: JsonObject = {
             type: "object",
             properties: {
               spec: { type: "object", "x-kubernetes-preserve-unknown-fields": true },
+              status: statusSchema,
             },
           },
         },
@@ -116,6 +134,15 @@ const regionStays = policy("ValidatingPolicy", "region-stays", {
     },
   ],
 });
+const noNotes = policy(
+  "ValidatingPolicy",
+  "no-note",
+  {
+    validationActions: ["Audit"],
+    validations: [{ expression: "!has(object.spec.note)", message: "spec.note is set." }],
+  },
+  { "parapet.dev/contact": "#things" },
+);
 const owner = policy("MutatingPolicy", "owner", {
   mutations: [
     {
@@ -178,6 +205,8 @@ const compose = (composite: JsonObject): Readonly<Record<string, JsonObject>> =>
     ]),
   );
 };
+
+const digestIn = (message: string): string => /sha256:[0-9a-f]{64}/.exec(message)?.[0] ?? "";
 
 const base = `/apis/${group}/v1/namespaces/default`;
 const labels = { "parapet.dev/composition": "enforced" };
@@ -242,6 +271,12 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         { pin: ["managementPolicies", "paused"] },
       );
       await plane.api.apply(`${apis}/v1/compositions/pinned`, pinned);
+      const told = composition(
+        "told",
+        { inline: [private_, fewApproved, noNotes] },
+        { writeStatus: true },
+      );
+      await plane.api.apply(`${apis}/v1/compositions/told`, told);
       const still = composition("still", { inline: [regionStays] });
       await plane.api.apply(`${apis}/v1/compositions/still`, still);
       const recorded = composition("recorded", { inline: [private_] }, { recordApplied: true });
@@ -482,6 +517,61 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await specIs("pinned-x", want);
       const annotations = at(await thing("pinned-x"), ["metadata", "annotations"]);
       expect(textAt(annotations, ["crossplane.io/paused"])).toBe("false");
+    });
+
+    it("writes all that it has to say into a status that declares the place for it", async () => {
+      await setBox("told", { x: { spec: { access: "private", note: "n" } } }, "told");
+      await specIs("told-x", { access: "private", note: "n" });
+      await setBox(
+        "told",
+        {
+          x: { spec: { access: "public", note: "n" } },
+          y: { spec: { size: 50 } },
+        },
+        "told",
+      );
+      await saying("told", "PolicyCompliant", "Held");
+      const message = await saying("told", "ApprovalPending", "WaitingForApproval", "y: ");
+      const status = at(await plane.api.get(`${base}/boxes/told`), ["status", "parapet"]);
+      expect(status).toEqual({
+        violationCount: 3,
+        violations: [
+          {
+            resource: "x",
+            policy: "ValidatingPolicy/private",
+            rule: "",
+            message: "spec.access is public, allowed is private.",
+            action: "Enforce",
+          },
+          {
+            resource: "x",
+            policy: "ValidatingPolicy/no-note",
+            rule: "",
+            message: "spec.note is set. Ask #things.",
+            action: "Audit",
+          },
+          {
+            resource: "y",
+            policy: "ValidatingPolicy/few",
+            rule: "",
+            message: "spec.size is above 10.",
+            action: "Enforce",
+          },
+        ],
+        held: [
+          { resource: "x", paths: ["spec.access"] },
+          { resource: "y", paths: [] },
+        ],
+        approvals: [{ resource: "y", digest: digestIn(message), state: "waiting" }],
+      });
+      await setBox("told", { x: { spec: { access: "private" } } }, "told");
+      await saying("told", "PolicyCompliant", "Compliant");
+      expect(at(await plane.api.get(`${base}/boxes/told`), ["status", "parapet"])).toEqual({
+        violationCount: 0,
+        violations: [],
+        held: [],
+        approvals: [],
+      });
     });
 
     it("tells what is held once, whatever the number of reconciles", async () => {

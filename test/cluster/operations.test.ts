@@ -3,30 +3,33 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readCertificates, rotatingCredentials } from "#function/credentials";
 import { makeHandler } from "#function/handler";
 import { startServer, type RunningServer } from "#function/server";
-import { at, isArray, type JsonObject } from "#policy/json";
+import { at, isArray, textAt, type JsonObject } from "#policy/json";
 import { installCrds } from "#test/cluster/api";
 import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
 import { startControlPlane, type ControlPlane } from "#test/cluster/control-plane";
 import { startCrossplane, type Crossplane } from "#test/cluster/crossplane";
 import { eventually } from "#test/support/processes";
 
-// A WatchOperation on real Crossplane: existing objects are judged as they change, and the reports follow.
+// A WatchOperation and a CronOperation on real Crossplane: existing objects are judged as they change and by the clock, and the
+// reports follow, in both groups that clusters have them in.
 
 /** PolicyReport's own schema is long; here it matters that server-side apply takes and keeps the object. */
 const open = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
-const reports: JsonObject = {
+const reportsOf = (group: string, version: string, kind: string): JsonObject => ({
   apiVersion: "apiextensions.k8s.io/v1",
   kind: "CustomResourceDefinition",
-  metadata: { name: "policyreports.wgpolicyk8s.io" },
+  metadata: { name: `${kind.toLowerCase()}s.${group}` },
   spec: {
-    group: "wgpolicyk8s.io",
-    names: { kind: "PolicyReport", plural: "policyreports" },
+    group,
+    names: { kind, plural: `${kind.toLowerCase()}s` },
     scope: "Namespaced",
-    versions: [
-      { name: "v1alpha2", served: true, storage: true, schema: { openAPIV3Schema: open } },
-    ],
+    versions: [{ name: version, served: true, storage: true, schema: { openAPIV3Schema: open } }],
   },
-};
+});
+const reports = [
+  reportsOf("wgpolicyk8s.io", "v1alpha2", "PolicyReport"),
+  reportsOf("openreports.io", "v1alpha1", "Report"),
+];
 
 const policy: JsonObject = {
   apiVersion: "policies.kyverno.io/v1",
@@ -72,6 +75,44 @@ const watch: JsonObject = {
   },
 };
 
+/** By the clock, as no change of any object is: policies change too. */
+const cron: JsonObject = {
+  apiVersion: "ops.crossplane.io/v1alpha1",
+  kind: "CronOperation",
+  metadata: { name: "sweep" },
+  spec: {
+    schedule: "* * * * *",
+    concurrencyPolicy: "Forbid",
+    operationTemplate: {
+      spec: {
+        mode: "Pipeline",
+        pipeline: [
+          {
+            step: "check",
+            functionRef: { name: "function-parapet" },
+            input: {
+              apiVersion: "parapet.fn.crossplane.io/v1beta1",
+              kind: "Guardrails",
+              policies: { inline: [policy] },
+              check: {
+                reports: ["openreports.io"],
+                resources: [
+                  {
+                    apiVersion: "v1",
+                    kind: "ConfigMap",
+                    namespace: "default",
+                    matchLabels: { swept: "yes" },
+                  },
+                ],
+              },
+            },
+          },
+        ],
+      },
+    },
+  },
+};
+
 const maps = "/api/v1/namespaces/default/configmaps";
 const map = (data: JsonObject): JsonObject => ({
   apiVersion: "v1",
@@ -81,7 +122,7 @@ const map = (data: JsonObject): JsonObject => ({
 });
 
 describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === undefined)(
-  "a WatchOperation",
+  "an Operation",
   () => {
     let plane: ControlPlane;
     let crossplane: Crossplane;
@@ -93,7 +134,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       const core = await startCrossplane(plane);
       if (core === undefined) throw new Error("no Crossplane");
       crossplane = core;
-      await installCrds(plane.api, [reports]);
+      await installCrds(plane.api, reports);
       const read = readCertificates(core.functionTls, new Date());
       if (!read.ok) throw new Error(read.problem);
       const none = () => undefined;
@@ -153,6 +194,36 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         async () => (await plane.api.list(all)).length === 0,
         60_000,
       );
+    });
+
+    it("sweeps by the clock, and writes reports of the group that is asked for", async () => {
+      for (const [name, size] of [
+        ["big", "big"],
+        ["small", "small"],
+      ]) {
+        const object = map({ size: size ?? "" });
+        const metadata = { name: name ?? "", namespace: "default", labels: { swept: "yes" } };
+        await plane.api.create(maps, { ...object, metadata });
+      }
+      await plane.api.apply("/apis/ops.crossplane.io/v1alpha1/cronoperations/sweep", cron);
+      const written = "/apis/openreports.io/v1alpha1/namespaces/default/reports";
+      const found = await eventually(
+        "two reports",
+        async () => {
+          const list = await plane.api.list(written);
+          if (list.length < 2) throw new Error(JSON.stringify(list).slice(0, 1000));
+          return list;
+        },
+        110_000,
+      );
+      const summaries = found
+        .map((each) => [textAt(each, ["scope", "name"]), at(each, ["summary", "fail"])] as const)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1));
+      expect(summaries).toEqual([
+        ["big", 1],
+        ["small", 0],
+      ]);
+      expect(found.every((each) => each["source"] === "parapet")).toBe(true);
     });
   },
 );
