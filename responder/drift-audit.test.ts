@@ -168,23 +168,23 @@ describe("a difference", () => {
       reason:
         "In order when it was listed, and changed before our eyes: new, and an automatic answer is possible.",
       first: "gap",
-      then: "live",
+      next: "live",
       want: false,
     },
     {
       reason: "Made before our eyes, then changed: new.",
       first: "live",
-      then: "live",
+      next: "live",
       want: false,
     },
     {
       reason: "Found changed by a list: it may be older than we are.",
       first: "gap",
-      then: "gap",
+      next: "gap",
       want: true,
     },
   ] as const;
-  it.each(rows)("$reason", ({ first, then, want }) => {
+  it.each(rows)("$reason", ({ first, next: second, want }) => {
     const known = track(
       undefined,
       { key: "note", before: undefined, after: composed, seen: first },
@@ -193,7 +193,7 @@ describe("a difference", () => {
     );
     const next = track(
       known?.tracked,
-      { key: "note", before: composed, after: edited, seen: then },
+      { key: "note", before: composed, after: edited, seen: second },
       trust,
       2,
     );
