@@ -106,6 +106,49 @@ const noNamespace: JsonObject = {
   },
 };
 
+const classicRule = (name: string, rule: JsonObject, resources: JsonObject = {}): JsonObject => ({
+  apiVersion: "kyverno.io/v1",
+  kind: "ClusterPolicy",
+  metadata: { name },
+  spec: {
+    validationFailureAction: "Enforce",
+    rules: [
+      { name, match: { any: [{ resources: { kinds: ["Bucket"], ...resources } }] }, ...rule },
+    ],
+  },
+});
+const byCall = classicRule("by-call", {
+  context: [
+    {
+      name: "count",
+      apiCall: {
+        urlPath: "/apis/s3.aws.m.upbound.io/v1beta1/namespaces/{{ request.namespace }}/buckets",
+        jmesPath: "items | length(@)",
+      },
+    },
+  ],
+  validate: {
+    message: "one bucket is enough, there are {{ count }}",
+    deny: { conditions: { any: [{ key: "{{ count }}", operator: "GreaterThan", value: 1 }] } },
+  },
+});
+const onCreateOnly = classicRule(
+  "on-create",
+  { validate: { message: "no new buckets", deny: {} } },
+  { operations: ["CREATE"] },
+);
+const byTier = validating("by-tier", "false", {
+  message: "not in prod",
+  spec: {
+    matchConstraints: {
+      namespaceSelector: { matchLabels: { tier: "prod" } },
+      resourceRules: [
+        { apiGroups: ["*"], apiVersions: ["*"], resources: ["buckets"], operations: ["CREATE"] },
+      ],
+    },
+  },
+});
+
 const live = (forProvider: JsonObject, extra: JsonObject = {}): JsonObject => ({
   ...bucket(forProvider, { name: "store-abcde", namespace: "team-a", ...extra }),
 });
@@ -343,6 +386,84 @@ const rows: Record<string, { reason: string; request: TestRequest; want: Want }>
       },
     },
     want: { resources: ["a", "b"], compliant: "True/Compliant" },
+  },
+  ComposedByName: {
+    reason: "One of them by its name, whatever else is in the cluster.",
+    request: {
+      input: guardrails([
+        validating(
+          "settings",
+          "resource.Get('v1', 'configmaps', 'team-a', 'settings').data.mode == 'live'",
+        ),
+      ]),
+      desired: {
+        a: bucket(),
+        b: {
+          apiVersion: "v1",
+          kind: "ConfigMap",
+          metadata: { name: "settings" },
+          data: { mode: "live" },
+        },
+      },
+    },
+    want: { resources: ["a", "b"], compliant: "True/Compliant" },
+  },
+  ComposedByCall: {
+    reason: "Classic rules look at the composed set by apiCall.",
+    request: {
+      input: guardrails([byCall]),
+      desired: { a: bucket(), b: bucket() },
+    },
+    want: {
+      resources: [],
+      compliant: "False/Held",
+      message: ["a: one bucket is enough, there are 2", "b: one bucket is enough"],
+    },
+  },
+  ComposedByCallAlone: {
+    reason: "And the one under review is a part of it.",
+    request: { input: guardrails([byCall]), desired: { a: bucket() } },
+    want: { resources: ["a"], compliant: "True/Compliant" },
+  },
+  ComposedNamespace: {
+    reason: "Labels of a namespace that the composition makes itself select, before it exists.",
+    request: {
+      input: guardrails([byTier]),
+      composite: composite([], { namespace: "" }),
+      desired: {
+        a: bucket({}, { name: "a", namespace: "orders" }),
+        b: {
+          apiVersion: "v1",
+          kind: "Namespace",
+          metadata: { name: "orders", labels: { tier: "prod" } },
+        },
+      },
+    },
+    want: { resources: ["b"], compliant: "False/Held", message: ["a: not in prod"] },
+  },
+  ComposedInjected: {
+    reason: "The others are seen with what is injected into them.",
+    request: {
+      input: guardrails([
+        mutating("tag", "Object{metadata: Object.metadata{labels: {'tagged': 'yes'}}}"),
+        validating(
+          "all-tagged",
+          `resource.List('s3.aws.m.upbound.io/v1beta1', 'buckets', 'team-a', {'tagged': 'yes'})
+            .items.size() == 2`,
+        ),
+      ]),
+      desired: { a: bucket(), b: bucket() },
+    },
+    want: { resources: ["a", "b"], compliant: "True/Compliant" },
+  },
+  ClassicOperation: {
+    reason: "Operations of classic rules: an existing resource is no creation.",
+    request: {
+      input: guardrails([onCreateOnly]),
+      desired: { a: bucket(), b: bucket() },
+      observed: { a: live({}) },
+    },
+    want: { resources: ["a"], compliant: "False/Held", message: ["b: no new buckets"] },
   },
   Composite: {
     reason: "The composite is a variable of its own.",
