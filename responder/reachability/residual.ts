@@ -147,8 +147,10 @@ function openInChain(stages: readonly Stage[], direction: Direction): readonly O
 }
 
 function openInGroup(group: Group, before: Before): readonly OpenRule[] {
+  const others = group.flatMap((of) =>
+    of.flatMap((one) => (one.action === "Allow" ? [] : [{ of, one }])),
+  );
   return group.flatMap((rules) => {
-    const tied = group.filter((other) => other !== rules).flat();
     return rules.flatMap((rule, index): readonly OpenRule[] => {
       if (rule.action !== "Allow" || rule.peers.length === 0) return [];
       const own = rules.slice(0, index).filter((one) => one.action !== "Allow");
@@ -158,8 +160,8 @@ function openInGroup(group: Group, before: Before): readonly OpenRule[] {
         "",
       );
       if (found === undefined) return [];
-      const rival = tied.find((one) => one.action !== "Allow" && mayOverlap(rule, one));
-      return [rival === undefined ? found : tie(found, rival)];
+      const rival = others.find(({ of, one }) => of !== rules && mayOverlap(rule, one));
+      return [rival === undefined ? found : tie(found, rival.one)];
     });
   });
 }
