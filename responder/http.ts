@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { authenticate, type ClientCertificate, type Credentials } from "#responder/credentials";
 import type { Intake } from "#responder/intake";
@@ -66,7 +66,9 @@ export async function listen(
             : { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false }),
         });
   server.maxConnections = limits.connectionsMax;
+  const heard = watchStrangers(server, tls !== undefined, limits);
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
+    heard(request, response);
     const answered = Promise.resolve().then(() => handle(request, response));
     answered.catch((error: unknown) => {
       onError(error);
@@ -88,6 +90,47 @@ export async function listen(
   server.on("error", onError);
   return { port: portOf(server.address()), close: () => close(server) };
 }
+
+/**
+ * Ends connections that say nothing: Node's own limits begin with the first byte. When the last connections are being taken, the
+ * oldest that never showed a credential makes room: strangers cannot keep senders out by being many. Returns what is to be told of
+ * each request.
+ */
+function watchStrangers(
+  server: Server,
+  isTls: boolean,
+  limits: HttpLimits,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const strangers = new Map<Socket, NodeJS.Timeout>();
+  const forget = (socket: Socket): void => {
+    clearTimeout(strangers.get(socket));
+    strangers.delete(socket);
+  };
+  let open = 0;
+  server.on(isTls ? "secureConnection" : "connection", (socket: Socket) => {
+    open += 1;
+    strangers.set(
+      socket,
+      setTimeout(() => socket.destroy(), limits.headersMs),
+    );
+    socket.once("close", () => {
+      open -= 1;
+      forget(socket);
+    });
+    const [oldest] = strangers.keys();
+    if (open > limits.connectionsMax * roomFrom && oldest !== undefined) oldest.destroy();
+  });
+  return (request, response) => {
+    // From here on Node's limits hold; it stays a stranger until it is answered anything but 401.
+    clearTimeout(strangers.get(request.socket));
+    response.once("finish", () => {
+      if (response.statusCode !== 401) forget(request.socket);
+    });
+  };
+}
+
+/** Fill of the listener from which strangers make room. */
+const roomFrom = 0.9;
 
 const portOf = (address: string | AddressInfo | null): number =>
   typeof address === "object" && address !== null ? address.port : 0;
@@ -158,9 +201,9 @@ export function makeIntakeHandler(options: {
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, status: number): number {
-  // What is left of the body is not read, so the connection cannot serve another request.
+  // What is left of the body is not read, so the connection cannot serve another request; and whoever is not known keeps none.
   const isRead = request.complete || request.headers["content-length"] === "0";
-  response.writeHead(status, isRead ? {} : { connection: "close" });
+  response.writeHead(status, isRead && status !== 401 ? {} : { connection: "close" });
   response.end();
   return status;
 }

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { Agent, request } from "node:http";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { eventually } from "#test/support/processes";
+import { repository } from "#test/support/shared";
+
+/**
+ * The real server as a process of its own, with a heap that a leak would soon fill, attacked from outside. After each attack it is
+ * up, its memory is bounded, and alerts that are accepted are handled.
+ */
+const heapMb = 160;
+const rssMbMax = 420;
+const intakeToken = "an-intake-token-0123456789";
+const reviewToken = "a-review-token-0123456789";
+const bearer = { authorization: `Bearer ${intakeToken}` };
+
+const directory = mkdtempSync(join(tmpdir(), "parapet-abuse-"));
+let server: ChildProcess;
+let ports: { intake: number; operations: number; review: number };
+const children: ChildProcess[] = [];
+
+/** With as many file descriptors as may be had: the default of many systems is far below what is attacked with here. */
+function run(script: string, args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(
+    "sh",
+    ["-c", 'ulimit -n "$(ulimit -Hn)"; exec node "$0" "$@"', script, ...args],
+    {
+      cwd: repository,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "ignore"],
+    },
+  );
+  children.push(child);
+  let last = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    last = text.trimEnd().split("\n").at(-1) ?? last;
+  });
+  return { child, last: () => last };
+}
+
+beforeAll(async () => {
+  const config = {
+    intake: { listen: "127.0.0.1:0", tokens: [{ name: "falco", value: intakeToken }] },
+    operations: { listen: "127.0.0.1:0" },
+    review: { listen: "127.0.0.1:0", reviewers: [{ name: "sre", value: reviewToken }] },
+    dataDirectory: join(directory, "data"),
+  };
+  const started = run("test/support/responder-in-memory.ts", [JSON.stringify(config)], {
+    NODE_OPTIONS: `--max-old-space-size=${heapMb}`,
+  });
+  server = started.child;
+  const line = await eventually("the responder is up", () => started.last() || undefined);
+  const shape = z.object({ intake: z.number(), operations: z.number(), review: z.number() });
+  ports = shape.parse(JSON.parse(line));
+}, 60_000);
+afterAll(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  await sleep(100);
+  rmSync(directory, { recursive: true, force: true });
+});
+
+type Answer = { readonly status: number; readonly body: string; readonly headers: string };
+
+function post(
+  body: string | Buffer,
+  options: {
+    readonly port?: number;
+    readonly path?: string;
+    readonly method?: string;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly agent?: Agent;
+  } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        host: "127.0.0.1",
+        port: options.port ?? ports.intake,
+        path: options.path ?? "/falco",
+        method: options.method ?? "POST",
+        headers: { ...options.headers, "content-length": Buffer.byteLength(body) },
+        agent: options.agent ?? false,
+      },
+      (reply) => {
+        let text = "";
+        reply.setEncoding("utf8").on("data", (part: string) => (text += part));
+        reply.on("end", () =>
+          resolve({
+            status: reply.statusCode ?? 0,
+            body: text,
+            headers: Object.keys(reply.headers).sort().join(),
+          }),
+        );
+        reply.on("error", reject);
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+}
+
+let sent = 0;
+function alertText(): string {
+  sent += 1;
+  const time = `2026-07-04T20:46:${String(sent % 60).padStart(2, "0")}.${String(sent).padStart(9, "0")}Z`;
+  return `{"rule":"r","priority":"Notice","hostname":"n","time":"${time}","output_fields":{"container.id":"host"}}`;
+}
+
+/** Resident memory of the server in MB. */
+const rssMb = (): number => {
+  const status = readFileSync(`/proc/${server.pid ?? 0}/status`, "utf8");
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1_024;
+};
+
+const metric = async (name: string): Promise<number> => {
+  const { body } = await post("", { port: ports.operations, path: "/metrics", method: "GET" });
+  const lines = body.split("\n").filter((line) => line.startsWith(name));
+  return lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+};
+
+/** What has to be true after every attack. */
+async function standing(): Promise<void> {
+  expect(server.exitCode).toBeNull();
+  const handledBefore = await metric("parapet_alerts_handled_total");
+  for (let i = 0; i < 20; i++)
+    expect((await post(alertText(), { headers: bearer })).status).toBe(202);
+  await eventually(
+    "the accepted ones are handled",
+    async () => (await metric("parapet_alerts_handled_total")) >= handledBefore + 20,
+  );
+  expect(rssMb()).toBeLessThan(rssMbMax);
+  const ready = await post("", { port: ports.operations, path: "/readyz", method: "GET" });
+  expect(ready.status).toBe(200);
+}
+
+/** Many connections from another process; resolves when most of them are there, and gives what they came to. */
+async function hold(count: number, beginning: string, drip = "") {
+  const held = run("test/support/many-connections.ts", [
+    `${ports.intake}`,
+    `${count}`,
+    beginning,
+    drip,
+  ]);
+  const shape = z.object({ open: z.number(), closed: z.number() });
+  const now = () => shape.parse(JSON.parse(held.last()));
+  await eventually(
+    `${count} connections`,
+    () => held.last() !== "" && now().open + now().closed >= count,
+  );
+  return { now, end: () => held.child.kill("SIGKILL") };
+}
+
+describe("the service stands, with bounded memory", () => {
+  it("under 10,000 connections that say nothing", async () => {
+    const held = await hold(10_000, "");
+    expect(held.now().open).toBeGreaterThan(9_000);
+    const startedAt = performance.now();
+    expect((await post(alertText(), { headers: bearer })).status).toBe(202);
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    await standing();
+    // They are not kept for ever either.
+    await eventually("all closed", () => held.now().open === 0, 40_000);
+    held.end();
+    await standing();
+  }, 120_000);
+
+  it("under more connections than it takes: strangers make room for senders", async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    expect((await post(alertText(), { headers: bearer, agent })).status).toBe(202);
+    const held = await hold(13_000, "");
+    // A new one, and the one that was there before.
+    for (let i = 0; i < 20; i++)
+      expect((await post(alertText(), { headers: bearer })).status).toBe(202);
+    expect((await post(alertText(), { headers: bearer, agent })).status).toBe(202);
+    agent.destroy();
+    held.end();
+    await standing();
+  }, 120_000);
+
+  it("under 2,000 that send headers a byte at a time", async () => {
+    const held = await hold(2_000, "POST /falco HTTP/1.1\r\nHost: x\r\n", "X");
+    await standing();
+    await eventually("all closed", () => held.now().open === 0, 40_000);
+    held.end();
+  }, 120_000);
+
+  it("under 2,000 that send an authenticated body a byte at a time", async () => {
+    const beginning = `POST /falco HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${intakeToken}\r\nContent-Length: 200000\r\n\r\n{`;
+    const held = await hold(2_000, beginning, " ");
+    await standing();
+    await eventually("all closed", () => held.now().open === 0, 60_000);
+    held.end();
+    await standing();
+  }, 120_000);
+
+  it("under bodies of 10 MB, announced and not", async () => {
+    const body = Buffer.alloc(10 * 1_024 * 1_024, " ");
+    const chunked = (): Promise<void> =>
+      new Promise((resolve) => {
+        const socket = connect(ports.intake, "127.0.0.1", () => {
+          socket.write(
+            `POST /falco HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${intakeToken}\r\nTransfer-Encoding: chunked\r\n\r\n`,
+          );
+          for (let i = 0; i < 160; i++) socket.write(`10000\r\n${" ".repeat(65_536)}\r\n`);
+        });
+        socket.on("error", () => undefined);
+        socket.on("data", () => socket.destroy());
+        socket.on("close", () => resolve());
+      });
+    for (let round = 0; round < 10; round++) {
+      await Promise.all([
+        ...Array.from({ length: 5 }, () => post(body, { headers: bearer }).catch(() => undefined)),
+        ...Array.from({ length: 5 }, chunked),
+      ]);
+    }
+    await standing();
+  }, 120_000);
+
+  it("under bodies as large and as deep as they may be", async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 20 });
+    const members = Array.from({ length: 15_000 }, (_, i) => `"k${i}":${i}`).join(",");
+    const bodies = [
+      `{"rule":"r","output_fields":{${members}}}`,
+      `{"rule":"r","x":${"[".repeat(30)}${"]".repeat(30)},"output":"${"\\u0041".repeat(40_000)}"}`,
+      `{"rule":"r","x":${"[".repeat(100_000)}`,
+      `{"rule":"r",${'"__proto__":{"rule":'.repeat(5_000)}`,
+      `[${'{"rule":"r"},'.repeat(900)}{"rule":"r"}]`,
+      `${"{".repeat(200_000)}`,
+      `{"rule":"r","n":${"9".repeat(200_000)}}`,
+    ];
+    const statuses = new Set<number>();
+    for (let round = 0; round < 8; round++) {
+      const replies = bodies.map((body) => post(body, { headers: bearer, agent }));
+      for (const reply of await Promise.all(replies)) statuses.add(reply.status);
+    }
+    agent.destroy();
+    expect([...statuses].sort()).toEqual([202, 400]);
+    await standing();
+  }, 120_000);
+
+  it("under a thousand malformed bodies, of which none but whole alerts is accepted", async () => {
+    let seed = 3;
+    const random = (below: number): number => {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+      return seed % below;
+    };
+    const agent = new Agent({ keepAlive: true, maxSockets: 20 });
+    const statuses = new Set<number>();
+    for (let i = 0; i < 1_000; i++) {
+      const bytes = Buffer.from(alertText().repeat(1 + random(3)));
+      // Bytes that are no UTF-8, and no JSON.
+      for (let k = 0; k <= random(12); k++) bytes[random(bytes.length)] = 0x80 + random(128);
+      const cut = bytes.subarray(0, 1 + random(bytes.length));
+      statuses.add((await post(cut, { headers: bearer, agent })).status);
+    }
+    agent.destroy();
+    expect([...statuses].filter((status) => status !== 202 && status !== 400)).toEqual([]);
+    await standing();
+  }, 120_000);
+
+  it("under requests that are no HTTP", async () => {
+    const garbage = [
+      "\0".repeat(100_000),
+      `GET / HTTP/1.1\r\n${"X: y\r\n".repeat(10_000)}\r\n`,
+      `POST /${"a".repeat(100_000)} HTTP/1.1\r\n\r\n`,
+      "POST /falco HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "POST /falco HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ];
+    const send = (text: string): Promise<void> =>
+      new Promise((resolve) => {
+        const socket = connect(ports.intake, "127.0.0.1", () => socket.write(text, "latin1"));
+        socket.setTimeout(15_000, () => socket.destroy());
+        socket.on("error", () => undefined);
+        socket.on("data", () => socket.destroy());
+        socket.on("close", () => resolve());
+      });
+    await Promise.all(garbage.flatMap((text) => Array.from({ length: 50 }, () => send(text))));
+    await standing();
+  }, 120_000);
+});
+
+describe("what of a body is accepted", () => {
+  it.each([
+    {
+      reason: "Of lines the good ones, and the sender is told that one was not.",
+      body: () => Buffer.from(`${alertText()}\n{"rule":"cut\n${alertText()}\n`),
+      status: 202,
+      told: '"accepted":2,"refused":1',
+    },
+    {
+      reason: "Compressed bodies are refused: neither sender compresses.",
+      body: () => gzipSync(alertText()),
+      headers: { "content-encoding": "gzip" },
+      status: 415,
+      told: "compressed",
+    },
+    {
+      reason: "Compressed without a word it is no JSON.",
+      body: () => gzipSync(alertText()),
+      status: 400,
+      told: "expected an object",
+    },
+    {
+      reason: "A prototype is a key as any other.",
+      body: () => Buffer.from('{"__proto__":{"rule":"r"},"constructor":{"rule":"r"}}'),
+      status: 400,
+      told: "rule: must be",
+    },
+  ])("$reason", async ({ body, headers, status, told }) => {
+    const reply = await post(body(), { headers: { ...bearer, ...headers } });
+    expect(reply.status).toBe(status);
+    expect(reply.body).toContain(told);
+  });
+});
+
+describe("whoever is not known", () => {
+  const strangers = [
+    { what: "no credential", headers: {} },
+    { what: "a wrong token", headers: { authorization: "Bearer wrong" } },
+    {
+      what: "a token with the right beginning",
+      headers: { authorization: `Bearer ${intakeToken.slice(0, -1)}x` },
+    },
+    { what: "a long token", headers: { authorization: `Bearer ${"x".repeat(4_000)}` } },
+    { what: "the reviewer's token", headers: { authorization: `Bearer ${reviewToken}` } },
+    { what: "half a credential", headers: { authorization: "Basic" } },
+    { what: "another path", headers: {}, path: "/console" },
+    { what: "another method", headers: {}, method: "OPTIONS" },
+    { what: "a compressed body", headers: { "content-encoding": "gzip" } },
+  ] as const;
+
+  it("is answered alike, whatever was asked, and in the same class of time", async () => {
+    const agent = new Agent({ keepAlive: false });
+    const times = new Map<string, number[]>(strangers.map(({ what }) => [what, []]));
+    const answers = new Set<string>();
+    for (let round = 0; round < 200; round++) {
+      for (const { what, ...rest } of strangers) {
+        const startedAt = performance.now();
+        const { status, body, headers } = await post("", { ...rest, agent });
+        times.get(what)?.push(performance.now() - startedAt);
+        answers.add(JSON.stringify({ status, body, headers }));
+      }
+    }
+    expect([...answers]).toEqual([
+      JSON.stringify({ status: 401, body: "", headers: "connection,date,transfer-encoding" }),
+    ]);
+    const medians = [...times.values()].map(
+      (all) => all.sort((a, b) => a - b)[all.length >> 1] ?? 0,
+    );
+    // Parsing 4 KB of header costs some microseconds; a shortcut for a wrong path, or a longer look at a right beginning, would be more.
+    expect(Math.max(...medians) / Math.min(...medians)).toBeLessThan(1.5);
+  }, 60_000);
+
+  it("is not known to the review by what the intake takes, nor the other way round", async () => {
+    const login = (token: string) =>
+      post(new URLSearchParams({ name: "sre", token, to: "/console" }).toString(), {
+        port: ports.review,
+        path: "/console/login",
+        headers: {
+          "content-type": "application/x-www-form-urlencoded",
+          origin: `http://127.0.0.1:${ports.review}`,
+          host: `127.0.0.1:${ports.review}`,
+        },
+      });
+    expect((await login(intakeToken)).status).toBe(401);
+    expect((await login(reviewToken)).status).toBe(303);
+    for (const path of ["/console", "/falco"]) {
+      const reply = await post(alertText(), { port: ports.review, path, headers: bearer });
+      expect(reply.status).not.toBe(202);
+      expect(reply.body).not.toContain("Remediation");
+    }
+    const metrics = await post("", { path: "/metrics", method: "GET", headers: bearer });
+    expect(metrics.status).toBe(404);
+    const operations = await post(alertText(), { port: ports.operations, headers: bearer });
+    expect(operations.status).toBe(405);
+  });
+});
+
+describe("what is told of the inside", () => {
+  it("has no secret in it, and no text of alerts", async () => {
+    const words = "hunter2-in-a-command-line";
+    const text = alertText().replace("}}", `,"proc.cmdline":"${words}"}}`).replace('"r"', `"r"`);
+    await post(text, { headers: bearer });
+    for (const path of ["/metrics", "/status", "/readyz", "/readyz/acting", "/healthz"]) {
+      const { status, body } = await post("", { port: ports.operations, path, method: "GET" });
+      expect([path, status]).toEqual([path, 200]);
+      for (const secret of [words, intakeToken, reviewToken]) expect(body).not.toContain(secret);
+    }
+  });
+});
