@@ -171,6 +171,38 @@ describe("approve REMEDIATION", () => {
     expect(await made()).toEqual([]);
   });
 
+  test("renews what is in force, and an Approval for that is no yes to anything else", async () => {
+    const { cluster, ports, made } = makeScene();
+    await put(cluster, "Verified");
+    const more = { ...choice, renewMs: 4 * 3_600_000 };
+    expect(await approve(ports, { choice: more, on: "web-1" })).toBe(0);
+    const [object] = await made();
+    expect(at(object, ["spec"])).toMatchObject({
+      decision: "Approve",
+      renewUntil: "2026-11-22T14:00:00.000Z",
+    });
+  });
+
+  test.each([
+    { reason: "nothing is in force yet", state: "Proposed", says: "only what is in force" },
+    { reason: "it failed", state: "Failed", says: "only what is in force" },
+    { reason: "it ended", state: "Undone", says: "which is final" },
+    { reason: "it has no end", state: "Verified", forGood: true, says: "needs no renewal" },
+    { reason: "nobody may give so much", state: "Verified", days: 31, says: "30 days at a time" },
+  ] as const)("renews nothing: $reason", async (row) => {
+    const { cluster, ports, said, made } = makeScene();
+    const { status } = exampleRemediation({ name: "web-1", state: row.state });
+    await put(
+      cluster,
+      row.state,
+      "forGood" in row ? { status: { ...status, expiresAtMs: undefined } } : {},
+    );
+    const renewMs = ("days" in row ? row.days : 1) * 24 * 3_600_000;
+    expect(await approve(ports, { choice: { ...choice, renewMs }, on: "web-1" })).toBe(1);
+    expect(said.err).toContain(row.says);
+    expect(await made()).toEqual([]);
+  });
+
   test.each([
     { reason: "the person says no", answer: "no", says: "nothing was written", code: 1 },
     { reason: "nobody is there to ask", answer: "nobody", says: "--yes goes on", code: 2 },
