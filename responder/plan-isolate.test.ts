@@ -244,6 +244,29 @@ describe("an allow-list", () => {
     ]);
   });
 
+  it("that another isolation of the pod has as well is no allow that stays open", async () => {
+    const allow = [{ cidr: "203.0.113.5/32" }];
+    const peers = [{ ipBlock: { cidr: "203.0.113.5/32" } }];
+    const other = (cidrs: JsonObject[]): JsonObject => ({
+      metadata: {
+        name: "parapet-other",
+        namespace: "shop",
+        labels: { "parapet.dev/remediation": "other" },
+      },
+      spec: {
+        policyTypes: ["Ingress", "Egress"],
+        podSelector: { matchLabels: { app: "web" } },
+        egress: [{ to: cidrs }],
+        ingress: [{ from: cidrs }],
+      },
+    });
+    const same = await plan([{ isolate: { allow } }], { policies: [other(peers)] });
+    expect(same.plan?.residualAllows).toEqual([]);
+    const wider = [{ ipBlock: { cidr: "203.0.113.0/24" } }];
+    const more = await plan([{ isolate: { allow } }], { policies: [other(wider)] });
+    expect(more.plan?.residualAllows.map((one) => one.direction)).toEqual(["Egress", "Ingress"]);
+  });
+
   it.each([
     { reason: "neither of the two", peer: {} },
     { reason: "both", peer: { cidr: "10.0.0.0/8", namespace: "a" } },

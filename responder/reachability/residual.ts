@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type JsonObject, textAt } from "#policy/json";
+import { isObject, type JsonObject, textAt } from "#policy/json";
+import { canonical } from "#responder/exact-json";
+import { ownershipLabel } from "#responder/plan";
 import { calicoKind, isCalicoPolicy } from "#responder/reachability/calico";
 import { isCovered, mayOverlap } from "#responder/reachability/cover";
 import { ruleText } from "#responder/reachability/describe";
@@ -54,12 +56,39 @@ export function openRules(
   options: { readonly mayBeCilium?: boolean } = {},
 ): readonly OpenRule[] {
   const planned = new Set(plan.map(identityOf));
-  const others = policies.filter((policy) => !planned.has(identityOf(policy)));
+  const contents = new Set(plan.map(contentOf));
+  const isTwin = (policy: JsonObject): boolean =>
+    textAt(policy, ["metadata", "labels", ownershipLabel]) !== "" &&
+    contents.has(contentOf(policy));
+  const others = policies.filter((policy) => !planned.has(identityOf(policy)) && !isTwin(policy));
   const world = parseWorld([...others, ...plan], options);
   return chainsAt(world, target, direction)
     .flatMap((stages) => openInChain(withoutExceptions(stages, planned), direction))
     .filter(({ rule }) => !planned.has(nameKey(rule.policy)));
 }
+
+/**
+ * What a policy says, without whom it is about. One that says the same as the plan, as of another isolation of the pod with the
+ * same allow-list, lets nothing through that is not intended.
+ */
+function contentOf(policy: JsonObject): string {
+  const spec = policy["spec"];
+  const said = Object.entries(isObject(spec) ? spec : {}).filter(([key]) => !subjectKeys.has(key));
+  return canonical([
+    textAt(policy, ["apiVersion"]),
+    textAt(policy, ["kind"]),
+    Object.fromEntries(said),
+  ]);
+}
+
+/** Of NetworkPolicy, ClusterNetworkPolicy and the kinds before it, Cilium, Calico. */
+const subjectKeys: ReadonlySet<string> = new Set([
+  "podSelector",
+  "subject",
+  "endpointSelector",
+  "selector",
+  "namespaceSelector",
+]);
 
 /** What the plan's own denies except is its allow-list: intended, like its allows. */
 function withoutExceptions(
