@@ -31,7 +31,7 @@ export const notify = z
     destinations: z.array(destination).max(50).default([]),
     /** Who is told of proposals, expiries and failures, where the policy names nobody itself. */
     to: z.array(z.string().min(1)).default([]),
-    on: z.array(z.enum(noticeKinds)).default([...noticeKinds]),
+    about: z.array(z.enum(noticeKinds)).default([...noticeKinds]),
     expiresSoon: duration.prefault("10m"),
     /** Messages to one destination in a minute; beyond it one message tells of all that wait. */
     perMinute: z.int().min(1).max(1_000).default(20),

@@ -160,7 +160,7 @@ describe("a proposal", () => {
     await scene.others.create(types.pod, pod("web-1"));
     await scene.others.create(
       types.responsePolicy,
-      policy("Propose", { notify: { to: ["ops"], on: ["ExpiresSoon"] } }),
+      policy("Propose", { notify: { to: ["ops"], about: ["ExpiresSoon"] } }),
     );
     await scene.responder.acting;
     await scene.responder.intake.accept(alertBody("web-1", scene.now()), "test");

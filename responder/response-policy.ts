@@ -73,11 +73,11 @@ export const responsePolicySpec = z.strictObject({
     })
     .prefault({}),
   proposalTtl: duration(ttlMsMax).default(24 * 3_600_000),
-  /** Who is told of proposals, expiries and failures, instead of those whom the configuration names. */
+  /** Who is told of proposals, expiries and failures (`about`; not `on`, which YAML 1.1, so kubectl, reads as true), instead of those whom the configuration names. */
   notify: z
     .strictObject({
       to: z.array(z.string().min(1).max(63)).max(10),
-      on: z
+      about: z
         .array(z.enum(noticeKinds))
         .min(1)
         .default([...noticeKinds]),

@@ -35,7 +35,7 @@ export function makeTellers(
   );
   const audienceOf = (policy: string) => {
     const named = on.policies.all().find(({ name }) => name === policy)?.spec.notify;
-    return { to: named?.to ?? notify.to, on: named?.on ?? notify.on };
+    return { to: named?.to ?? notify.to, on: named?.about ?? notify.about };
   };
   const notifier = makeNotifier({
     cluster,

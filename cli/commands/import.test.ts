@@ -127,7 +127,7 @@ describe("import talon", () => {
       "rule kill: lost: nothing of it is left to do, so no policy was written",
       "rule mixed: lost: match.wrong: is unknown",
       "rule mixed: lost: actions[1]: no action is called Nowhere",
-      "rule mixed: lost: action Isolate (kubernetes:networkpolicy): parameter allow_namespaces: isolate allows address ranges only",
+      "rule mixed: differs: action Isolate (kubernetes:networkpolicy): Talon's allow_namespaces asks for a label that no namespace has",
       "parameter allow: Talon ignores it, too",
       "parameter other: has no counterpart",
       "ignore_errors has no counterpart",

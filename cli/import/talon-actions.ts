@@ -105,7 +105,6 @@ function importAction(
 
 /** Why some parameters are not carried over, where more can be said than that. */
 const why: Readonly<Record<string, string>> = {
-  allow_namespaces: "isolate allows address ranges only",
   allow: "Talon ignores it, too; it means allow_cidr",
   min_healthy_replicas: "say it in the policy, as limits.minReady",
 };
@@ -120,14 +119,23 @@ function problemOf(action: JsonObject): string | undefined {
 }
 
 function toIsolate(parameters: JsonObject, ttl: string): Carried {
-  const value = field(parameters, "allow_cidr");
-  const allow =
-    value === undefined ? [] : (isArray(value) ? value : [value]).map((cidr) => ({ cidr }));
+  const listOf = (name: string): readonly Json[] => {
+    const value = field(parameters, name);
+    return value === undefined ? [] : isArray(value) ? value : [value];
+  };
+  const namespaces = listOf("allow_namespaces").map((namespace) => ({ namespace }));
+  const allow = [...listOf("allow_cidr").map((cidr) => ({ cidr })), ...namespaces];
   const remark = `Talon stops the egress of all pods of the workload for good; isolate cuts the alert's pod alone, in both directions, for ${ttl}`;
   return {
     action: { isolate: { ttl, ...(allow.length === 0 ? {} : { allow }) } },
-    used: ["allow_cidr"],
-    remarks: [differs(remark)],
+    used: ["allow_cidr", "allow_namespaces"],
+    remarks: [
+      differs(remark),
+      // falco-talon selects k8s.io/metadata.name; the label that namespaces have is kubernetes.io/metadata.name.
+      ...(namespaces.length === 0
+        ? []
+        : [differs("Talon's allow_namespaces asks for a label that no namespace has; here it allows")]),
+    ],
   };
 }
 
