@@ -14,6 +14,7 @@ import {
   type ParsedInput,
 } from "./input.ts";
 import type { Meter } from "./meter.ts";
+import { onOccasion, type Occasion } from "./occasions.ts";
 import { policySources, readPolicies, type PolicySource } from "./requirements.ts";
 import type { Slice } from "./wire/reader.ts";
 import { sameKey, sameStruct } from "./wire/same.ts";
@@ -39,6 +40,8 @@ export type CompiledGuard = {
   readonly expiriesMs: readonly number[];
   /** Policies that may speak about a kind; empty for most kinds. */
   readonly candidates: (apiVersion: string, kind: string) => readonly CompiledPolicy[];
+  /** Whether what a policy fails to do is let be. */
+  readonly ignoresFailure: (policy: PolicyRef) => boolean;
   /** Whether a policy compares an object with the old one, as those do that forbid changes. */
   readonly looksBack: (policy: PolicyRef) => boolean;
   readonly answerOf: (policy: PolicyRef) => Answer;
@@ -56,7 +59,10 @@ export type CachedInput = {
   readonly parsed: ParsedInput;
   readonly sources: readonly PolicySource[];
   /** The policies of a valid input, with what was fetched by requirement name. */
-  readonly guard: (fetched: ReadonlyMap<string, readonly Slice[]>) => CompiledGuard;
+  readonly guard: (
+    fetched: ReadonlyMap<string, readonly Slice[]>,
+    occasion: Occasion,
+  ) => CompiledGuard;
 };
 
 /** Inputs that are kept; a control plane has about one per Composition. */
@@ -96,13 +102,19 @@ function cachedInput(object: JsonObject, meter: Meter): CachedInput {
   const parsed = parseInput(object);
   const guardrails = parsed.ok ? parsed.guardrails : undefined;
   const sources = guardrails === undefined ? [] : policySources(guardrails);
-  type Known = { readonly fetched: Fetched; readonly guard: CompiledGuard };
+  type Known = {
+    readonly occasion: Occasion;
+    readonly fetched: Fetched;
+    readonly guard: CompiledGuard;
+  };
   const known: Known[] = [];
   return {
     parsed,
     sources,
-    guard: (fetched) => {
-      const found = known.find((each) => sameFetched(each.fetched, sources, fetched));
+    guard: (fetched, occasion) => {
+      const found = known.find(
+        (each) => each.occasion === occasion && sameFetched(each.fetched, sources, fetched),
+      );
       if (found !== undefined) {
         meter.policiesFound();
         return found.guard;
@@ -110,8 +122,10 @@ function cachedInput(object: JsonObject, meter: Meter): CachedInput {
       const decoded: Fetched = new Map(
         sources.map(({ name }) => [name, (fetched.get(name) ?? []).map(essentials)]),
       );
-      const guard = meter.compiling(() => makeGuard(guardrails ?? noGuardrails, sources, decoded));
-      known.unshift({ fetched: decoded, guard });
+      const guard = meter.compiling(() =>
+        makeGuard(guardrails ?? noGuardrails, sources, decoded, occasion),
+      );
+      known.unshift({ occasion, fetched: decoded, guard });
       known.length = Math.min(known.length, guardsMax);
       return guard;
     },
@@ -181,12 +195,14 @@ function makeGuard(
   guardrails: Guardrails,
   sources: readonly PolicySource[],
   fetched: Fetched,
+  occasion: Occasion,
 ): CompiledGuard {
   const read = readPolicies(
     guardrails,
     sources.map((source) => ({ source, objects: fetched.get(source.name) ?? [] })),
   );
-  const documents = [...guardrails.inline, ...read.documents];
+  const inline = onOccasion(guardrails.inline, occasion);
+  const documents = [...inline, ...onOccasion(read.documents, occasion)];
   const compilation = compile(documents);
   // Too wide a net costs only speed: a word in a message is enough.
   const text = JSON.stringify(documents);
@@ -194,20 +210,20 @@ function makeGuard(
   const annotations = new Map(
     compilation.set.policies.map((policy) => [refKey(policy.ref), policy.annotations]),
   );
-  const backwards = new Set(
-    documents.filter((each) => JSON.stringify(each).includes("oldObject")).map(documentKey),
-  );
+  const lenient = refsOf(documents, (each) => textAt(each, ["spec", "failurePolicy"]) === "Ignore");
+  const backwards = refsOf(documents, (each) => JSON.stringify(each).includes("oldObject"));
   const annotationOf = (policy: PolicyRef, name: string) =>
     textAt(annotations.get(refKey(policy)), [name]);
   return {
     compilation,
     problems,
-    inlineProblems: problems.length === 0 ? [] : problemsOf(guardrails.inline),
+    inlineProblems: problems.length === 0 ? [] : problemsOf(inline),
     needsNamespaces: /namespaceSelector|namespaceObject/.test(text),
     isVolatile: /\bcomposite\b|expiresAt|\bnow\(|\btime\.|time_|random/.test(text),
     expiriesMs: documents.map(expiryOf).filter((time) => !Number.isNaN(time)),
     candidates: rememberCandidates(compilation),
     annotationOf,
+    ignoresFailure: (policy) => lenient.has(refKey(policy)),
     looksBack: (policy) => backwards.has(refKey(policy)),
     answerOf: (policy) => {
       const own = annotationOf(policy, onViolationAnnotation);
@@ -225,6 +241,9 @@ const expiryOf = (document: Json): number => Date.parse(textAt(document, ["spec"
 
 export const refKey = (ref: PolicyRef): string =>
   [ref.apiVersion, ref.kind, ref.namespace, ref.name].join("/");
+
+const refsOf = (documents: readonly Json[], is: (document: Json) => boolean): ReadonlySet<string> =>
+  new Set(documents.filter(is).map(documentKey));
 
 const documentKey = (document: Json): string =>
   [

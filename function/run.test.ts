@@ -132,6 +132,25 @@ const byCall = classicRule("by-call", {
     deny: { conditions: { any: [{ key: "{{ count }}", operator: "GreaterThan", value: 1 }] } },
   },
 });
+const failingInjection = (failurePolicy: string): JsonObject => ({
+  apiVersion: "kyverno.io/v1",
+  kind: "ClusterPolicy",
+  metadata: { name: "inject" },
+  spec: {
+    failurePolicy,
+    rules: [
+      {
+        name: "inject",
+        match: { any: [{ resources: { kinds: ["Bucket"] } }] },
+        mutate: {
+          patchStrategicMerge: {
+            metadata: { labels: { owner: "{{ request.object.metadata.labels.nobody }}" } },
+          },
+        },
+      },
+    ],
+  },
+});
 const onCreateOnly = classicRule(
   "on-create",
   { validate: { message: "no new buckets", deny: {} } },
@@ -253,6 +272,30 @@ const rows: Record<string, { reason: string; request: TestRequest; want: Want }>
       desired: { a: bucket() },
     },
     want: { resources: [], compliant: "False/Held", message: ["cannot be judged"] },
+  },
+  InjectionFails: {
+    reason:
+      "What a policy was to inject and could not is missing: the resource waits, as at admission.",
+    request: {
+      input: guardrails([
+        mutating(
+          "tags",
+          "Object{metadata: Object.metadata{labels: {'a': object.spec.nothing.here}}}",
+        ),
+      ]),
+      desired: { a: bucket() },
+    },
+    want: { resources: [], compliant: "False/Held", message: ["cannot be judged"] },
+  },
+  ClassicInjectionFails: {
+    reason: "A classic policy's action is about violations, not about what it failed to inject.",
+    request: { input: guardrails([failingInjection("Fail")]), desired: { a: bucket() } },
+    want: { resources: [], compliant: "False/Held", message: ["ClusterPolicy/inject"] },
+  },
+  ClassicInjectionMayFail: {
+    reason: "Unless its author lets failures be: then it is told.",
+    request: { input: guardrails([failingInjection("Ignore")]), desired: { a: bucket() } },
+    want: { resources: ["a"], compliant: "False/Reported", message: ["ClusterPolicy/inject"] },
   },
   Unsupported: {
     reason: "A policy that cannot be evaluated here forbids what it matches, and says why.",

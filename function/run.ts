@@ -48,7 +48,9 @@ export function runFunction(request: Request, engine: Engine): Response {
   if ([...requirements.keys()].some((name) => !request.required.has(name))) {
     return untouched(request, requirements);
   }
-  const guard = readable("policies", () => cached.guard(request.required));
+  const guard = readable("policies", () =>
+    cached.guard(request.required, checks ? "background" : "admission"),
+  );
   if (guard.inlineProblems.length > 0) {
     return refuse(request, "InvalidPolicy", guard.inlineProblems.map(formatProblem));
   }

@@ -38,7 +38,8 @@ export function violationsOf(
   return results.flatMap((result): readonly Violation[] => {
     if (result.result !== "fail" && result.result !== "error" && result.result !== "warn")
       return [];
-    const blocks = result.action === "Enforce" && result.result !== "warn";
+    const blocks =
+      result.result !== "warn" && (result.action === "Enforce" || failedToMutate(result, guard));
     return [
       {
         resource,
@@ -51,6 +52,10 @@ export function violationsOf(
     ];
   });
 }
+
+/** What a policy was to inject and could not is missing, whatever the policy says about violations: Kyverno blocks then too. */
+const failedToMutate = ({ type, result, policy }: RuleResult, guard: CompiledGuard): boolean =>
+  type === "Mutation" && result === "error" && !guard.ignoresFailure(policy);
 
 function sentenceOf(result: RuleResult, message: string, guard: CompiledGuard): string {
   const contact = guard.annotationOf(result.policy, contactAnnotation);

@@ -5,7 +5,7 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { dump } from "js-yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeHandler } from "#function/handler";
-import { sameJson } from "#function/json-edit";
+import { sameJson, withPath } from "#function/json-edit";
 import { startServer, type RunningServer } from "#function/server";
 import { at, isArray, isObject, parseJson, textAt, type Json, type JsonObject } from "#policy/json";
 import { parseText } from "#policy/yaml";
@@ -37,8 +37,7 @@ function composedBy(scene: string): Readonly<Record<string, JsonObject>> {
   return Object.fromEntries(
     documents(scene, "composed.yaml").map((object) => {
       const name = textAt(object, ["metadata", "annotations", composedName]);
-      const { annotations: _, ...metadata } = objectOf(object["metadata"]);
-      return [name, { ...object, metadata }];
+      return [name, withPath(object, ["metadata", "annotations", composedName], undefined)];
     }),
   );
 }
