@@ -5,8 +5,9 @@ import {
   viewApprovals,
   viewRenewal,
 } from "#responder/approval";
+import type { JsonObject } from "#policy/json";
 import type { Reply } from "#responder/cluster";
-import { keyOf, types, uidOf } from "#responder/cluster";
+import { failure, keyOf, types, uidOf } from "#responder/cluster";
 import type { Facts } from "#responder/decide";
 import { approversOf, isIsolation, planDigest } from "#responder/plan";
 import { protectionOf } from "#responder/protection";
@@ -68,9 +69,7 @@ async function readProtection(
 ): Promise<Reply<string>> {
   const nothing: Reply<string> = { ok: true, value: "" };
   if (status.state !== "Approved" || target.kind === "") return nothing;
-  const type = await ports.cluster.typeOf(target.apiVersion, target.kind);
-  if (!type.ok) return type;
-  const live = await ports.cluster.get(type.value, target);
+  const live = await readNow(ports, target);
   if (!live.ok) return live.code === "NotFound" ? nothing : live;
   const { getNamespaceNow: getNamespace, protectedNamespaces } = ports;
   return protectionOf(live.value, target.namespace, { getNamespace, protectedNamespaces });
@@ -91,6 +90,17 @@ async function confirmed(
   return view;
 }
 
+/** The live target; a kind that is not served is no sign that it is gone. */
+async function readNow(
+  ports: ReconcilePorts,
+  target: Remediation["target"],
+): Promise<Reply<JsonObject>> {
+  if (target.kind === "Pod") return ports.getPodNow(keyOf(target));
+  const type = await ports.cluster.typeOf(target.apiVersion, target.kind);
+  if (!type.ok) return failure("Unavailable", type.message);
+  return ports.cluster.get(type.value, target);
+}
+
 /** Whether the target is still there under its uid; `unknown` when that cannot be read. */
 export async function readTarget(
   ports: ReconcilePorts,
@@ -99,15 +109,13 @@ export async function readTarget(
   const { target } = remediation;
   // Nothing was found to act on: the record is for review only.
   if (target.kind === "") return "present";
-  const type = await ports.cluster.typeOf(target.apiVersion, target.kind);
-  if (!type.ok) return "unknown";
   const { state } = remediation.status;
   const isActing = state === "Approved" || state === "Applying";
-  // Whoever acts reads anew, again by uid; for all else an answer of the last second will do.
+  // Whoever acts reads anew, again by uid; for all else an answer of the last seconds will do.
   const live =
     target.kind === "Pod" && !isActing
       ? await ports.getPod(keyOf(target))
-      : await ports.cluster.get(type.value, target);
+      : await readNow(ports, target);
   if (live.ok) return uidOf(live.value) === target.uid ? "present" : "gone";
   return live.code === "NotFound" ? "gone" : "unknown";
 }

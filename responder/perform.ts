@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { exactChange, reasonsOf } from "#responder/audit";
-import { type Made, makeChange, readBack, takeBack } from "#responder/changes";
+import { type Made, type Seen, makeChange, readBack, takeBack } from "#responder/changes";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { failure, keyOf } from "#responder/cluster";
 import { takeLease } from "#responder/lease";
@@ -56,11 +56,12 @@ async function makeAll(
 ): Promise<Reply<{ readonly writes: number; readonly notes: readonly string[] }>> {
   const { cluster } = ports;
   const owner = remediation.name.name;
+  const seen: Seen = new Map();
   const pending = await pendingOf(cluster, remediation, plan);
   if (!pending.ok) return pending;
   for (const change of changesOf(plan)) {
     if (!isWrite(change) || !pending.value(change)) continue;
-    const tried = await makeChange(cluster, change, owner, true);
+    const tried = await makeChange(cluster, change, owner, true, seen);
     if (!tried.ok) return tried;
   }
   const notes: string[] = [];
@@ -68,7 +69,7 @@ async function makeAll(
   for (const [index, { action, changes }] of plan.actions.entries()) {
     for (const change of changes.filter(pending.value)) {
       const made = isWrite(change)
-        ? withoutNote(await makeChange(cluster, change, owner, false))
+        ? withoutNote(await makeChange(cluster, change, owner, false, seen))
         : await doEffect(ports.effects, change, remediation);
       if (!made.ok) {
         // What merely waits is tried again and again: a line for each try would bury the log.

@@ -11,6 +11,7 @@ const nowMs = 100;
 /** What many ask for at once is read once. */
 export const makeReads = (cluster: Cluster, now: () => number) => ({
   getPod: makeShared((key) => cluster.get(types.pod, fromKey(key)), now),
+  getPodNow: makeShared((key) => cluster.get(types.pod, fromKey(key)), now, nowMs),
   getNamespace: makeShared((name) => cluster.get(types.namespace, { namespace: "", name }), now),
   getNamespaceNow: makeShared(
     (name) => cluster.get(types.namespace, { namespace: "", name }),

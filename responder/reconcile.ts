@@ -37,8 +37,10 @@ export type ReconcilePorts = {
   readonly cluster: Cluster;
   /** The newest versions known without asking: what a watch brought or this process wrote. */
   readonly known: Known;
-  /** A pod as it was within the last second, for whatever is not about to act. */
+  /** A pod as it was within the last two seconds, for whatever is not about to act. */
   readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
+  /** The same as it is now; those who ask at once share an answer. */
+  readonly getPodNow: (key: string) => Promise<Reply<JsonObject>>;
   /** A namespace as it is now; those who ask at once share an answer. */
   readonly getNamespaceNow: (name: string) => Promise<Reply<JsonObject>>;
   /** All Approvals of a namespace, as known from a watch. */

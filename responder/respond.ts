@@ -28,6 +28,8 @@ export type RespondPorts = RecordPorts & {
   readonly policies: () => readonly ResponsePolicy[];
   /** By `namespace/name`. */
   readonly getPod: (key: string) => Promise<Reply<JsonObject>>;
+  /** The same, not older than an instant. */
+  readonly getPodNow?: (key: string) => Promise<Reply<JsonObject>>;
   readonly getNamespace: (name: string) => Promise<Reply<JsonObject>>;
   /** What decides about the traffic of a namespace's pods. */
   readonly network: ReadNetwork;
@@ -83,7 +85,7 @@ export const makeRespond =
     if (alert === undefined) throw new Hopeless("the stored alert cannot be read");
     const chosen = ports.policies().filter((policy) => preselects(policy, alert).matches);
     if (chosen.length === 0) return [];
-    const resolved = await resolveTarget(ports.getPod, alert, ports.managed);
+    const resolved = await resolve(ports, alert);
     if (!resolved.ok) throw new NotNow(resolved);
     const cluster = ports.around ?? ports.cluster;
     const around = await readSurroundings({ ...ports, cluster }, chosen, resolved.value);
@@ -99,6 +101,14 @@ export const makeRespond =
     }
     return responses;
   };
+
+/** A pod that does not fit may be one that was read before its successor came: then it is read anew. */
+async function resolve(ports: RespondPorts, alert: Alert): Promise<Reply<Resolved>> {
+  const first = await resolveTarget(ports.getPod, alert, ports.managed);
+  return first.ok && first.value.kind === "unresolved" && ports.getPodNow !== undefined
+    ? resolveTarget(ports.getPodNow, alert, ports.managed)
+    : first;
+}
 
 /** Read from its text: the bytes are evidence only, and of a whole batch. */
 const toStoredAlert = (stored: StoredAlert): Alert | undefined =>

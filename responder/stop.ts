@@ -6,6 +6,9 @@ import type { Log } from "#responder/log";
 export const stopName = "parapet-stop";
 const configMap = { apiVersion: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true };
 
+/** Looks within this time are one: of a burst each would ask. */
+const sharedMs = 50;
+
 /** Whether nothing new may be begun, as it was last seen. */
 export type Stop = {
   readonly on: boolean;
@@ -21,17 +24,26 @@ export function makeStop(options: {
   readonly onLifted: () => void;
 }): Stop {
   const { cluster, namespace, log } = options;
+  let lookedAt = -Infinity;
+  let looking = Promise.resolve();
   const stop = {
     on: false,
-    look: async (): Promise<void> => {
-      const found = await cluster.get(configMap, { namespace, name: stopName });
-      // An API server that does not answer changes nothing: without it nothing is done either.
-      if (!found.ok && found.code !== "NotFound") return;
-      const before = stop.on;
-      stop.on = found.ok;
-      if (found.ok !== before) log("warn", found.ok ? "global stop" : "global stop lifted");
-      if (before && !found.ok) options.onLifted();
+    look: (): Promise<void> => {
+      if (performance.now() - lookedAt >= sharedMs) {
+        lookedAt = performance.now();
+        looking = read();
+      }
+      return looking;
     },
+  };
+  const read = async (): Promise<void> => {
+    const found = await cluster.get(configMap, { namespace, name: stopName });
+    // An API server that does not answer changes nothing: without it nothing is done either.
+    if (!found.ok && found.code !== "NotFound") return;
+    const before = stop.on;
+    stop.on = found.ok;
+    if (found.ok !== before) log("warn", found.ok ? "global stop" : "global stop lifted");
+    if (before && !found.ok) options.onLifted();
   };
   return stop;
 }

@@ -156,7 +156,7 @@ export function workloadOf(object: JsonObject): string {
 }
 
 /** Reads of one thing within this time are one read: a burst of alerts is about few pods. What acts reads anew. */
-const sharedMs = 1_000;
+const sharedMs = 2_000;
 const keptMax = 2_000;
 
 /** A reader whose answers count for a second and are shared by those who ask at once. */
