@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
+import { keyAt, markedMax, sameText } from "./keys.ts";
 import { readField, type Cursor, type Slice } from "./reader.ts";
-import { sameText } from "./same.ts";
 import {
   depthMax,
   endOf,
@@ -9,9 +9,7 @@ import {
   readStruct,
   readValue,
   tagEntry,
-  tagEntryValue,
   tagItem,
-  tagKey,
   tagList,
   tagStruct,
   tagText,
@@ -26,9 +24,6 @@ import {
 export function decodeLike(known: JsonObject, slice: Slice): JsonObject {
   return structLike(known, { bytes: slice.bytes, pos: slice.start }, slice.end, 0);
 }
-
-/** Keys whose presence fits the bits of a number; larger objects are rare. */
-const markedMax = 31;
 
 function structLike(known: JsonObject, cursor: Cursor, end: number, depth: number): JsonObject {
   const { bytes, pos: start } = cursor;
@@ -57,30 +52,6 @@ function structLike(known: JsonObject, cursor: Cursor, end: number, depth: numbe
   if (count === keys.length) return changed ?? known;
   cursor.pos = start;
   return structFrom(known, cursor, end, depth);
-}
-
-/**
- * Which of the keys that are not marked an entry has, -1 for none of them or for an entry that no encoder writes like
- * this; the cursor is at the value then. Few keys of an object have the same length and the same last letter.
- */
-function keyAt(keys: readonly string[], marks: number, cursor: Cursor, entryEnd: number): number {
-  const { bytes } = cursor;
-  if (bytes[cursor.pos] !== tagKey) return -1;
-  cursor.pos++;
-  const keyEnd = endOf(cursor, entryEnd);
-  const keyStart = cursor.pos;
-  if (keyEnd >= entryEnd || bytes[keyEnd] !== tagEntryValue) return -1;
-  cursor.pos = keyEnd + 1;
-  if (endOf(cursor, entryEnd) !== entryEnd) return -1;
-  const length = keyEnd - keyStart;
-  const last = bytes[keyEnd - 1];
-  for (let index = 0; index < keys.length; index++) {
-    const key = keys[index];
-    if (key?.length !== length || (marks & (1 << index)) !== 0) continue;
-    if (length > 0 && key.charCodeAt(length - 1) !== last) continue;
-    if (sameText(key, bytes, keyStart, keyEnd)) return index;
-  }
-  return -1;
 }
 
 function entryAt(cursor: Cursor, end: number): number {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
+import { sameJson } from "../json-edit.ts";
+import { keyAt, markedMax, sameText } from "./keys.ts";
 import { readField, WireError, type Cursor, type Slice } from "./reader.ts";
 import {
   depthMax,
   endOf,
   findKey,
-  readKey,
+  readStruct,
   readValue,
   tagEntry,
   tagItem,
@@ -42,9 +44,11 @@ function wellFormed(compare: () => boolean): boolean {
 }
 
 function same(object: JsonObject, cursor: Cursor, end: number, depth: number): boolean {
-  const { bytes } = cursor;
+  const { bytes, pos: start } = cursor;
   const keys = Object.keys(object);
-  const seen = new Set<string>();
+  if (keys.length > markedMax) return sameDecoded(object, cursor, start, end, depth);
+  let marks = 0;
+  let count = 0;
   while (cursor.pos < end) {
     if (bytes[cursor.pos] !== tagEntry) {
       readField(cursor, end);
@@ -52,15 +56,27 @@ function same(object: JsonObject, cursor: Cursor, end: number, depth: number): b
     }
     cursor.pos++;
     const entryEnd = endOf(cursor, end);
-    const key = readKey(cursor, entryEnd);
-    // An entry that no encoder writes like this is decoded instead of compared; so is one that comes twice.
-    if (key === undefined || !Object.hasOwn(object, key) || seen.has(key)) return false;
-    const value = object[key];
-    if (value === undefined || !sameValue(value, cursor, entryEnd, depth)) return false;
+    const index = keyAt(keys, marks, cursor, entryEnd);
+    const value = index < 0 ? undefined : object[keys[index] ?? ""];
+    if (value === undefined) return sameDecoded(object, cursor, start, end, depth);
+    if (!sameValue(value, cursor, entryEnd, depth)) return false;
     cursor.pos = entryEnd;
-    seen.add(key);
+    marks |= 1 << index;
+    count++;
   }
-  return seen.size === keys.length;
+  return count === keys.length;
+}
+
+/** The slow way: for large objects, and for keys beyond ASCII or that come twice. */
+function sameDecoded(
+  object: JsonObject,
+  cursor: Cursor,
+  start: number,
+  end: number,
+  depth: number,
+): boolean {
+  cursor.pos = start;
+  return sameJson(object, readStruct(cursor, end, depth));
 }
 
 function sameValue(value: Json, cursor: Cursor, end: number, depth: number): boolean {
@@ -96,16 +112,4 @@ function sameList(items: readonly Json[], cursor: Cursor, end: number, depth: nu
     cursor.pos = itemEnd;
   }
   return cursor.pos === end;
-}
-
-/** Whether the bytes are this text in UTF-8. */
-export function sameText(text: string, bytes: Buffer, start: number, end: number): boolean {
-  const { length } = text;
-  if (length > end - start) return false;
-  for (let i = 0; i < length; i++) {
-    const code = text.charCodeAt(i);
-    if (code > 0x7f) return bytes.toString("utf8", start, end) === text;
-    if (code !== bytes[start + i]) return false;
-  }
-  return length === end - start;
 }

@@ -1,212 +1,176 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { Client, credentials } from "@grpc/grpc-js";
+import type { JsonObject } from "#policy/json";
+import { functionPeers, type FunctionPeers } from "#test/cluster/binaries";
 import { makeAuthority } from "#test/support/certificates";
-import { makeRequests, matchingEach } from "#test/support/function-requests";
+import { Meter, startPeer, type Figures, type Peer } from "#test/support/function-load";
+import { makeRequests, matchingEach, otherInputs } from "#test/support/function-requests";
 
-// RunFunction over mutual TLS: this function, a pass-through written with the SDK, and a server that gives the bytes back,
-// side by side in one run. `npx node test/bench/function.ts [--quick]`.
+// RunFunction over mutual TLS, side by side in one run: this function, a server that gives the bytes back, a pass-through
+// written with the SDK, and functions written in Go. `npm run bench -- function`: about six minutes; the Go functions are
+// built from their modules before the first run.
 
-const quick = process.argv.includes("--quick");
 const resourceCounts = [1, 20, 200];
-const policyCounts = quick ? [50] : [0, 10, 50];
-
-type Peer = {
-  readonly name: string;
-  readonly port: number;
-  readonly pid: number;
-  readonly stop: () => void;
-  readonly readyMs: number;
-};
-
-type Figures = {
-  readonly p50: number;
-  readonly p99: number;
-  readonly perSecond1: number;
-  readonly perSecond8: number;
-  readonly cpuMs: number;
-  readonly rssMb: number;
-};
+/** Every server is measured in turns, so that what else the machine does falls on all of them. */
+const rounds = 3;
+const crossplane = "crossplane.crossplane-system";
 
 const directory = mkdtempSync(join(tmpdir(), "parapet-bench-"));
 const authority = makeAuthority(join(directory, "ca"));
-const folder = authority.folder("server", ["localhost"]);
-const pair = authority.issue("crossplane", { names: ["crossplane.crossplane-system"] });
-const channel = credentials.createSsl(
-  readFileSync(authority.caFile),
-  readFileSync(pair.keyFile),
-  readFileSync(pair.certFile),
-);
+const tls = {
+  folder: authority.folder("server", ["localhost"]),
+  authority: readFileSync(authority.caFile),
+  client: authority.issue("crossplane", { names: [crossplane] }),
+};
+
+type Row = { readonly name: string; readonly peer: Peer; readonly requests: readonly Buffer[] };
 
 async function main(): Promise<void> {
+  const peers = goPeers();
   try {
-    for (const count of policyCounts) await compare(count);
+    for (const resources of resourceCounts) await compare(resources, peers);
+    console.log(recorded);
     await startUp();
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function compare(policies: number): Promise<void> {
-  const peers = await Promise.all([
-    startPeer("floor", "test/support/function-peers.ts", ["floor"]),
-    startPeer("SDK pass-through", "test/support/function-peers.ts", ["sdk"]),
-    startPeer("parapet", "function/main.ts", ["--client-san", "crossplane.crossplane-system"]),
-  ]);
-  console.log(
-    `\n${policies} policies (${policies === 0 ? 0 : matchingEach} match each resource), mutual TLS`,
-  );
-  console.log(
-    "resources  KB    server            p50 ms   p99 ms  x floor  calls/s c=1   c=8  CPU ms/call  RSS MB",
-  );
-  for (const resources of resourceCounts) {
-    const steady = makeRequests(resources, policies, "nothing");
-    let floor = 0;
-    for (const peer of peers) {
-      const figures = await measure(peer, steady, resources);
-      if (peer.name === "floor") floor = figures.p50;
-      console.log(row(resources, steady, peer.name, figures, floor));
-      if (peer.name !== "parapet") continue;
-      // What the function remembers of the last call is of no use here: every resource differs in every call.
-      const changing = makeRequests(resources, policies, "observed");
-      const anew = await measure(peer, changing, resources);
-      console.log(row(resources, changing, "parapet, changing", anew, floor));
+function goPeers(): FunctionPeers | undefined {
+  try {
+    return functionPeers();
+  } catch {
+    console.warn("SKIPPED: the functions in Go could not be built; see above");
+    return undefined;
+  }
+}
+
+async function compare(resources: number, go: FunctionPeers | undefined): Promise<void> {
+  const rows = await startRows(resources, go);
+  try {
+    const meters = rows.map(({ peer, requests }) => new Meter(peer, requests, tls));
+    for (const meter of meters) await meter.warmUp();
+    for (let round = 0; round < rounds; round++) {
+      for (const meter of meters) await meter.measure();
     }
+    const figures = meters.map((meter) => meter.figures());
+    print(resources, rows, figures);
+    for (const meter of meters) meter.close();
+  } finally {
+    for (const { peer } of rows) peer.stop();
   }
-  for (const peer of peers) peer.stop();
 }
 
-function row(
+async function startRows(
   resources: number,
-  requests: readonly Buffer[],
-  name: string,
-  figures: Figures,
-  floor: number,
-): string {
-  const size = (requests[0]?.length ?? 0) / 1024;
-  return [
-    String(resources).padEnd(9),
-    size.toFixed(0).padStart(4),
-    ` ${name.padEnd(17)}`,
-    figures.p50.toFixed(2).padStart(7),
-    figures.p99.toFixed(2).padStart(8),
-    (figures.p50 / floor).toFixed(2).padStart(8),
-    figures.perSecond1.toFixed(0).padStart(12),
-    figures.perSecond8.toFixed(0).padStart(6),
-    figures.cpuMs.toFixed(2).padStart(12),
-    figures.rssMb.toFixed(0).padStart(7),
-  ].join(" ");
-}
-
-async function measure(
-  peer: Peer,
-  requests: readonly Buffer[],
-  resources: number,
-): Promise<Figures> {
-  const client = new Client(`localhost:${peer.port}`, channel, {
-    "grpc.max_receive_message_length": -1,
-  });
-  const calls = Math.round((quick ? 300 : 1000) / (resources >= 200 ? 4 : 1));
-  const one = (index: number) => call(client, requests[index % requests.length] ?? Buffer.alloc(0));
-  for (let i = 0; i < calls / 2; i++) await one(i);
-  const cpuBefore = cpuMsOf(peer.pid);
-  const times: number[] = [];
-  const start = performance.now();
-  for (let i = 0; i < calls; i++) {
-    const before = performance.now();
-    await one(i);
-    times.push(performance.now() - before);
-  }
-  const took = performance.now() - start;
-  const cpuMs = (cpuMsOf(peer.pid) - cpuBefore) / calls;
-  const startMany = performance.now();
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < calls) await one(next++);
+  go: FunctionPeers | undefined,
+): Promise<readonly Row[]> {
+  const node = (script: string, ...args: readonly string[]) =>
+    startPeer(process.execPath, [script, ...args, "--address", "127.0.0.1:0"], tls);
+  const parapet = (...args: readonly string[]) =>
+    node("function/main.ts", "--client-san", crossplane, "--metrics-address", "", ...args);
+  const asked = (policies: number, change: "nothing" | "everything") =>
+    makeRequests(resources, policies, change);
+  const rows: Row[] = [
+    {
+      name: "floor",
+      peer: await node("test/support/function-peers.ts", "floor"),
+      requests: asked(50, "everything"),
+    },
+    {
+      name: "SDK pass-through",
+      peer: await node("test/support/function-peers.ts", "sdk"),
+      requests: asked(50, "everything"),
+    },
+  ];
+  const goRow = async (name: string, binary: string, input: JsonObject) => {
+    const requests = makeRequests(resources, 0, "everything", input);
+    rows.push({ name, peer: await startPeer(binary, ["--address"], tls), requests });
   };
-  await Promise.all(Array.from({ length: 8 }, worker));
-  const tookMany = performance.now() - startMany;
-  client.close();
-  times.sort((a, b) => a - b);
-  return {
-    p50: times[Math.floor(times.length * 0.5)] ?? 0,
-    p99: times[Math.floor(times.length * 0.99)] ?? 0,
-    perSecond1: (calls / took) * 1000,
-    perSecond8: (calls / tookMany) * 1000,
-    cpuMs,
-    rssMb: rssMbOf(peer.pid),
-  };
-}
-
-function call(client: Client, body: Buffer): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      "/apiextensions.fn.proto.v1.FunctionRunnerService/RunFunction",
-      (bytes: Buffer) => bytes,
-      (bytes: Buffer) => bytes,
-      body,
-      (error, answer) => {
-        if (error === null && answer !== undefined) resolve(answer);
-        else reject(error ?? new Error("no answer"));
-      },
+  if (go !== undefined) {
+    await goRow("Go cel-filter", go.celFilter, otherInputs.celFilter);
+    await goRow("Go auto-ready", go.autoReady, otherInputs.autoReady);
+    await goRow(
+      "Go patch-and-transform",
+      go.patchAndTransform,
+      otherInputs.patchAndTransform(resources),
     );
-  });
-}
-
-/** User and system time of a process, in milliseconds; Linux counts in hundredths of a second. */
-function cpuMsOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * 10;
-}
-
-function rssMbOf(pid: number): number {
-  const line = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-  return Number(line?.[1] ?? 0) / 1024;
-}
-
-async function startPeer(name: string, script: string, args: readonly string[]): Promise<Peer> {
-  const file = fileURLToPath(new URL(`../../${script}`, import.meta.url));
-  const before = performance.now();
-  const child = spawn(process.execPath, [file, ...args, "--address", "127.0.0.1:0"], {
-    env: { ...process.env, TLS_SERVER_CERTS_DIR: folder },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const port = await listening(child);
-  return {
-    name,
-    port,
-    pid: child.pid ?? 0,
-    stop: () => child.kill("SIGKILL"),
-    readyMs: performance.now() - before,
-  };
-}
-
-function listening(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let output = "";
-    child.stdout?.on("data", (chunk: Buffer) => {
-      output += chunk.toString();
-      const found = /"port":(\d+)/.exec(output);
-      if (found !== null) resolve(Number(found[1]));
+  }
+  const peer = await parapet();
+  const single = await parapet("--workers", "1");
+  for (const policies of [10, 50]) {
+    rows.push({
+      name: `parapet ${policies} policies, same again`,
+      peer,
+      requests: asked(policies, "nothing"),
     });
-    child.once("exit", () => reject(new Error(`ended early: ${output}`)));
-    process.setMaxListeners(100).once("exit", () => child.kill("SIGKILL"));
+    rows.push({
+      name: `parapet ${policies} policies, all changed`,
+      peer,
+      requests: asked(policies, "everything"),
+    });
+  }
+  rows.push({
+    name: "parapet 50, changed, 1 thread",
+    peer: single,
+    requests: asked(50, "everything"),
   });
+  return rows;
 }
+
+function print(resources: number, rows: readonly Row[], figures: readonly Figures[]): void {
+  const of = (name: string) => figures[rows.findIndex((row) => row.name === name)];
+  const floor = of("floor")?.p50 ?? Number.NaN;
+  const sdk = of("SDK pass-through")?.p99 ?? Number.NaN;
+  const go = Math.min(
+    ...figures.filter((_, i) => rows[i]?.name.startsWith("Go") === true).map(({ cpuMs }) => cpuMs),
+  );
+  console.log(
+    `\n${resources} resources; with 10 and 50 policies ${matchingEach} match each resource`,
+  );
+  console.log(
+    `${"server".padEnd(34)}    KB   p50 ms   p99 ms  p50/floor  p99/SDK   c=1/s   c=8/s  CPU ms  CPU/Go  RSS MB`,
+  );
+  for (const [index, row] of rows.entries()) {
+    const each = figures[index];
+    if (each === undefined) continue;
+    console.log(
+      [
+        row.name.padEnd(34),
+        ((row.requests[0]?.length ?? 0) / 1024).toFixed(0).padStart(5),
+        each.p50.toFixed(2).padStart(8),
+        each.p99.toFixed(2).padStart(8),
+        (each.p50 / floor).toFixed(2).padStart(10),
+        (each.p99 / sdk).toFixed(2).padStart(8),
+        each.perSecond1.toFixed(0).padStart(7),
+        each.perSecond8.toFixed(0).padStart(7),
+        each.cpuMs.toFixed(2).padStart(7),
+        (each.cpuMs / go).toFixed(2).padStart(7),
+        each.rssMb.toFixed(0).padStart(7),
+      ].join(" "),
+    );
+  }
+}
+
+/** Of functions that cannot be had as Go modules: without TLS, on another day, one call at a time (ms) or 8 (per second). */
+const recorded = `
+recorded on a machine of the same size, without TLS      p50/p99 at 1, 20, 200 resources     c=8/s          RSS MB
+function-tag-manager                                     1.7/5     8.5/18    84/119          1090/260/23    165
+function-validate, one assertion per resource            1.2/4     12.6/24   108/167         1430/170/14    249
+function-go-templating, one label for each               2.6/8     25/40     219/271         1150/87/9      215
+`;
 
 async function startUp(): Promise<void> {
-  console.log("\nprocess start to listening, ms (median of 5)");
-  for (const [name, script, args] of [
-    ["SDK pass-through", "test/support/function-peers.ts", ["sdk"]],
-    ["parapet", "function/main.ts", []],
+  console.log("process start to listening, ms (median of 5)");
+  for (const [name, args] of [
+    ["SDK pass-through", ["test/support/function-peers.ts", "sdk"]],
+    ["parapet", ["function/main.ts"]],
   ] as const) {
     const times: number[] = [];
     for (let i = 0; i < 5; i++) {
-      const peer = await startPeer(name, script, args);
+      const peer = await startPeer(process.execPath, [...args, "--address", "127.0.0.1:0"], tls);
       times.push(peer.readyMs);
       peer.stop();
     }

@@ -46,6 +46,23 @@ export function crossplaneBinaries(): CrossplaneBinaries | undefined {
   };
 }
 
+export type FunctionPeers = {
+  readonly celFilter: string;
+  readonly autoReady: string;
+  readonly patchAndTransform: string;
+};
+
+/** Composition functions in Go that benchmarks compare ours with. */
+export function functionPeers(): FunctionPeers | undefined {
+  const folder = built("function-peers");
+  if (folder === undefined) return undefined;
+  return {
+    celFilter: join(folder, "cel-filter"),
+    autoReady: join(folder, "auto-ready"),
+    patchAndTransform: join(folder, "patch-and-transform"),
+  };
+}
+
 /** The program of test/cluster/build/network-policy-oracle. */
 export function networkPolicyOracle(): string | undefined {
   const folder = built("network-policy-oracle");
@@ -69,11 +86,19 @@ export function networkPolicyEnforcer(): string | undefined {
   return folder === undefined ? undefined : join(folder, "kube-network-policies");
 }
 
+/** The program of test/cluster/build/package-reader. */
+export function packageReader(): string | undefined {
+  const folder = built("package-reader");
+  return folder === undefined ? undefined : join(folder, "package-reader");
+}
+
 type Module =
   | "kubernetes"
+  | "function-peers"
   | "crossplane"
   | "object-store"
   | "kyverno-crds"
+  | "package-reader"
   | "network-policy-oracle"
   | "network-policy-enforcer";
 

@@ -14,11 +14,15 @@ const encodings = 8;
  */
 export type Change = "nothing" | "observed" | "everything";
 
-/** Requests of one composite in several encodings, observed and desired resources of about 2 KB each. */
+/**
+ * Requests of one composite in several encodings, observed and desired resources of about 2 KB each; with Guardrails of so
+ * many policies, or with another function's input.
+ */
 export function makeRequests(
   resources: number,
   policies: number,
   change: Change,
+  otherInput?: JsonObject,
 ): readonly Buffer[] {
   const kinds = Math.max(1, policies / matchingEach);
   const shuffle = makeShuffle(resources * 1000 + policies);
@@ -36,7 +40,7 @@ export function makeRequests(
         resource: shuffled(observedResource(i, kinds, version, value), shuffle),
       };
     }
-    const input = {
+    const input = otherInput ?? {
       apiVersion: "parapet.fn.crossplane.io/v1beta1",
       kind: "Guardrails",
       policies: { inline: policies === 0 ? [policy(0, "elsewhere")] : makePolicies(policies) },
@@ -50,6 +54,35 @@ export function makeRequests(
     return Buffer.from(RunFunctionRequest.encode(message).finish());
   });
 }
+
+/** What other functions are asked to do with the same resources. */
+export const otherInputs = {
+  /** One CEL filter that keeps everything. */
+  celFilter: {
+    apiVersion: "cel.fn.crossplane.io/v1beta1",
+    kind: "Filters",
+    filters: [
+      { name: "resource-.*", expression: "observed.composite.resource.kind == 'Platform'" },
+    ],
+  },
+  autoReady: { apiVersion: "autoready.fn.crossplane.io/v1beta1", kind: "Input" },
+  /** The same resources out of bases, each with one patch. */
+  patchAndTransform: (resources: number): JsonObject => ({
+    apiVersion: "pt.fn.crossplane.io/v1beta1",
+    kind: "Resources",
+    resources: Array.from({ length: resources }, (_, i) => ({
+      name: `resource-${i}`,
+      base: desiredResource(i, 10, 0),
+      patches: [
+        {
+          type: "FromCompositeFieldPath",
+          fromFieldPath: "metadata.name",
+          toFieldPath: "spec.forProvider.name",
+        },
+      ],
+    })),
+  }),
+};
 
 const composite: JsonObject = {
   apiVersion: "example.org/v1",
