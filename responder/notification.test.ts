@@ -86,6 +86,16 @@ describe("a message about a proposal", () => {
     });
   });
 
+  it("tells how to renew what is in force and ends soon", () => {
+    const verified = exampleRemediation({ name: "web-1", state: "Verified" });
+    expect(bodyOf("webhook", telling(verified, "ExpiresSoon"))).toMatchObject({
+      commands: [
+        'parapet approve web-1 -n prod --renew 1h --reason "..."',
+        'parapet approve web-1 -n prod --deny --reason "..."',
+      ],
+    });
+  });
+
   it("says the same to Slack, with a link of our own making", () => {
     const message = bodyOf("slack", telling(proposed, "Proposed"));
     expect(message).toMatchObject({

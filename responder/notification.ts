@@ -146,7 +146,8 @@ function commandsFor(notice: Telling["notice"], { name, status }: Remediation): 
   if (status.state === "Proposed") {
     return [`${base} --reason "..."`, `${base} --deny --reason "..."`];
   }
-  return notice === "Response" ? [] : [`${base} --deny --reason "..."`];
+  const renew = notice === "ExpiresSoon" ? [`${base} --renew 1h --reason "..."`] : [];
+  return notice === "Response" ? [] : [...renew, `${base} --deny --reason "..."`];
 }
 
 /** A remediation's own page of the console. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Approval } from "#responder/approval";
 import { type Html, html, nothing } from "#responder/console/html";
-import { aheadText, type PageContext, reasonCharsMax } from "#responder/console/words";
+import { aheadText, type PageContext, reasonCharsMax, spanText } from "#responder/console/words";
 import { approversOf } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
 import { mayBeInForce } from "#responder/remediation";
@@ -29,7 +29,11 @@ function proposal(
 ): Html {
   const needed = approversOf(remediation.plan);
   const by = [
-    ...new Set(approvals.filter((one) => one.decision === "Approve").map((one) => one.approvedBy)),
+    ...new Set(
+      approvals
+        .filter((one) => one.decision === "Approve" && one.renewUntilMs === undefined)
+        .map((one) => one.approvedBy),
+    ),
   ];
   const still =
     needed > 1
@@ -68,11 +72,18 @@ function standing(remediation: Remediation, context: PageContext): Html {
     </p>
     ${form(remediation, context, plan?.digest ?? "", [
       ...(mayRenew
-        ? [html`<button name="decision" value="Renew" class="primary">Renew</button>`]
+        ? [
+            html`<button name="decision" value="Renew" class="primary">
+              Renew for ${spanText(remediation.ttlMs)}
+            </button>`,
+          ]
         : []),
       html`<button name="decision" value="Undo" class="danger">Undo now</button>`,
     ])}
-    ${command(remediation, ['--deny --reason "..."'])}
+    ${command(remediation, [
+      ...(mayRenew ? ['--renew 1h --reason "..."'] : []),
+      '--deny --reason "..."',
+    ])}
   </section>`;
 }
 

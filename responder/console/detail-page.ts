@@ -193,7 +193,7 @@ function approvalTable(approvals: readonly Approval[] | undefined, nowMs: number
                 <td class="soft">${time(one.createdAtMs, agoText(one.createdAtMs, nowMs))}</td>
                 <td class="names">${one.approvedBy}</td>
                 <td>
-                  ${one.decision}${one.expiresAtMs !== undefined && one.expiresAtMs <= nowMs ? " (ran out)" : ""}
+                  ${one.renewUntilMs === undefined ? one.decision : `Renew until ${timeText(one.renewUntilMs)}`}${one.expiresAtMs !== undefined && one.expiresAtMs <= nowMs ? " (ran out)" : ""}
                 </td>
                 <td class="names">${one.reason}</td>
               </tr>`,

@@ -61,7 +61,7 @@ export const aheadText = (ms: number, nowMs: number): string =>
   ms <= nowMs ? "due" : `in ${spanText(ms - nowMs)}`;
 
 /** The largest unit alone: a list is skimmed. */
-function spanText(ms: number): string {
+export function spanText(ms: number): string {
   const units = [
     ["d", 86_400_000],
     ["h", 3_600_000],

@@ -249,7 +249,9 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
       await page.waitForSelector(".banner.good");
       const listed = await scene.cluster.list(types.approval, { namespace: "prod" });
       const found = (listed.ok ? listed.value.items : []).map(readApproval);
-      expect(found.find((one) => one?.reason === `please: ${button}`)?.decision).toBe(decision);
+      const written = found.find((one) => one?.reason === `please: ${button}`);
+      expect(written?.decision).toBe(decision);
+      expect(written?.renewUntilMs).toBe(button === "Renew" ? nowMs + 3_600_000 : undefined);
     }
   });
 
