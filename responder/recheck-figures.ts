@@ -33,7 +33,11 @@ export function makeFightGuard(now: () => number): (key: string) => boolean {
 /** What the looks at lasting isolations are counted and timed by. */
 export function makeFigures(
   metrics: Metrics,
-  read: { readonly isolations: () => number; readonly unread: () => number },
+  read: {
+    readonly isolations: () => number;
+    readonly unread: () => number;
+    readonly orphans: () => number;
+  },
 ) {
   const seconds = metrics.histogram(
     "parapet_recheck_seconds",
@@ -44,6 +48,11 @@ export function makeFigures(
     "parapet_recheck_unread_kinds",
     "Kinds of policy that are served and could not be read: above 0, isolations are not looked after.",
     read.unread,
+  );
+  metrics.gauge(
+    "parapet_isolations_unrecorded",
+    "Policies of isolations whose Remediation was deleted while the pod is still there: nobody takes them back.",
+    read.orphans,
   );
   return {
     found: metrics.counter(

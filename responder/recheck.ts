@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { textAt } from "#policy/json";
-import { withLabels } from "#responder/actions/isolate";
+import { remediationNamespaceKey, withLabels } from "#responder/actions/isolate";
 import { sameJson } from "#policy/kubernetes/json-patch";
-import { uidOf } from "#responder/cluster";
+import { keyOf, uidOf } from "#responder/cluster";
 import { editState } from "#responder/edit";
 import type { NetworkView } from "#responder/network-view";
 import {
@@ -15,10 +15,12 @@ import {
 } from "#responder/plan";
 import { residualAllowsMax } from "#responder/plan-record";
 import { podViewOf } from "#responder/reachability/pod-view";
+import { withoutCopies } from "#responder/reachability/policy-kinds";
 import { chainsAt, parseWorld, servesCilium } from "#responder/reachability/policy-world";
 import { residualAllows } from "#responder/reachability/residual";
 import type { Group } from "#responder/reachability/stage";
 import type { PodView } from "#responder/reachability/traffic";
+import type { WorldChange } from "#responder/recheck-world";
 import type { HistoryEntry, Remediation, State } from "#responder/remediation";
 
 /** What an isolation is made of, for looking at it while it lasts. */
@@ -164,4 +166,33 @@ export function lastFinding(remediation: Remediation): HistoryEntry | undefined 
     (one) => one.to === state && (one.from !== state || isFinding(one)),
   );
   return last !== undefined && isFinding(last) ? last : undefined;
+}
+
+/** Whose object it is that changed: our own tell the one isolation that they are of. */
+export function ownerOf({ before, after }: WorldChange): string | undefined {
+  for (const object of [before, after]) {
+    const name = textAt(object, ["metadata", "labels", ownershipLabel]);
+    const namespace = textAt(object, ["metadata", "annotations", remediationNamespaceKey]);
+    if (name !== "" && namespace !== "") return keyOf({ namespace, name });
+  }
+  return undefined;
+}
+
+/** Calico's own store counts as its API. */
+const isOfGroup = (manifest: JsonObject, live: JsonObject): boolean =>
+  textAt(manifest, ["apiVersion"]) ===
+  textAt(live, ["apiVersion"]).replace("crd.projectcalico.org/v1", "projectcalico.org/v3");
+
+/** Whether what changed is a policy of an isolation's plan that came or went, or says what was written. */
+export function isPlanned(isolation: Isolation, { after, before }: WorldChange): boolean {
+  const [live] = withoutCopies([after ?? before ?? {}]);
+  const manifest = isolation.manifests.find(
+    (one) =>
+      live !== undefined &&
+      one["kind"] === live["kind"] &&
+      isOfGroup(one, live) &&
+      textAt(one, ["metadata", "name"]) === textAt(live, ["metadata", "name"]),
+  );
+  const owner = isolation.remediation.name.name;
+  return manifest !== undefined && (after === undefined || isAsWritten(manifest, after, owner));
 }

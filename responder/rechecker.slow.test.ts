@@ -16,6 +16,7 @@ import { holding } from "#responder/perform";
 import { changesOf } from "#responder/plan";
 import { planResponse } from "#responder/plan-response";
 import { policyKinds, typeOfKind } from "#responder/reachability/policy-kinds";
+import { sweepOrphans } from "#responder/recheck-orphans";
 import { Rechecker } from "#responder/rechecker";
 import type { Remediation } from "#responder/remediation";
 import { readRemediation, remediationJson, statusJson } from "#responder/remediation-record";
@@ -328,5 +329,57 @@ describe("an isolation that lasts", () => {
     await settled();
     good(await people.remove(types.pod, webPod, target.uid));
     await eventually("it is woken", () => woken.includes(`shop/${name}`));
+  });
+});
+
+describe("policies whose record is gone", () => {
+  const discover = () =>
+    Promise.resolve({
+      ok: true,
+      value: policyKinds.filter((one) => one.group.endsWith("k8s.io")),
+    } as const);
+  const removeRecord = async ({ cluster }: { readonly cluster: Cluster }): Promise<void> => {
+    const key = { namespace: "shop", name };
+    const live = good(await cluster.get(types.remediation, key));
+    good(await cluster.remove(types.remediation, key, uidOf(live)));
+  };
+  const sweep = async (cluster: Cluster) => {
+    const audits: string[] = [];
+    const swept = await sweepOrphans({
+      cluster,
+      discover,
+      audit: (entry) => {
+        audits.push(`${entry.what} ${entry.remediation}`);
+        return Promise.resolve();
+      },
+    });
+    return { ...good(swept), audits };
+  };
+
+  it("are left as long as it is there", async () => {
+    const { cluster, people, target } = await scene();
+    good(await people.remove(types.pod, webPod, target.uid));
+    expect(await sweep(cluster)).toEqual({ removed: 0, unrecorded: [], audits: [] });
+  });
+
+  it("are named while they cut a pod, and deleted when that is gone, but for what is not ours", async () => {
+    const { cluster, people, target } = await scene();
+    const foreign = networkPolicy("theirs", openToAll);
+    const labels = { "parapet.dev/remediation": "mine" };
+    good(
+      await people.create(types.networkPolicy, {
+        ...foreign,
+        metadata: { name: "theirs", namespace: "shop", labels },
+      }),
+    );
+    await removeRecord({ cluster });
+    const named = [`NetworkPolicy shop/${policy.name}`];
+    expect(await sweep(cluster)).toMatchObject({ removed: 0, unrecorded: named });
+    good(await people.remove(types.pod, webPod, target.uid));
+    const swept = await sweep(cluster);
+    expect(swept).toMatchObject({ removed: 1, unrecorded: [] });
+    expect(swept.audits).toEqual([`took back shop/${name}`]);
+    const left = good(await cluster.list(types.networkPolicy, {})).items;
+    expect(left.map((one) => textAt(one, ["metadata", "name"]))).toEqual(["theirs"]);
   });
 });

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setImmediate as yieldToOthers } from "node:timers/promises";
 import type { JsonObject } from "#policy/json";
-import { textAt } from "#policy/json";
-import { remediationNamespaceKey } from "#responder/actions/isolate";
 import type { Reply } from "#responder/cluster";
 import { failure, keyOf, nameOf, types } from "#responder/cluster";
-import { ownershipLabel } from "#responder/plan";
+import { makeDiscovery } from "#responder/network-view";
 import { startRightsCheck } from "#responder/policy-rights";
 import { podViewOf } from "#responder/reachability/pod-view";
-import { withoutCopies } from "#responder/reachability/policy-kinds";
 import {
   concerns,
-  isAsWritten,
   type Isolation,
   isolationIn,
   isReopened,
+  isPlanned,
   isTarget,
   lookAt,
+  ownerOf,
 } from "#responder/recheck";
 import { makeFightGuard, makeFigures, type RecheckPorts } from "#responder/recheck-figures";
 import { differencesOf, type MendPorts, settleFinding } from "#responder/recheck-mend";
+import { sweepOrphans } from "#responder/recheck-orphans";
 import { followPods } from "#responder/recheck-pods";
 import { World, type WorldChange } from "#responder/recheck-world";
 import type { Remediation } from "#responder/remediation";
@@ -30,6 +29,10 @@ const gatherMs = 100;
 const againMs = 1_000;
 /** Everything is looked at anew this often, whatever the watches missed. */
 const sweepMs = 300_000;
+/** After the start, and after a record was deleted with what it isolated: what else goes with its namespace has gone by then. */
+const orphansMs = 5_000;
+/** While a policy is left without its record: its pod may be on its way out. */
+const orphansAgainMs = 30_000;
 /** Copies are kept this long after the last isolation ended, so that the next one need not read all again. */
 const idleMs = 60_000;
 
@@ -52,6 +55,8 @@ export class Rechecker {
   readonly #timers: readonly NodeJS.Timeout[];
   #watching: Watching | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #orphansTimer: NodeJS.Timeout | undefined;
+  #orphans = 0;
   #running: Promise<void> | undefined;
   #endedAtMs = 0;
   #stopping = false;
@@ -61,6 +66,7 @@ export class Rechecker {
     this.#figures = makeFigures(ports.metrics, {
       isolations: () => this.#isolations.size,
       unread: () => this.#watching?.world.unread().length ?? 0,
+      orphans: () => this.#orphans,
     });
     this.#mendPorts = {
       ...ports,
@@ -73,6 +79,7 @@ export class Rechecker {
     };
     this.#timers = [
       setInterval(() => this.#sweepAll(), sweepMs),
+      setTimeout(() => void this.#sweepOrphans(), orphansMs),
       ...startRightsCheck(ports.settings.namespace, ports),
     ];
   }
@@ -83,6 +90,11 @@ export class Rechecker {
     const before = this.#isolations.get(key);
     if (isolation === undefined) {
       if (before !== undefined) this.#forget(key, before);
+      // Deleted while it was in force: with its namespace, or by somebody.
+      if (before !== undefined && remediation === undefined) {
+        clearTimeout(this.#orphansTimer);
+        this.#orphansTimer = setTimeout(() => void this.#sweepOrphans(), orphansMs);
+      }
       return;
     }
     if (this.#stopping) return;
@@ -96,6 +108,7 @@ export class Rechecker {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#orphansTimer);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#running;
     await this.#watching?.stop();
@@ -243,7 +256,22 @@ export class Rechecker {
     this.#mark(this.#isolations.keys());
   }
 
+  async #sweepOrphans(): Promise<void> {
+    this.#orphansTimer = undefined;
+    const { cluster, audit, log, now } = this.#ports;
+    const swept = await sweepOrphans({ cluster, audit, discover: makeDiscovery(cluster, now) });
+    if (!swept.ok || this.#stopping) return;
+    const { unrecorded } = swept.value;
+    this.#orphans = unrecorded.length;
+    if (unrecorded.length > 0) {
+      this.#orphansTimer ??= setTimeout(() => void this.#sweepOrphans(), orphansAgainMs);
+      const policies = unrecorded.slice(0, 20);
+      log("error", "pods are isolated of which no record is left", { policies });
+    }
+  }
+
   #sweepAll(): void {
+    void this.#sweepOrphans();
     if (this.#isolations.size > 0) this.#lookAtAll();
     else if (this.#ports.now() - this.#endedAtMs > idleMs) {
       void this.#watching?.stop();
@@ -253,32 +281,3 @@ export class Rechecker {
 }
 
 const nothingToDo: Reply<undefined> = { ok: true, value: undefined };
-
-/** Whose object it is that changed: our own tell the one isolation that they are of. */
-function ownerOf({ before, after }: WorldChange): string | undefined {
-  for (const object of [before, after]) {
-    const name = textAt(object, ["metadata", "labels", ownershipLabel]);
-    const namespace = textAt(object, ["metadata", "annotations", remediationNamespaceKey]);
-    if (name !== "" && namespace !== "") return keyOf({ namespace, name });
-  }
-  return undefined;
-}
-
-/** Calico's own store counts as its API. */
-const isOfGroup = (manifest: JsonObject, live: JsonObject): boolean =>
-  textAt(manifest, ["apiVersion"]) ===
-  textAt(live, ["apiVersion"]).replace("crd.projectcalico.org/v1", "projectcalico.org/v3");
-
-/** Whether what changed is a policy of an isolation's plan that came or went, or says what was written. */
-function isPlanned(isolation: Isolation, { after, before }: WorldChange): boolean {
-  const [live] = withoutCopies([after ?? before ?? {}]);
-  const manifest = isolation.manifests.find(
-    (one) =>
-      live !== undefined &&
-      one["kind"] === live["kind"] &&
-      isOfGroup(one, live) &&
-      textAt(one, ["metadata", "name"]) === textAt(live, ["metadata", "name"]),
-  );
-  const owner = isolation.remediation.name.name;
-  return manifest !== undefined && (after === undefined || isAsWritten(manifest, after, owner));
-}
