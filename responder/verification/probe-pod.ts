@@ -28,6 +28,8 @@ export type PodPart = {
   /** Arguments of the program: numbers, addresses and words of ours. */
   readonly args: readonly string[];
   readonly labels?: JsonObject;
+  /** {@link probeSecondsMax} unless given. */
+  readonly secondsMax?: number;
   /** A stand-in's: bound to the target's node, owned by the remediation. */
   readonly standIn?: { readonly node: string; readonly owner: ObjectName & { uid: string } };
 };
@@ -55,7 +57,7 @@ export function probePod(settings: ProbeSettings, one: PodPart): JsonObject {
     },
     spec: {
       restartPolicy: "Never",
-      activeDeadlineSeconds: probeSecondsMax,
+      activeDeadlineSeconds: one.secondsMax ?? probeSecondsMax,
       terminationGracePeriodSeconds: 1,
       automountServiceAccountToken: false,
       enableServiceLinks: false,

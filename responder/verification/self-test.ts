@@ -130,6 +130,9 @@ async function experiment(options: SelfTestOptions, direction: Direction): Promi
     (state) => state.kind !== "running",
   );
   if (end.kind !== "ended") return no(`client: ${whyOf(end)}`);
+  // A listener that ended by itself looks like a policy that cuts everything.
+  const still = await options.cluster.get(types.pod, nameFor(options, "listener"));
+  if (!still.ok || podState(still.value).kind !== "running") return no("the listener ended early");
   return end.report.held === undefined
     ? no("two pods cannot talk to each other without a policy")
     : { ok: true, held: end.report.held };
@@ -153,7 +156,8 @@ async function start(
   args: readonly string[],
 ): Promise<PodState> {
   const name = nameFor(options, part);
-  const pod = probePod(options, { ...name, id: options.id, part, args });
+  const secondsMax = Math.ceil((options.holdMs + 2 * startMsMax) / 1_000);
+  const pod = probePod(options, { ...name, id: options.id, part, args, secondsMax });
   const made = await options.cluster.create(types.pod, pod);
   if (!made.ok) return { kind: "broken", why: `${made.code}: ${made.message}` };
   return poll(options, part, startMsMax, (state) => state.kind !== "starting");
