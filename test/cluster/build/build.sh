@@ -5,13 +5,14 @@
 #   build.sh object-store  versitygw, an S3-compatible store that checks signatures
 #   build.sh function-peers   composition functions written in Go, which the function is compared with in benchmarks
 #   build.sh kyverno-crds   the definitions of Kyverno's policies, to which the control library is held
+#   build.sh package-reader   reads a Function package with Crossplane's own parser and linter
 #   build.sh network-policy-oracle   kube-network-policies' evaluator, an independent judge for ours
 #   build.sh network-policy-enforcer   kube-network-policies itself, which judges real packets
 # Prints the folder that holds the binaries. The cache key is the go.sum's hash, so a version change builds anew;
 # a lock lets parallel runs wait for one build. Measured: 750 and 375 CPU seconds from cold on two cores.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-what=${1:?usage: build.sh kubernetes|crossplane|object-store|function-peers|kyverno-crds|network-policy-oracle|network-policy-enforcer}
+what=${1:?usage: build.sh kubernetes|crossplane|object-store|function-peers|kyverno-crds|package-reader|network-policy-oracle|network-policy-enforcer}
 src=$here/$what
 [ -d "$src" ] || { echo "build.sh: no folder $src" >&2; exit 2; }
 cache=${PARAPET_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/parapet}
@@ -62,6 +63,9 @@ build() {
     kyverno-crds)
       local dir; dir=$(cd "$src" && go mod download -json github.com/kyverno/kyverno | sed -n 's/.*"Dir": "\(.*\)".*/\1/p')
       cp -r "$dir/config/crds/policies.kyverno.io/." "$bin.tmp/" && chmod -R u+w "$bin.tmp"
+      ;;
+    package-reader)
+      compile . package-reader ""
       ;;
     network-policy-oracle)
       compile . network-policy-oracle ""
