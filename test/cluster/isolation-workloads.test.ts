@@ -414,4 +414,34 @@ describe("an isolation", () => {
   it("needed no right that the responder did not ask for", () => {
     expect(log()).not.toMatch(/forbidden/i);
   });
+
+  it.skipIf(oracle === undefined)(
+    "goes with its namespace: no policy of the cluster is left behind",
+    async () => {
+      const namespace = "shop-deleted";
+      await usePolicy(namespace, { isolate: {} });
+      const spec = { podSelector: {}, policyTypes: ["Egress"], egress: [{}] };
+      const metadata = { name: "open", namespace };
+      good(await scene.people.create(types.networkPolicy, { metadata, spec }));
+      const pod = {
+        metadata: { name: "web", namespace, labels: app },
+        spec: template(app)["spec"],
+      };
+      good(await scene.people.create(types.pod, { ...pod, spec: pod.spec ?? {} }));
+      await alert(namespace, "web");
+      const applied = await scene.inState(namespace, "Applied", "Realised", "Verified");
+      if (clusterPolicy === undefined) throw new Error("no kind");
+      const own = { namespace: "", name: `parapet-${applied.name.name}-${namespace}` };
+      good(await scene.people.get(clusterPolicy, own));
+      const live = good(
+        await scene.people.get(types.namespace, { namespace: "", name: namespace }),
+      );
+      good(await scene.people.remove(types.namespace, nameOf(live), uidOf(live)));
+      await eventually(
+        "the policy of the cluster is gone",
+        async () => !(await scene.people.get(clusterPolicy, own)).ok,
+        60_000,
+      );
+    },
+  );
 });
