@@ -117,6 +117,7 @@ describe("what is in force", () => {
     expect(policies.items).toEqual([]);
     const audit = readFileSync(join(scene.directory, "one-data/audit.jsonl"), "utf8");
     expect(audit).toContain('"reason":"Renewed"');
+    expect(audit).toContain('"check":"ReadBack"');
   });
 
   it("is not renewed by a Deny: the server refuses the object", async () => {

@@ -7,6 +7,8 @@ need redis-server redis-server
 need chromium chromium
 need openssl openssl
 need curl curl
+need ip iproute2
+need iptables iptables
 [ ${#missing[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
   echo "missing on PATH: ${missing[*]}; the tests that need them will be skipped (Debian: apt-get install ${missing[*]})" >&2
