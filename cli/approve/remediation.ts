@@ -7,6 +7,7 @@ import { pathText } from "#responder/edit";
 import { type Change, changeJson, changeText, type Plan, residualText } from "#responder/plan";
 import { isFinal, type Remediation } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
+import type { Evidence } from "#responder/verification/evidence";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";
 import { formatYaml } from "#policy/yaml";
@@ -104,11 +105,27 @@ export function formatRemediation(remediation: Remediation, plan: Plan): string 
     ["Target", `${target.kind} ${target.namespace}/${target.name}, uid ${target.uid}`],
     ["Workload", remediation.workload === "" ? "none" : remediation.workload],
     ["Lasts", remediation.ttlMs === 0 ? "until undone" : `${remediation.ttlMs / 60_000} minutes`],
-    ["Decide by", new Date(remediation.decideBeforeMs).toISOString()],
+    status.appliedAtMs === undefined
+      ? ["Decide by", new Date(remediation.decideBeforeMs).toISOString()]
+      : ["Ends", endText(status.expiresAtMs)],
     ["Digest", plan.digest],
   ].map(([label = "", value = ""]) => `${label.padEnd(12)} ${showControls(value)}\n`);
-  return `${heads.join("")}\n${formatPlan(plan)}\n`;
+  return `${heads.join("")}\n${formatPlan(plan)}${formatEvidence(status.evidence)}\n`;
 }
+
+const endText = (atMs: number | undefined): string =>
+  atMs === undefined ? "never by itself" : new Date(atMs).toISOString();
+
+/** What was looked at to tell whether it has its effect, oldest first. */
+const formatEvidence = (evidence: readonly Evidence[]): string =>
+  evidence.length === 0
+    ? ""
+    : `Evidence\n${evidence
+        .map(
+          ({ atMs, check, finding, detail }) =>
+            `  ${new Date(atMs).toISOString()} ${check} ${finding}: ${showControls(detail)}\n`,
+        )
+        .join("")}`;
 
 /** The plan's actions with their manifests, the allows that stay open, and the notes. */
 export function formatPlan(plan: Plan): string {

@@ -171,9 +171,12 @@ describe("approve REMEDIATION", () => {
     expect(await made()).toEqual([]);
   });
 
-  test("renews what is in force, and an Approval for that is no yes to anything else", async () => {
-    const { cluster, ports, made } = makeScene();
-    await put(cluster, "Verified");
+  test("renews what is in force, showing what is known of its effect, and that is no yes to anything else", async () => {
+    const { cluster, ports, made, said } = makeScene();
+    const { status } = exampleRemediation({ name: "web-1", state: "Verified" });
+    const detail = "probe pod -> target 10.0.0.1:8080 TCP timeout";
+    const evidence = [{ atMs: testNowMs, check: "Probe", finding: "Holds", detail }] as const;
+    await put(cluster, "Verified", { status: { ...status, appliedAtMs: testNowMs, evidence } });
     const more = { ...choice, renewMs: 4 * 3_600_000 };
     expect(await approve(ports, { choice: more, on: "web-1" })).toBe(0);
     const [object] = await made();
@@ -181,6 +184,8 @@ describe("approve REMEDIATION", () => {
       decision: "Approve",
       renewUntil: "2026-11-22T14:00:00.000Z",
     });
+    expect(said.out).toContain(`Evidence\n  2026-11-22T10:00:00.000Z Probe Holds: ${detail}\n`);
+    expect(said.out).toContain("Ends         2026-11-22T10:58:00.000Z");
   });
 
   test.each([
