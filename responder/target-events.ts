@@ -28,6 +28,8 @@ const perSecond = 20;
 const waitingMax = 1_000;
 /** What lies further back has had its Event, or is of no use to anybody who looks at the target now. */
 const ageMsMax = 10 * 60_000;
+/** Steps that may come between two looks; there are fewer from one state that somebody sees to the next. */
+const newestMax = 6;
 
 export type TargetEvents = {
   /** Writes the Events of the newest steps, in its own time. */
@@ -61,14 +63,16 @@ export function makeTargetEvents(ports: {
   timer.unref();
   return {
     look: (remediation) => {
-      for (const entry of remediation.status.history) {
-        const event = eventOf(remediation, entry);
-        if (event === undefined || ports.now() - entry.atMs > ageMsMax) continue;
-        if (written.has(event.name)) continue;
+      // This runs for every change of every remediation: what is known is left before anything is made of it.
+      for (const entry of remediation.status.history.slice(-newestMax)) {
+        if (severity[entry.to] === undefined || ports.now() - entry.atMs > ageMsMax) continue;
+        const key = `${remediation.uid} ${entry.to} ${entry.atMs}`;
+        if (written.has(key)) continue;
         if (waiting.size >= waitingMax) return ports.dropped();
         if (written.size > waitingMax * 10) written.clear();
-        written.add(event.name);
-        waiting.set(event.name, event.manifest);
+        written.add(key);
+        const event = eventOf(remediation, entry);
+        if (event !== undefined) waiting.set(event.name, event.manifest);
       }
     },
     stop: () => clearInterval(timer),
