@@ -43,7 +43,7 @@ export type Recalled = {
 const nothing: Recalled = { settled: undefined, given: undefined, live: undefined };
 
 /** Most bytes of encoded objects that are remembered in decoded form, and most entries. */
-const bytesMax = 32 * 1024 * 1024;
+const bytesMax = 16 * 1024 * 1024;
 const entriesMax = 20_000;
 
 type Entry = Settled & {

@@ -77,7 +77,8 @@ export function readStruct(
     const entryEnd = endOf(cursor, end);
     const key = readKey(cursor, entryEnd);
     if (key === undefined) readUnusualEntry(object, cursor, entryEnd, depth);
-    else put(object, key, read?.(key, entryEnd) ?? readValue(cursor, entryEnd, depth));
+    else if (read === undefined) put(object, key, readValue(cursor, entryEnd, depth));
+    else put(object, key, read(key, entryEnd));
     cursor.pos = entryEnd;
   }
   return object;
