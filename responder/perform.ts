@@ -59,11 +59,12 @@ async function makeAll(
   const seen: Seen = new Map();
   const pending = await pendingOf(cluster, remediation, plan);
   if (!pending.ok) return pending;
-  for (const change of changesOf(plan)) {
-    if (!isWrite(change) || !pending.value(change)) continue;
-    const tried = await makeChange(cluster, change, owner, true, seen);
-    if (!tried.ok) return tried;
-  }
+  // A dry run changes nothing, so none has to wait for another.
+  const tries = changesOf(plan)
+    .filter(isWrite)
+    .filter(pending.value)
+    .map((change) => makeChange(cluster, change, owner, true, seen));
+  for (const tried of await Promise.all(tries)) if (!tried.ok) return tried;
   const notes: string[] = [];
   let writes = 0;
   for (const [index, { action, changes }] of plan.actions.entries()) {
@@ -159,19 +160,30 @@ export async function differences(
   if (plan === undefined) return { ok: true, value: { text: "", seen: "" } };
   const pending = await pendingOf(cluster, remediation, plan);
   if (!pending.ok) return pending;
-  for (const change of changesOf(plan).filter(pending.value)) {
-    if (change.kind === "remove") {
-      const end = await podEnd(cluster, change);
-      if (!end.ok) return end;
-      if (end.value === "present") found.push(`${changeText(change)}: it is still there`);
-    }
-    if (!isWrite(change)) continue;
-    const back = await readBack(cluster, change, remediation.name.name);
+  const looks = changesOf(plan)
+    .filter(pending.value)
+    .map((change) => lookBack(cluster, change, remediation.name.name));
+  for (const back of await Promise.all(looks)) {
     if (!back.ok) return back;
     if (back.value.difference !== undefined) found.push(back.value.difference);
     if (back.value.seen !== undefined) seen.push(back.value.seen);
   }
   return { ok: true, value: { text: found.join("; "), seen: seen.join("; ") } };
+}
+
+/** What one change left in the cluster; nothing of one that leaves no value. */
+async function lookBack(
+  cluster: Cluster,
+  change: Change,
+  remediation: string,
+): ReturnType<typeof readBack> {
+  if (isWrite(change)) return readBack(cluster, change, remediation);
+  if (change.kind !== "remove") return { ok: true, value: { difference: undefined } };
+  const end = await podEnd(cluster, change);
+  if (!end.ok) return end;
+  const isThere = end.value === "present";
+  const difference = isThere ? `${changeText(change)}: it is still there` : undefined;
+  return { ok: true, value: { difference } };
 }
 
 const audit = (
