@@ -14,7 +14,7 @@ import { good } from "#test/support/cluster-contract";
 
 const request: ProbeRequest = {
   id: "uid-of-the-remediation",
-  remediation: { namespace: "shop", name: "shell-web" },
+  remediation: { namespace: "shop", name: "shell-web", uid: "uid-r" },
   destinations: [
     { to: "target", address: "10.0.0.1", port: 8080 },
     { to: "twin", address: "10.0.0.2", port: 8080 },
@@ -116,6 +116,14 @@ describe("probe pods", () => {
     await runner.end(request);
     expect(await pods()).toEqual([]);
     await runner.end(request);
+  });
+
+  it("of an experiment before a change say nothing about the one after it", async () => {
+    const { drive, runner } = scene();
+    await drive();
+    // What was left of it, as when the API server was away at its end, is not taken for an answer.
+    const later = { ...request, id: "uid-of-the-remediation later" };
+    expect(good(await runner.step(later)).kind).toBe("running");
   });
 
   it("are a client alone where no pod may stand in", async () => {

@@ -102,7 +102,7 @@ export function makeProbePods(options: ProbePodsOptions): ProbeRunner {
   };
 }
 
-/** Not the uid itself: a name has 63 characters, and says enough. */
+/** A name has 63 characters. */
 const idOf = (request: Pick<ProbeRequest, "id">): string => sha256(request.id).slice(0, 12);
 
 const isStandIn = (part: Part): boolean => part === "isolated" || part === "control";
@@ -119,7 +119,7 @@ function partOf(
   return {
     ...base,
     labels: { ...standIns.labels, ...(part === "isolated" ? standIns.isolation : {}) },
-    standIn: { node: standIns.node, owner: { ...request.remediation, uid: request.id } },
+    standIn: { node: standIns.node, owner: request.remediation },
   };
 }
 

@@ -102,6 +102,26 @@ describe("what is tried", () => {
     expect(destinations(others, of)).toBe(want);
   });
 
+  it("is another experiment each time that the isolation was found in force anew", () => {
+    const idAt = (...realisedMs: readonly number[]): string => {
+      const history = realisedMs.map((atMs) => ({
+        atMs,
+        from: "Applied" as const,
+        to: "Realised" as const,
+        reason: "R",
+        message: "",
+        by: "parapet",
+      }));
+      const renewed = { ...history[0], atMs: 999, from: "Realised" as const };
+      const entries = history[0] === undefined ? [] : [...history, { ...history[0], ...renewed }];
+      const status = { ...remediation.status, history: entries };
+      const planned = planProbes({ ...remediation, status }, target, [], false);
+      return planned.ok ? planned.request.id : "";
+    };
+    expect(idAt(1)).not.toBe(idAt(1, 5));
+    expect(idAt(1)).toBe(`${remediation.uid} 1`);
+  });
+
   it("from the isolated side is a stand-in on its node, with its labels but no pod's own", () => {
     const planned = planProbes(remediation, target, [], true);
     expect(planned.ok ? planned.request.standIns : undefined).toEqual({

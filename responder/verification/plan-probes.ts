@@ -38,8 +38,8 @@ export function planProbes(
   return {
     ok: true,
     request: {
-      id: remediation.uid,
-      remediation: remediation.name,
+      id: `${remediation.uid} ${realisedMs(remediation)}`,
+      remediation: { ...remediation.name, uid: remediation.uid },
       destinations: [...to("target", addresses), ...to("twin", twins)].slice(0, destinationsMax),
       standIns: mayStandIn
         ? {
@@ -52,6 +52,11 @@ export function planProbes(
     },
   };
 }
+
+/** When it was last found in force: what was tried before that was another isolation. */
+const realisedMs = ({ status }: Remediation): number =>
+  status.history.findLast((entry) => entry.to === "Realised" && entry.from !== "Realised")?.atMs ??
+  0;
 
 /** Another ready pod of the same controller that is not isolated. */
 function twinOf(pod: JsonObject, others: readonly JsonObject[]): JsonObject | undefined {

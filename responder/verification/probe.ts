@@ -38,9 +38,9 @@ export type StandIns = {
 
 /** One experiment; the same request may be stepped any number of times, by any replica. */
 export type ProbeRequest = {
-  /** Unique to the remediation: a uid. */
+  /** Unique to the remediation and to what is tried now: an answer of before a change must not count after it. */
   readonly id: string;
-  readonly remediation: ObjectName;
+  readonly remediation: ObjectName & { readonly uid: string };
   /** The target's and its twin's addresses, at most {@link destinationsMax}. */
   readonly destinations: readonly Destination[];
   readonly standIns: StandIns | undefined;
