@@ -2,7 +2,8 @@
 import type { AlertQueue } from "#responder/alert-queue";
 import type { Log } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
-import { makeRespond, NotNow, type RespondPorts } from "#responder/respond";
+import { NotNow } from "#responder/not-now";
+import { makeRespond, type RespondPorts } from "#responder/respond";
 import type { Observer } from "#responder/tracing";
 
 /** Brings each alert of the queue to its outcome and counts what that was; what cannot be done now stays in the queue. */

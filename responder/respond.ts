@@ -5,7 +5,7 @@ import { alertView, readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
-import type { Cluster, Failure, Reply } from "#responder/cluster";
+import type { Cluster, Reply } from "#responder/cluster";
 import { keyOf } from "#responder/cluster";
 import { cloudClueOf } from "#responder/external-names-clue";
 import { planManaged } from "#responder/external-names-plan";
@@ -15,6 +15,7 @@ import { checkGuard } from "#responder/guard";
 import { approversOf, changesOf, isIsolation } from "#responder/plan";
 import type { ReadNetwork } from "#responder/network-view";
 import { type PlanInput, type PlannedResponse, planResponse } from "#responder/plan-response";
+import { NotNow } from "#responder/not-now";
 import { protectionOf } from "#responder/protection";
 import type { Remediation } from "#responder/remediation";
 import type { RecordPorts } from "#responder/remediation-store";
@@ -64,15 +65,6 @@ export type Response = {
   readonly remediation: string;
   readonly why: string;
 };
-
-/** A failed call that is worth another try: the queue hands the alert over again. */
-export class NotNow extends Error {
-  readonly code: Failure["code"];
-  constructor(reply: Failure) {
-    super(`${reply.code}: ${reply.message}`);
-    this.code = reply.code;
-  }
-}
 
 /**
  * Brings one accepted alert to its outcome: for each policy that matches, a Remediation is opened, or the open one of the same target and
