@@ -224,7 +224,7 @@ function makeGuard(
     candidates: rememberCandidates(compilation),
     annotationOf,
     ignoresFailure: (policy) => lenient.has(refKey(policy)),
-    looksBack: (policy) => backwards.has(refKey(policy)),
+    looksBack: (policy) => backwards.size > 0 && backwards.has(refKey(policy)),
     answerOf: (policy) => {
       const own = annotationOf(policy, onViolationAnnotation);
       return answers.find((answer) => answer === own) ?? guardrails.onViolation;

@@ -62,6 +62,16 @@ const definition: JsonObject = {
     ],
   },
 };
+/** The same, cluster-scoped, so that it may compose namespaces and what lives in them. */
+const yards: JsonObject = {
+  ...definition,
+  metadata: { name: `yards.${group}` },
+  spec: {
+    ...(isObject(definition["spec"]) ? definition["spec"] : {}),
+    scope: "Cluster",
+    names: { kind: "Yard", plural: "yards" },
+  },
+};
 const things: JsonObject = {
   apiVersion: "apiextensions.k8s.io/v1",
   kind: "CustomResourceDefinition",
@@ -134,6 +144,24 @@ const regionStays = policy("ValidatingPolicy", "region-stays", {
     },
   ],
 });
+const ownedNamespaces: JsonObject = {
+  apiVersion: "kyverno.io/v1",
+  kind: "ClusterPolicy",
+  metadata: { name: "owned" },
+  spec: {
+    validationFailureAction: "Enforce",
+    rules: [
+      {
+        name: "owner",
+        match: { any: [{ resources: { kinds: ["Namespace"] } }] },
+        validate: {
+          message: "namespaces need an owner",
+          pattern: { metadata: { labels: { owner: "?*" } } },
+        },
+      },
+    ],
+  },
+};
 const noNotes = policy(
   "ValidatingPolicy",
   "no-note",
@@ -169,12 +197,17 @@ const guardrails = (policies: JsonObject): JsonObject => ({
   kind: "Guardrails",
   policies,
 });
-const composition = (name: string, policies: JsonObject, more: JsonObject = {}): JsonObject => ({
+const composition = (
+  name: string,
+  policies: JsonObject,
+  more: JsonObject = {},
+  kind = "Box",
+): JsonObject => ({
   apiVersion: "apiextensions.crossplane.io/v1",
   kind: "Composition",
   metadata: { name },
   spec: {
-    compositeTypeRef: { apiVersion: `${group}/v1`, kind: "Box" },
+    compositeTypeRef: { apiVersion: `${group}/v1`, kind },
     mode: "Pipeline",
     pipeline: [
       { step: "compose", functionRef: { name: "function-compose" } },
@@ -187,13 +220,13 @@ const composition = (name: string, policies: JsonObject, more: JsonObject = {}):
   },
 });
 
-/** Each entry of spec.things is composed as it is: `{name: {spec, labels}}`. */
+/** Each entry of spec.things is composed as it is: `{name: {spec, labels}}`, or `{name: {object}}` for any kind. */
 const compose = (composite: JsonObject): Readonly<Record<string, JsonObject>> => {
   const listed = at(composite, ["spec", "things"]);
   return Object.fromEntries(
     Object.entries(isObject(listed) ? listed : {}).map(([name, thing]) => [
       name,
-      {
+      objectIn(thing) ?? {
         apiVersion: `${group}/v1`,
         kind: "Thing",
         metadata: {
@@ -204,6 +237,11 @@ const compose = (composite: JsonObject): Readonly<Record<string, JsonObject>> =>
       },
     ]),
   );
+};
+
+const objectIn = (thing: Json): JsonObject | undefined => {
+  const object = at(thing, ["object"]);
+  return isObject(object) ? object : undefined;
 };
 
 const digestIn = (message: string): string => /sha256:[0-9a-f]{64}/.exec(message)?.[0] ?? "";
@@ -271,6 +309,9 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         { pin: ["managementPolicies", "paused"] },
       );
       await plane.api.apply(`${apis}/v1/compositions/pinned`, pinned);
+      await plane.api.apply(`${apis}/v2/compositeresourcedefinitions/yards.${group}`, yards);
+      const owned = composition("yards", { inline: [ownedNamespaces] }, {}, "Yard");
+      await plane.api.apply(`${apis}/v1/compositions/yards`, owned);
       const told = composition(
         "told",
         { inline: [private_, fewApproved, noNotes] },
@@ -571,6 +612,53 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         violations: [],
         held: [],
         approvals: [],
+      });
+    });
+
+    it("lets what lives in a namespace wait with it, and everything else go on", async () => {
+      const inside = (namespace: string, name: string) => ({
+        object: { apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, name } },
+      });
+      const listed = (own: JsonObject): JsonObject => ({
+        space: {
+          object: { apiVersion: "v1", kind: "Namespace", metadata: { name: "yard", labels: own } },
+        },
+        ...Object.fromEntries([1, 2, 3].map((i) => [`in-${i}`, inside("yard", `in-${i}`)])),
+        ...Object.fromEntries([1, 2, 3].map((i) => [`out-${i}`, inside("default", `out-${i}`)])),
+      });
+      const path = `/apis/${group}/v1/yards`;
+      const yard = {
+        apiVersion: `${group}/v1`,
+        kind: "Yard",
+        metadata: { name: "yard" },
+        spec: { things: listed({}), crossplane: { compositionRef: { name: "yards" } } },
+      };
+      await eventually("the yard is made", async () => {
+        const reply = await plane.api.send("POST", path, yard);
+        return reply.status < 300;
+      });
+      const maps = async (namespace: string) =>
+        (await plane.api.list(`/api/v1/namespaces/${namespace}/configmaps`))
+          .map((each) => textAt(each, ["metadata", "name"]))
+          .filter((name) => /^(in|out)-/.test(name))
+          .toSorted();
+      await eventually("what is elsewhere exists", async () => {
+        expect(await maps("default")).toEqual(["out-1", "out-2", "out-3"]);
+        return true;
+      });
+      const told = async (type: string) => {
+        const found = at(await plane.api.get(`${path}/yard`), ["status", "conditions"]);
+        return (isArray(found) ? found : []).find((each) => textAt(each, ["type"]) === type);
+      };
+      await eventually("who waits is told", async () => {
+        const message = textAt(await told("PolicyCompliant"), ["message"]);
+        return message.includes("with it wait in-1, in-2, in-3");
+      });
+      expect(textAt(await told("Synced"), ["status"])).toBe("True");
+      await plane.api.mergePatch(`${path}/yard`, { spec: { things: listed({ owner: "me" }) } });
+      await eventually("all of it exists", async () => {
+        expect(await maps("yard")).toEqual(["in-1", "in-2", "in-3"]);
+        return true;
       });
     });
 
