@@ -6,9 +6,10 @@ import { cordonParameters } from "#responder/actions/cordon";
 import { deleteParameters } from "#responder/actions/delete";
 import { evictParameters } from "#responder/actions/evict";
 import { isolateParameters } from "#responder/actions/isolate";
-import { ttl } from "#responder/actions/parameters";
+import { notifyParameters } from "#responder/actions/notify";
 import { quarantineLabelParameters } from "#responder/actions/quarantine-label";
 import { reconcileParameters } from "#responder/actions/reconcile";
+import { rollbackParameters } from "#responder/actions/rollback";
 import { scaleToZeroParameters } from "#responder/actions/scale-to-zero";
 
 const oneAction = "name exactly one action";
@@ -19,11 +20,11 @@ const isOne = (action: object): boolean =>
 export const actionSchema = z
   .strictObject({
     isolate: isolateParameters.optional(),
-    rollback: z.strictObject({ ttl: ttl.optional() }).optional(),
+    rollback: rollbackParameters.optional(),
     "capture-evidence": captureEvidenceParameters.optional(),
     "quarantine-label": quarantineLabelParameters.optional(),
     annotate: annotateParameters.optional(),
-    notify: z.strictObject({ to: z.string().min(1).max(63).default("") }).optional(),
+    notify: notifyParameters.optional(),
     cordon: cordonParameters.optional(),
     "scale-to-zero": scaleToZeroParameters.optional(),
     evict: evictParameters.optional(),

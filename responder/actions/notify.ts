@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { z } from "zod";
 import type { JsonObject } from "#policy/json";
 import type { ActionInfo } from "#responder/actions/action";
 import { keyOf, types } from "#responder/cluster";
@@ -17,6 +18,9 @@ export const notifyInfo: ActionInfo = {
   verified: "the Event exists; the destination answered 2xx",
   rbac: [{ apiGroups: [""], resources: ["events"], verbs: ["get", "create"] }],
 };
+
+/** `to`: a destination of the configuration, '' for the Event alone. */
+export const notifyParameters = z.strictObject({ to: z.string().min(1).max(63).default("") });
 
 /** Tries of one message; a destination that is down holds nothing else up. */
 const triesMax = 2;

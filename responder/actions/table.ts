@@ -10,19 +10,13 @@ import { isolateInfo } from "#responder/actions/isolate";
 import { notifyInfo } from "#responder/actions/notify";
 import { quarantineLabelInfo } from "#responder/actions/quarantine-label";
 import { reconcileInfo } from "#responder/actions/reconcile";
+import { rollbackInfo } from "#responder/actions/rollback";
 import { scaleToZeroInfo } from "#responder/actions/scale-to-zero";
 
 /** Every action with what it needs; `rollback` needs its rights on the kinds that are watched for drift, so none here. */
 export const actionTable: Readonly<Record<ActionName, ActionInfo>> = {
   isolate: isolateInfo,
-  rollback: {
-    name: "rollback",
-    does: "takes an out-of-band change back, each path to its trusted value",
-    targets: ["every kind that is watched for drift"],
-    inverse: "the values that stood before, unless somebody changed them meanwhile",
-    verified: "read back at once and after the settle time",
-    rbac: [],
-  },
+  rollback: rollbackInfo,
   "capture-evidence": captureEvidenceInfo,
   "quarantine-label": quarantineLabelInfo,
   annotate: annotateInfo,
