@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { compile, documentsMax } from "#policy/compile";
 import { generate, mutate, validate } from "#policy/evaluate";
+import { isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import { reviewOf } from "#policy/kubernetes/kinds";
 import { formatProblem } from "#policy/problem";
@@ -129,7 +130,7 @@ describe("hostile documents give problems, never an exception", () => {
 
   test("keys that every object inherits are data", () => {
     const document: unknown = JSON.parse(
-      '{"apiVersion":"policies.kyverno.io/v1","kind":"ValidatingPolicy","metadata":{"name":"__proto__","annotations":{"__proto__":"x"}},"spec":{"__proto__":{"validations":[]},"matchConstraints":{},"variables":[{"name":"constructor","expression":"1"}],"validations":[{"expression":"variables.constructor == 1"}]}}',
+      '{"apiVersion":"policies.kyverno.io/v1","kind":"ValidatingPolicy","metadata":{"name":"__proto__","annotations":{"__proto__":"x"}},"spec":{"matchConstraints":{},"variables":[{"name":"constructor","expression":"1"}],"validations":[{"expression":"variables.constructor == 1"}]}}',
     );
     const { set, problems } = compile([document]);
     expect(problems).toEqual([]);
@@ -137,6 +138,74 @@ describe("hostile documents give problems, never an exception", () => {
       "pass",
     ]);
     expect(Object.keys(Object.prototype)).toEqual([]);
+  });
+
+  test("nor are they fields of a policy", () => {
+    const document: unknown = JSON.parse(
+      '{"apiVersion":"policies.kyverno.io/v1","kind":"ValidatingPolicy","metadata":{"name":"x"},"spec":{"__proto__":{"validations":[]},"matchConstraints":{},"validations":[]}}',
+    );
+    expect(compile([document]).problems.map(({ path }) => path)).toEqual(["spec.__proto__"]);
+  });
+});
+
+describe("fields and words that a kind does not have are named, never passed over", () => {
+  const changed = (document: JsonObject, change: JsonObject): JsonObject => ({
+    ...document,
+    spec: { ...(isObject(document["spec"]) ? document["spec"] : {}), ...change },
+  });
+  const [, , , vap = {}, binding = {}] = onePolicyOfEachKind;
+  test.each([
+    {
+      reason: "a policy that never denies",
+      document: changed(validating, { validationActons: ["Deny"] }),
+      path: "spec.validationActons",
+    },
+    {
+      reason: "an action that nobody takes",
+      document: changed(validating, { validationActions: ["Block"] }),
+      path: "spec.validationActions[0]",
+    },
+    {
+      reason: "a message that is never shown",
+      document: changed(validating, { validations: [{ expression: "true", mesage: "no" }] }),
+      path: "spec.validations[0].mesage",
+    },
+    {
+      reason: "a rule that matches more than it says",
+      document: changed(validating, {
+        matchConstraints: { resourceRules: [{ ...podRules[0], resourceName: ["a"] }] },
+      }),
+      path: "spec.matchConstraints.resourceRules[0].resourceName",
+    },
+    {
+      reason: "what belongs into spec",
+      document: { ...validating, validations: [] },
+      path: "validations",
+    },
+    {
+      reason: "a patch of another type",
+      document: changed(mutating, { mutations: [{ patchType: "JSONPatch", jsonPath: {} }] }),
+      path: "spec.mutations[0].jsonPath",
+    },
+    {
+      reason: "Kubernetes' own kinds",
+      document: changed(vap, { validationActions: ["Deny"] }),
+      path: "spec.validationActions",
+    },
+    {
+      reason: "a failure policy that is none",
+      document: changed(vap, { failurePolicy: "Deny" }),
+      path: "spec.failurePolicy",
+    },
+    {
+      reason: "a binding without its parameters",
+      document: changed(binding, { paramsRef: { name: "p" } }),
+      path: "spec.paramsRef",
+    },
+  ])("$reason: $path", ({ document, path }) => {
+    const { set, problems } = compile([document]);
+    expect(problems.map((problem) => problem.path)).toEqual([path]);
+    expect(set.policies).toEqual([]);
   });
 });
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { compileMutatingAdmissionPolicy } from "#policy/admission/mutating-policy";
 import { compileValidatingAdmissionPolicy } from "#policy/admission/validating-policy";
+import { celKindFields } from "#policy/cel-kind-fields";
 import type { CompileContext, CompileOptions } from "#policy/compile-context";
 import { documentName, parseDocument } from "#policy/document";
+import { fieldProblems } from "#policy/document-fields";
 import { isArray, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { compileClassicPolicy } from "#policy/kyverno/classic/compile";
@@ -127,7 +129,8 @@ function sortDocuments(documents: readonly unknown[], problems: Problem[]): read
       continue;
     }
     const entry = entryOf(parsed.document, problems);
-    if (entry !== undefined) sorted.push({ document: parsed.document, entry });
+    if (entry === undefined || hasUnknownFields(parsed.document, problems)) continue;
+    sorted.push({ document: parsed.document, entry });
   }
   return sorted;
 }
@@ -169,6 +172,14 @@ function entryOf(document: JsonObject, problems: Problem[]): KindEntry | undefin
     return undefined;
   }
   return entry;
+}
+
+function hasUnknownFields(document: JsonObject, problems: Problem[]): boolean {
+  const [group] = textAt(document, ["apiVersion"]).split("/", 1);
+  const fields = celKindFields.get(`${group}/${textAt(document, ["kind"])}`);
+  const found = fields === undefined ? [] : fieldProblems(document, fields);
+  problems.push(...found.map((problem) => ({ document: documentName(document), ...problem })));
+  return found.length > 0;
 }
 
 function makeContext(sorted: readonly Sorted[], options: CompileOptions): CompileContext {

@@ -4,6 +4,9 @@ import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CORE_SCHEMA, loadAll } from "js-yaml";
+import { celKindFields } from "#policy/cel-kind-fields";
+import { anything, listOf, objectWith, oneOf } from "#policy/document-fields";
+import type { Fields } from "#policy/document-fields";
 import { type Json, type JsonObject, at, isArray, isObject, parseJson, textAt } from "#policy/json";
 import { installCrds } from "#test/cluster/api";
 import { kubernetesBinaries, kyvernoCrds } from "#test/cluster/binaries";
@@ -34,6 +37,51 @@ const policyFiles = folders.flatMap((folder) =>
     .map((file) => join(folder, file))
     .filter((file) => existsSync(file)),
 );
+
+const kyvernoKinds = kyvernoCrds();
+
+describe.skipIf(kyvernoKinds === undefined)("what compile takes for fields of a policy", () => {
+  /** The fields and words of a schema, as the tables of policy/cel-kind-fields.ts write them. */
+  const fieldsIn = (schema: Json | undefined): Fields => {
+    const words = at(schema, ["enum"]);
+    if (isArray(words)) return oneOf(...words.map(String));
+    const items = at(schema, ["items"]);
+    if (items !== undefined) return listOf(fieldsIn(items));
+    const properties = at(schema, ["properties"]);
+    if (!isObject(properties)) return anything;
+    return objectWith(
+      Object.fromEntries(
+        Object.entries(properties).map(([name, value]) => [name, fieldsIn(value)]),
+      ),
+    );
+  };
+  /** Lists of anything and maps are anything; the order of words is nobody's matter. */
+  const plain = (fields: Fields): Json => {
+    if (fields.is === "words") return fields.words.toSorted();
+    if (fields.is === "list") return fields.of.is === "anything" ? "anything" : [plain(fields.of)];
+    if (fields.is !== "object") return "anything";
+    return Object.fromEntries(
+      Object.entries(fields.fields).map(([name, value]) => [name, plain(value)]),
+    );
+  };
+  const kinds = [...celKindFields.keys()].filter((key) => key.startsWith("policies.kyverno.io/"));
+  it.each(kinds)("is what Kyverno's definition has: %s", (key) => {
+    const crd = readdirSync(kyvernoKinds ?? "")
+      .flatMap((file) => read(join(kyvernoKinds ?? "", file)))
+      .find((each) => textAt(each, ["spec", "names", "kind"]) === key.split("/")[1]);
+    const versions = at(crd, ["spec", "versions"]);
+    expect(isArray(versions) && versions.length > 0).toBe(true);
+    for (const version of isArray(versions) ? versions : []) {
+      const wanted = fieldsIn(at(version, ["schema", "openAPIV3Schema", "properties", "spec"]));
+      const ours = celKindFields.get(key);
+      expect(
+        ours?.is === "object" && ours.fields["spec"] !== undefined
+          ? plain(ours.fields["spec"])
+          : "",
+      ).toEqual(plain(wanted));
+    }
+  });
+});
 
 describe("the control library", () => {
   it("passes its own tests, none of them by matching nothing", () => {
