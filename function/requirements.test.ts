@@ -372,6 +372,29 @@ describe("lookups", () => {
     }
   });
 
+  test.each([
+    ["without a namespace", "resource.Get('v1', 'configmaps', '', 'limits').data.a == 'b'"],
+    ["without a name", "resource.Get('v1', 'configmaps', 'team-a', '').data.a == 'b'"],
+  ])("that would fail the pipeline are errors of the policy: %s", (_, expression) => {
+    const { asked, reason, message } = run({
+      input: guardrails([validating("nameless", expression)]),
+      desired: { a: bucket() },
+    });
+    expect([asked, reason]).toEqual([[], "Held"]);
+    expect(message).toContain("its namespace where it has one");
+  });
+
+  test("of a cluster-scoped kind need no namespace, and ignore one", () => {
+    for (const own of ["", "team-a"]) {
+      const expression = `resource.Get('v1', 'namespaces', '${own}', 'team-a').metadata.name == 'team-a'`;
+      const { asked } = run({
+        input: guardrails([validating("by-namespace", expression)]),
+        desired: { a: bucket() },
+      });
+      expect(asked).toEqual(["get/v1/namespaces//team-a"]);
+    }
+  });
+
   test("of Secrets never happen", () => {
     const expression = "resource.Get('v1', 'secrets', 'team-a', 's').data.key == 'x'";
     const { asked, reason, message } = run({

@@ -94,12 +94,15 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
   let touches = 0;
   const matching = (query: Omit<ObjectQuery, "name">): readonly JsonObject[] =>
     spec.composed().filter((object) => isOf(object, query));
-  const get = (query: ObjectQuery): Answer => {
+  const get = (asked: ObjectQuery): Answer => {
     touches++;
+    const query = isClusterScoped(asked) ? { ...asked, namespace: "" } : asked;
     const composed = matching(query).find((object) => nameOf(object) === query.name);
     if (composed !== undefined) return { kind: "found", value: composed };
     const kind = fetchableKind(query);
     if (kind === undefined) return unknownKind(query, spec) ?? { kind: "absent" };
+    // Crossplane's client would refuse it, and the whole pipeline with it.
+    if (query.name === "" || (query.namespace === "" && !isClusterScoped(query))) return noIdentity;
     const objects = fetch(
       `get/${query.apiVersion}/${query.resource}/${query.namespace}/${query.name}`,
       {
@@ -113,8 +116,9 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     const found = objects.find((object) => nameOf(object) === query.name && isIn(object, query));
     return found === undefined ? { kind: "absent" } : { kind: "found", value: found };
   };
-  const list = (query: ListQuery): Answer => {
+  const list = (asked: ListQuery): Answer => {
     touches++;
+    const query = isClusterScoped(asked) ? { ...asked, namespace: "" } : asked;
     const composed = matching(query).filter((object) => hasLabels(object, query.labels));
     const kind = fetchableKind(query);
     if (kind === undefined) return unknownKind(query, spec) ?? foundList(composed);
@@ -171,6 +175,10 @@ function makeFetch(spec: WorldSpec) {
 }
 
 const notFetched: Answer = { kind: "unavailable", reason: "the object has not been fetched" };
+const noIdentity: Answer = {
+  kind: "unavailable",
+  reason: "an object can only be looked up by its name, and its namespace where it has one",
+};
 const noNetwork: Answer = {
   kind: "unavailable",
   reason: "a composition function may only read Kubernetes objects, by GET",
@@ -178,6 +186,13 @@ const noNetwork: Answer = {
 
 const nameOf = (object: JsonObject): string => textAt(object, ["metadata", "name"]);
 const namespaceOf = (object: JsonObject): string => textAt(object, ["metadata", "namespace"]);
+
+function isClusterScoped(query: Omit<ObjectQuery, "name">): boolean {
+  const kind = fetchableKind(query);
+  return (
+    kind !== undefined && isNamespacedKind({ ...parseApiVersion(query.apiVersion), kind }) === false
+  );
+}
 
 /** A Crossplane that knows no namespaces in selectors answers with the objects of all. */
 const isIn = (object: JsonObject, { namespace }: Omit<ObjectQuery, "name">): boolean =>
