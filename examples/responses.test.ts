@@ -1,22 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { CORE_SCHEMA, loadAll } from "js-yaml";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, isObject, type Json, type JsonObject, parseJson, textAt } from "#policy/json";
 import { explainCommand } from "#cli/commands/explain";
 import { importCommand } from "#cli/commands/import";
 import { makeFolder } from "#cli/testing";
-import { nameOf, type ResourceType, types, uidOf } from "#responder/cluster";
+import { nameOf, type Reply, type ResourceType, types, uidOf } from "#responder/cluster";
+import { keptOf } from "#responder/evidence";
+import { rolesFor } from "#responder/rbac";
 import { parseResponsePolicy } from "#responder/response-policy";
 import {
   intakeToken,
   type ResponderScene,
   startResponderScene,
 } from "#test/cluster/responder-scene";
-import { eventually } from "#test/support/processes";
+import { objectStore } from "#test/cluster/binaries";
+import { accessKey, startObjectStore, type TestObjectStore } from "#test/support/object-store";
+import { eventually, freePort } from "#test/support/processes";
 import { repository } from "#test/support/shared";
 
 // Each example as a reader would run it. `npx vitest run --project cluster examples/responses --update` writes what comes out anew.
@@ -78,9 +84,10 @@ const known: readonly ResourceType[] = [
   apps("ReplicaSet", "replicasets"),
 ];
 
-describe("a shell in a pod, on a real API server", () => {
-  const name = "response-shell";
+describe("on a real API server, with a real object store for evidence", () => {
   let scene: ResponderScene;
+  let store: TestObjectStore;
+  let reviewPort = 0;
   const received: Json[] = [];
   const server = createServer((request, response) => {
     let body = "";
@@ -101,20 +108,51 @@ describe("a shell in a pod, on a real API server", () => {
     });
     const address = server.address();
     const port = typeof address === "object" && address !== null ? address.port : 0;
+    store = await startObjectStore(objectStore() ?? "");
+    await makeBucket(store, "security-evidence");
+    reviewPort = await freePort();
     await scene.startResponder({
       notify: {
         destinations: [{ name: "ops", url: `http://127.0.0.1:${port}/` }],
         consoleUrl: "https://parapet.example.org/console",
       },
+      review: {
+        listen: `127.0.0.1:${reviewPort}`,
+        reviewers: [{ name: "jane", value: "correct-horse-battery" }],
+      },
+      evidenceS3: {
+        bucket: "security-evidence",
+        prefix: "parapet",
+        endpoint: store.endpoint,
+        pathStyle: true,
+        caFile: store.authority.caFile,
+        credentials: {
+          accessKeyIdFile: store.accessKeyIdFile,
+          secretAccessKeyFile: store.secretAccessKeyFile,
+        },
+        retention: { mode: "COMPLIANCE", days: 1 },
+      },
     });
-    await layOut(scene, name);
+    // The least rights for what the examples do.
+    const config = { namespace: "parapet-system", review: { reviewers: [{}] } };
+    const [role] = rolesFor(
+      config,
+      [],
+      ["capture-evidence", "isolate", "quarantine-label", "annotate", "notify"],
+    );
+    const type = good(await scene.people.typeOf("rbac.authorization.k8s.io/v1", "ClusterRole"));
+    const live = good(await scene.people.get(type, { namespace: "", name: "parapet-responder" }));
+    good(await scene.people.replace(type, { ...live, rules: role?.["rules"] ?? [] }));
   }, 1_800_000);
   afterAll(async () => {
     server.close();
     await scene?.stop();
+    await store?.stop();
   });
 
-  it("is proposed as it was explained, told, approved on the command line, and listed by kubectl", async () => {
+  it("a shell is proposed as it was explained, told, shown, approved on the command line, and listed by kubectl", async () => {
+    const name = "response-shell";
+    await layOut(scene, name);
     const fresh = alertNow(name);
     const folder = makeFolder({ "alert.json": fresh });
     const online = ["--kubeconfig", scene.plane.kubeconfig];
@@ -136,6 +174,12 @@ describe("a shell in a pod, on a real API server", () => {
     await expect(`${JSON.stringify(steady(message ?? null), null, 2)}\n`).toMatchFileSnapshot(
       golden(name, "message.json"),
     );
+    const shown = await consolePage(reviewPort, textAt(message, ["console"]));
+    expect(shown).toContain("Waits for your decision");
+    expect(shown).toContain("+ kind: NetworkPolicy");
+    expect(shown).toContain("NetworkPolicy shop/metrics");
+    // What stands around the new label is the live pod's own.
+    expect(shown).toMatch(/class="same">\s+app: web/);
     const command = textAt(message, ["commands", 0]);
     const words = command.replace('"..."', "seen-with-the-team").split(" ").slice(2);
     parapet("approve", ...words, "--yes", "--as", "jane", ...online);
@@ -151,7 +195,61 @@ describe("a shell in a pod, on a real API server", () => {
     );
     await expect(steadyText(listed)).toMatchFileSnapshot(golden(name, "remediation.txt"));
   });
+
+  it("a miner is cut off at once, its evidence locked in the store, and the audit log vouches for it", async () => {
+    const name = "response-miner";
+    await layOut(scene, name);
+    received.splice(0);
+    const response = await fetch(scene.url(), {
+      method: "POST",
+      headers: { authorization: `Bearer ${intakeToken}`, "content-type": "application/json" },
+      body: alertNow(name),
+    });
+    expect(response.status).toBe(202);
+    const done = await scene.inState("batch", "Realised", "Verified", "Unverifiable");
+    const [kept] = keptOf(done.status.history);
+    if (kept === undefined) throw new Error(JSON.stringify(done.status.history));
+    const file = store.fileOf(kept.location);
+    expect(createHash("sha256").update(readFileSync(file)).digest("hex")).toBe(kept.sha256);
+    const [message] = await eventually("a message", () => received.length > 0 && received);
+    expect(message).toMatchObject({ notice: "Response", cause: { priority: "Critical" } });
+    const log = join(scene.directory, "one-data/audit.jsonl");
+    expect(parapet("audit", "verify", log, "--evidence", file)).toMatch(/whole[^]*as it was kept/);
+    writeFileSync(file, `${readFileSync(file, "utf8")} `);
+    expect(() => parapet("audit", "verify", log, "--evidence", file)).toThrow("Command failed");
+  });
 });
+
+const good = <T>(reply: Reply<T>): T => {
+  if (reply.ok) return reply.value;
+  throw new Error(`${reply.code}: ${reply.message}`);
+};
+
+async function makeBucket(store: TestObjectStore, bucket: string): Promise<void> {
+  const client = new S3Client({
+    endpoint: store.endpoint,
+    region: "us-east-1",
+    forcePathStyle: true,
+    credentials: { accessKeyId: accessKey.id, secretAccessKey: accessKey.secret },
+    requestHandler: { httpsAgent: { rejectUnauthorized: false } },
+  });
+  await client.send(new CreateBucketCommand({ Bucket: bucket, ObjectLockEnabledForBucket: true }));
+  client.destroy();
+}
+
+/** The page that a message links to, as whoever follows the link gets it after a login. */
+async function consolePage(port: number, link: string): Promise<string> {
+  const base = `http://127.0.0.1:${port}`;
+  const to = new URL(link).pathname;
+  const login = await fetch(`${base}/console/login`, {
+    method: "POST",
+    body: new URLSearchParams({ name: "jane", token: "correct-horse-battery", to }),
+    redirect: "manual",
+  });
+  expect(login.headers.get("location")).toBe(to);
+  const cookie = login.headers.get("set-cookie")?.split(";")[0] ?? "";
+  return (await fetch(`${base}${to}`, { headers: { cookie } })).text();
+}
 
 /** The command line as a process of its own, by the real clock; throws unless it succeeds. */
 const parapet = (...words: readonly string[]): string =>
