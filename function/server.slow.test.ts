@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFileSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -21,7 +22,9 @@ import {
   startProcess,
   type Running,
 } from "#test/support/function-process";
+import { eventually } from "#test/support/processes";
 import { bucket, encodeRequest, guardrails, noPublic } from "#test/support/run-function";
+import { repository } from "#test/support/shared";
 import { makeAuthority, type Authority, type Certificate } from "#test/support/certificates";
 import { readCertificates, rotatingCredentials } from "./credentials.ts";
 import { startServer, type Handler, type RunningServer } from "./server.ts";
@@ -166,6 +169,30 @@ describe("the process", () => {
   });
 });
 
+test("the bundle of the image evaluates on several threads, too", async () => {
+  const out = join(directory, "bundle", "function");
+  // As in the Dockerfile.
+  const flags = ["--platform", "node", "--format", "esm", "--sourcemap", "-d", out];
+  const rolldown = join(repository, "node_modules/rolldown/bin/cli.mjs");
+  execFileSync(process.execPath, [rolldown, "function/main.ts", ...flags], {
+    cwd: repository,
+    stdio: "pipe",
+  });
+  cpSync(join(repository, "package.json"), join(directory, "bundle/package.json"));
+  const server = await startProcess(
+    ["--address", "127.0.0.1:0", "--workers", "3"],
+    { TLS_SERVER_CERTS_DIR: folder },
+    join(out, "main.js"),
+  );
+  expect((await callServer(server.port, channel(crossplane))).code).toBe(status.OK);
+  await eventually("all workers are ready", async () => {
+    const page = await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`);
+    return (await page.text()).includes("parapet_function_workers 3\n");
+  });
+  server.signal("SIGTERM");
+  expect(await server.exited).toBe(0);
+}, 60_000);
+
 describe("what it refuses to start with", () => {
   const expiredFolder = (): string => {
     const copy = join(directory, "expired-tls");
@@ -194,6 +221,7 @@ describe("what it refuses to start with", () => {
         "--address=x",
         "--drain-seconds=-1",
         "--max-recv-message-size=9999",
+        "--workers=0",
       ],
       code: 2,
       says: "--max-recv-message-size must be a whole number from 1 to 512",

@@ -86,8 +86,9 @@ export type Running = {
 export async function startProcess(
   args: readonly string[],
   env: Record<string, string> = {},
+  script?: string,
 ): Promise<Running> {
-  const { child, output, exited } = launch(args, env);
+  const { child, output, exited } = launch(args, env, script);
   const hasPorts = () =>
     output().includes('"listening"') && /metricsPort|cannot serve/.test(output());
   await eventually("the function listens", () =>
@@ -103,8 +104,12 @@ export async function startProcess(
   };
 }
 
-export function launch(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [`${repository}/function/main.ts`, ...args], {
+export function launch(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  script = `${repository}/function/main.ts`,
+) {
+  const child = spawn(process.execPath, [script, ...args], {
     env: { PATH: process.env["PATH"], PARAPET_METRICS_ADDRESS: "127.0.0.1:0", ...env },
   });
   let text = "";
