@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RE2JS } from "re2js";
-import { compileRegex, unfoldedSize } from "#policy/jmespath/regex";
+import { compileRegex, unfoldedSize } from "#policy/text/regex";
 import type { Parsed } from "#policy/kubernetes/parsed";
 import type { CelResult } from "./values.ts";
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray } from "#policy/json";
-import { sortedKeys } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/text/order";
 import { ExpressionReference, GoInteger, type Value } from "#policy/jmespath/values";
 
 /** Longest text that one value takes in a message, in characters. */

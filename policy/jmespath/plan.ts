@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray } from "#policy/json";
-import { sortedKeys } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/text/order";
 import { QueryFailure } from "#policy/jmespath/query";
 import type { Comparison, Node } from "#policy/jmespath/syntax";
 import {

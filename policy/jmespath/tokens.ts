@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json } from "#policy/json";
 import { quoteText } from "#policy/kubernetes/go-text";
-import { parseJson } from "#policy/jmespath/go-json";
+import { parseJson } from "#policy/text/go-json";
 
 /** Token kinds by the reference's names, which its syntax errors print. */
 export type TokenKind =

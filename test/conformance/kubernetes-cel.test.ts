@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { at, field, isArray, isObject, textAt, type Json } from "#policy/json";
-import { parseJson } from "#policy/jmespath/go-json";
+import { parseJson } from "#policy/text/go-json";
 import { outcomeOf } from "./kubernetes-cel.ts";
 
 /** What random expressions are evaluated over, where a row names nothing else. */

@@ -3,7 +3,7 @@ import { typeNameOf } from "#policy/cel/compare";
 import type { Library } from "#policy/cel/library";
 import { dynType, opaqueOf, stringType } from "#policy/cel/types";
 import { CelError, type CelResult, type CelValue } from "#policy/cel/values";
-import { marshalJson, parseJson } from "#policy/jmespath/go-json";
+import { marshalJson, parseJson } from "#policy/text/go-json";
 import {
   declare,
   globalOverload,

@@ -2,7 +2,7 @@
 import type { Library } from "#policy/cel/library";
 import { stringType } from "#policy/cel/types";
 import { CelError, type CelResult } from "#policy/cel/values";
-import { generateText } from "#policy/jmespath/random-text";
+import { generateText } from "#policy/text/random-text";
 import { alias, declare, globalOverload } from "./declare.ts";
 import { worldKey, type WorldValue } from "./world.ts";
 

@@ -2,7 +2,7 @@
 import type { Library } from "#policy/cel/library";
 import { dynType, stringType } from "#policy/cel/types";
 import { CelError, type CelResult } from "#policy/cel/values";
-import { decodeCertificate } from "#policy/jmespath/certificate";
+import { decodeCertificate } from "#policy/text/certificate";
 import { declare, globalOverload } from "./declare.ts";
 import { asGoNumbers } from "./world.ts";
 

@@ -2,7 +2,7 @@
 import type { Library } from "#policy/cel/library";
 import { dynType, opaqueOf, stringType } from "#policy/cel/types";
 import { CelError, type CelResult, type CelValue } from "#policy/cel/values";
-import { parseYaml } from "#policy/jmespath/go-yaml";
+import { parseYaml } from "#policy/text/go-yaml";
 import { declare, memberOverload } from "./declare.ts";
 import { asGoNumbers, Receiver } from "./world.ts";
 

@@ -13,13 +13,13 @@ import {
   type Outcome,
 } from "#policy/jmespath/functions/signature";
 import { printed } from "#policy/jmespath/functions/text";
-import { decodeCertificate } from "#policy/jmespath/certificate";
+import { decodeCertificate } from "#policy/text/certificate";
 import { formatFloat } from "#policy/jmespath/go-format";
-import { parseJson } from "#policy/jmespath/go-json";
-import { parseYaml } from "#policy/jmespath/go-yaml";
-import { sortedKeys } from "#policy/jmespath/order";
+import { parseJson } from "#policy/text/go-json";
+import { parseYaml } from "#policy/text/go-yaml";
+import { sortedKeys } from "#policy/text/order";
 import { QueryFailure, type QueryRuntime } from "#policy/jmespath/query";
-import { generateText } from "#policy/jmespath/random-text";
+import { generateText } from "#policy/text/random-text";
 import { failed, isPlainObject } from "#policy/jmespath/values";
 import { isLoopback, parseIp, type Address } from "#policy/kubernetes/ip";
 import type { Parsed } from "#policy/kubernetes/parsed";

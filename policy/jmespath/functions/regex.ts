@@ -10,7 +10,7 @@ import {
   type Outcome,
 } from "#policy/jmespath/functions/signature";
 import { printed } from "#policy/jmespath/functions/text";
-import { compileRegex, expandTemplate, replaceMatches } from "#policy/jmespath/regex";
+import { compileRegex, expandTemplate, replaceMatches } from "#policy/text/regex";
 import { failed } from "#policy/jmespath/values";
 
 /** Kyverno's functions over regular expressions, always with RE2: patterns and texts come from outside. */

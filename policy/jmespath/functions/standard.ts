@@ -12,8 +12,8 @@ import {
   type FunctionTable,
   type Outcome,
 } from "#policy/jmespath/functions/signature";
-import { marshalJson } from "#policy/jmespath/go-json";
-import { byCodePoint, sortedKeys } from "#policy/jmespath/order";
+import { marshalJson } from "#policy/text/go-json";
+import { byCodePoint, sortedKeys } from "#policy/text/order";
 import { QueryFailure, type QueryRuntime } from "#policy/jmespath/query";
 import {
   equalValues,

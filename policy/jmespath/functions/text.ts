@@ -17,7 +17,7 @@ import {
   type Outcome,
 } from "#policy/jmespath/functions/signature";
 import { formatFloat32 } from "#policy/jmespath/go-format";
-import { byCodePoint } from "#policy/jmespath/order";
+import { byCodePoint } from "#policy/text/order";
 import { failed, GoInteger, type Value } from "#policy/jmespath/values";
 
 /** Longest text that a function builds, in characters: `replace_all` could multiply its input otherwise. */

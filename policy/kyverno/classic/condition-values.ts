@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, type Json } from "#policy/json";
 import { mayBeAmount, mayBeDuration } from "#policy/jmespath/amount-text";
-import { parseJson } from "#policy/jmespath/go-json";
+import { parseJson } from "#policy/text/go-json";
 import { parseDuration } from "#policy/kubernetes/duration";
 import { parseQuantity, type Quantity } from "#policy/kubernetes/quantity";
 

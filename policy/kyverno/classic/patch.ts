@@ -4,7 +4,7 @@ import type { Json, JsonObject } from "#policy/json";
 import { applyJsonPatch, classicPatchOptions, sameJson } from "#policy/kubernetes/json-patch";
 import type { PatchOperation } from "#policy/kubernetes/json-patch";
 import { strategicMerge } from "#policy/kubernetes/strategic-merge";
-import { parseYaml } from "#policy/jmespath/go-yaml";
+import { parseYaml } from "#policy/text/go-yaml";
 import { preparePatch } from "#policy/kyverno/classic/mutate-conditions";
 import { errored, failedQuery } from "#policy/kyverno/classic/rule-state";
 import type { RuleProblem, Verdict } from "#policy/kyverno/classic/rule-state";

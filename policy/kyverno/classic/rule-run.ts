@@ -205,4 +205,5 @@ function asCreated(world: World): World {
 }
 
 /** Message of the result of a rule that lets a violation be which was there before. */
-export const existingAllowed = "skipping the rule evaluation as pre-existing violations are allowed";
+export const existingAllowed =
+  "skipping the rule evaluation as pre-existing violations are allowed";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json } from "#policy/json";
-import { sortedKeys } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/text/order";
 import { QueryFailure } from "#policy/jmespath/query";
 
 /** The path of a child as the reference's traversal writes it. */

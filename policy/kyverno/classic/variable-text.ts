@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json } from "#policy/json";
 import { compileQuery } from "#policy/jmespath/compile";
-import { marshalJson } from "#policy/jmespath/go-json";
+import { marshalJson } from "#policy/text/go-json";
 import { QueryFailure, type Query } from "#policy/jmespath/query";
 import { currentPath } from "#policy/kyverno/classic/current-path";
 import type { Scope } from "#policy/kyverno/classic/scope";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json } from "#policy/json";
-import { byCodePoint } from "#policy/jmespath/order";
+import { byCodePoint } from "#policy/text/order";
 import { QueryFailure, tooDeep } from "#policy/jmespath/query";
 import { hasReferences, resolveReferences } from "#policy/kyverno/classic/references";
 import type { Scope } from "#policy/kyverno/classic/scope";

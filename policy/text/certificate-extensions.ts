@@ -9,7 +9,7 @@ import {
   readAll,
   textOfDer,
   type Der,
-} from "#policy/jmespath/der";
+} from "#policy/text/der";
 import { formatIp } from "#policy/kubernetes/ip";
 
 export type Extension = {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { compileRegex } from "#policy/jmespath/regex";
+import { compileRegex } from "#policy/text/regex";
 import { parsed, unparsed, type Parsed } from "#policy/kubernetes/parsed";
 
 /** Longest text that is made, in characters. */

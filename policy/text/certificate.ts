@@ -5,7 +5,7 @@ import {
   noExtensionFields,
   parseExtensions,
   type Extension,
-} from "#policy/jmespath/certificate-extensions";
+} from "#policy/text/certificate-extensions";
 import {
   bitsOf,
   identifierOf,
@@ -15,7 +15,7 @@ import {
   textOfDer,
   timeOf,
   type Der,
-} from "#policy/jmespath/der";
+} from "#policy/text/der";
 import { parsed, unparsed, type Parsed } from "#policy/kubernetes/parsed";
 
 /** Longest PEM text, in characters. */

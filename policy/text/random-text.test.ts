@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
-import { generateText, randomLengthMax } from "#policy/jmespath/random-text";
-import { compileRegex } from "#policy/jmespath/regex";
+import { generateText, randomLengthMax } from "#policy/text/random-text";
+import { compileRegex } from "#policy/text/regex";
 
 function makeRandom(seed: number): () => number {
   let state = seed;

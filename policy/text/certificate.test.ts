@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { at } from "#policy/json";
-import { decodeCertificate } from "#policy/jmespath/certificate";
-import { marshalJson } from "#policy/jmespath/go-json";
+import { decodeCertificate } from "#policy/text/certificate";
+import { marshalJson } from "#policy/text/go-json";
 
 /** Made for this test by Go's crypto/x509, whose JSON of it is the expectation. */
 const certificate = `-----BEGIN CERTIFICATE-----

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, parseJson as parseText, type Json } from "#policy/json";
-import { sortedKeys } from "#policy/jmespath/order";
+import { sortedKeys } from "#policy/text/order";
 import { quoteText } from "#policy/kubernetes/go-text";
 import { parsed, unparsed, type Parsed } from "#policy/kubernetes/parsed";
 

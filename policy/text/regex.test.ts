@@ -6,7 +6,7 @@ import {
   patternLengthMax,
   replaceMatches,
   unfoldedSize,
-} from "#policy/jmespath/regex";
+} from "#policy/text/regex";
 
 /** Wants are the answers of Go's regexp.ReplaceAllString. */
 test.each([

@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import type { Json } from "#policy/json";
 import { formatFloat, formatFloat32, formatValue } from "#policy/jmespath/go-format";
-import { marshalJson, parseJson } from "#policy/jmespath/go-json";
-import { parseYaml } from "#policy/jmespath/go-yaml";
+import { marshalJson, parseJson } from "#policy/text/go-json";
+import { parseYaml } from "#policy/text/go-yaml";
 
 test.each<{ reason: string; text: string; want: Json }>([
   {
