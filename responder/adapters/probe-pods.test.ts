@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "#policy/json";
 import { at, isArray, textAt } from "#policy/json";
+import { sha256 } from "#responder/finding";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { makeProbePods } from "#responder/adapters/probe-pods";
 import { type Cluster, failure, nameOf, types, uidOf } from "#responder/cluster";
@@ -41,6 +42,7 @@ function scene(
     image: "registry.example/responder:1",
     command: ["node", "probe.ts"],
     standInNamespaces: ["shop"],
+    concurrency: 2,
     now: () => clock.ms,
   };
   const runner = makeProbePods(options);
@@ -126,6 +128,26 @@ describe("probe pods", () => {
     expect(good(await runner.step(later)).kind).toBe("running");
   });
 
+  it("are so many at once and no more, and one that was given up makes room in time", async () => {
+    const { runner, clock, pods } = scene();
+    const of = (id: string): ProbeRequest => ({ ...request, id });
+    const waitsFor = async (id: string): Promise<string> => {
+      const progress = good(await runner.step(of(id)));
+      return progress.kind === "running" ? progress.waitsFor : progress.kind;
+    };
+    expect([await waitsFor("a"), await waitsFor("b"), await waitsFor("c")]).toEqual([
+      "the listener pod",
+      "the listener pod",
+      "its turn",
+    ]);
+    expect(await pods()).toHaveLength(2);
+    await runner.end(of("a"));
+    expect(await waitsFor("c")).toBe("the listener pod");
+    expect(await waitsFor("d")).toBe("its turn");
+    clock.ms += 301_000;
+    expect(await waitsFor("d")).toBe("the listener pod");
+  });
+
   it("are a client alone where no pod may stand in", async () => {
     const { runner, pods, kubelet } = scene();
     const alone = { ...request, standIns: undefined };
@@ -202,6 +224,72 @@ describe("probe pods", () => {
   it.each(faults)("say why there is no answer: $reason", async ({ fault, want }) => {
     const { drive } = scene({ faults: [fault] });
     expect(await drive(200)).toEqual({ kind: "impossible", reason: want });
+  });
+
+  it("go on when another twin would be taken by now", async () => {
+    const { runner, kubelet } = scene();
+    const alone = { ...request, standIns: undefined };
+    await runner.step(alone);
+    await kubelet();
+    await kubelet();
+    const [target, twin] = request.destinations;
+    if (target === undefined || twin === undefined) throw new Error("no destinations");
+    const moved = { ...alone, destinations: [target, { ...twin, address: "10.0.0.77" }] };
+    const done = good(await runner.step(moved));
+    expect(done.kind === "done" ? done.attempts.map(text) : done).toEqual([
+      "client target timeout",
+      "client twin connected",
+    ]);
+    // Where the target is another, what was tried says nothing about it.
+    const elsewhere = { ...alone, destinations: [{ ...target, address: "10.0.0.88" }, twin] };
+    const other = good(await runner.step(elsewhere));
+    expect(other.kind === "done" ? other.attempts.map(text) : other).toEqual([
+      "client twin connected",
+    ]);
+  });
+
+  const strangers = [
+    {
+      reason: "Another program says what it likes.",
+      path: ["image"],
+      value: "evil/1",
+      want: "another image",
+    },
+    {
+      reason: "So does another command.",
+      path: ["command"],
+      value: ["sh"],
+      want: "another command",
+    },
+    { reason: "Or other arguments.", path: ["args"], value: ["--listen=1"], want: "another args" },
+    {
+      reason: "Node does what its environment says.",
+      path: ["env"],
+      value: [{ name: "NODE_OPTIONS", value: "--import=x" }],
+      want: "its container has env",
+    },
+    {
+      reason: "Or what is mounted over it.",
+      path: ["volumeMounts"],
+      value: [{}],
+      want: "has volumeMounts",
+    },
+  ];
+  it.each(strangers)("of somebody else are no evidence: $reason", async ({ path, value, want }) => {
+    const { cluster, drive, kubelet, runner } = scene();
+    await runner.step(request);
+    await kubelet();
+    await runner.step(request);
+    const name = {
+      namespace: "shop",
+      name: `parapet-probe-${sha256(request.id).slice(0, 12)}-control`,
+    };
+    const live = good(await cluster.get(types.pod, name));
+    const key = `/spec/containers/0/${path[0]}`;
+    good(await cluster.patch(types.pod, nameOf(live), [{ op: "add", path: key, value }]));
+    const done = await drive();
+    expect(done).toMatchObject({ kind: "impossible" });
+    expect(done.kind === "impossible" ? done.reason : "").toContain(want);
   });
 
   it("that may not be made are an answer; an API server that is away is none", async () => {

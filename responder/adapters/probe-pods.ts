@@ -2,7 +2,7 @@
 import { textAt } from "#policy/json";
 import { type JsonObject } from "#policy/json";
 import type { Cluster, ObjectName, Reply } from "#responder/cluster";
-import { failure, types, uidOf } from "#responder/cluster";
+import { failure, nameOf as nameOfObject, types, uidOf } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import {
   type Attempt,
@@ -20,13 +20,16 @@ import {
   type PodState,
   podState,
   type ProbeSettings,
+  strangeness,
 } from "#responder/verification/probe-pod";
 
 /** How long a pod may take to run; a node that must fetch the image first needs most of it. */
 const startMsMax = 60_000;
 /** How long one that runs may take to end; its own deadline is longer. */
 const endMsMax = 110_000;
-const lookMs = 500;
+const lookMs = 1_000;
+/** Until an experiment's turn comes. */
+const turnMs = 5_000;
 /** Stand-ins listen so long after their own tries: the client may start late. */
 const standInMs = 30_000;
 const listenerMs = 90_000;
@@ -37,6 +40,8 @@ export type ProbePodsOptions = ProbeSettings & {
   readonly cluster: Cluster;
   /** Namespaces in which stand-ins may be made. */
   readonly standInNamespaces: readonly string[];
+  /** Experiments at once: a burst of isolations must not fill the nodes with probes. */
+  readonly concurrency: number;
   readonly now: () => number;
 };
 
@@ -53,12 +58,14 @@ export function makeProbePods(options: ProbePodsOptions): ProbeRunner {
     name: `parapet-probe-${idOf(request)}-${part}`,
   });
   const look = async (request: ProbeRequest, part: Part, args: readonly string[]) =>
-    lookAt(options, nameOf(request, part), () =>
-      cluster.create(types.pod, probePod(options, partOf(request, part, nameOf, args))),
-    );
+    lookAt(options, part, probePod(options, partOf(request, part, nameOf, args)));
+  const turns = makeTurns(options.concurrency, options.now);
   return {
     mayStandIn: (one) => options.standInNamespaces.includes(one),
     step: async (request) => {
+      if (!turns.take(request.id)) {
+        return { ok: true, value: { kind: "running", againMs: turnMs, waitsFor: "its turn" } };
+      }
       const { standIns } = request;
       let sources: readonly string[] = [];
       const reached: Destination[] = [];
@@ -70,8 +77,12 @@ export function makeProbePods(options: ProbePodsOptions): ProbeRunner {
         const tries = listenArgs(standInMs, [
           { to: "listener", address: listener.address, port: probePort },
         ]);
-        for (const part of ["isolated", "control"] as const) {
-          const pod = await look(request, part, tries);
+        // Both start before either is waited for.
+        const pair = [
+          { part: "isolated", pod: await look(request, "isolated", tries) },
+          { part: "control", pod: await look(request, "control", tries) },
+        ] as const;
+        for (const { part, pod } of pair) {
           if (pod.kind === "ended") {
             if (!pod.listening) return impossible(`the ${part} stand-in could not listen`);
             ended.push(...pod.attempts(part));
@@ -84,13 +95,18 @@ export function makeProbePods(options: ProbePodsOptions): ProbeRunner {
       if (client.kind !== "ended") return stop("client", client);
       const isComplete = standIns === undefined || ended.length >= 2;
       if (!isComplete) return running("the stand-ins");
-      const attempts = [...client.attempts("client"), ...ended];
+      const known = new Set(all.map((one) => `${one.to} ${one.address}`));
+      const tried = client
+        .attempts("client")
+        .filter((one) => one.to === "twin" || known.has(`${one.to} ${one.address}`));
+      const attempts = [...tried, ...ended];
       return {
         ok: true,
         value: { kind: "done", attempts, sources: [...sources, client.address] },
       };
     },
     end: async (request) => {
+      turns.give(request.id);
       const parts: readonly Part[] =
         request.standIns === undefined ? ["client"] : ["client", "isolated", "control", "listener"];
       for (const part of parts) {
@@ -99,6 +115,25 @@ export function makeProbePods(options: ProbePodsOptions): ProbeRunner {
       }
     },
     sweep: () => sweep(options),
+  };
+}
+
+/** So many at once; one that nobody ended, as when its isolation was taken back, keeps its place no longer than its pods live. */
+function makeTurns(max: number, now: () => number) {
+  const since = new Map<string, number>();
+  return {
+    take: (id: string): boolean => {
+      for (const [one, atMs] of since) {
+        if (Math.abs(now() - atMs) > leftoverMs) since.delete(one);
+      }
+      if (since.has(id)) return true;
+      if (since.size >= max) return false;
+      since.set(id, now());
+      return true;
+    },
+    give: (id: string): void => {
+      since.delete(id);
+    },
   };
 }
 
@@ -142,21 +177,22 @@ type Looked =
     }
   | { readonly kind: "failed"; readonly failure: Extract<Reply<unknown>, { ok: false }> };
 
-async function lookAt(
-  options: ProbePodsOptions,
-  name: ObjectName,
-  create: () => Promise<Reply<JsonObject>>,
-): Promise<Looked> {
+async function lookAt(options: ProbePodsOptions, part: Part, wanted: JsonObject): Promise<Looked> {
+  const name = nameOfObject(wanted);
   const live = await options.cluster.get(types.pod, name);
   if (!live.ok && live.code !== "NotFound") return { kind: "failed", failure: live };
   if (!live.ok) {
-    const made = await create();
+    const made = await options.cluster.create(types.pod, wanted);
     if (made.ok || made.code === "AlreadyExists") return { kind: "starting", why: "created" };
     return { kind: "failed", failure: made };
   }
   if (textAt(live.value, ["metadata", "deletionTimestamp"]) !== "") {
     return { kind: "starting", why: "one of before is on its way out" };
   }
+  // Whom the client tries is worked out anew each time, and another twin is as good: what it tried is in its report.
+  const strange = strangeness(live.value, wanted, part !== "client");
+  if (strange !== "")
+    return { kind: "broken", why: `is not the pod that was asked for: ${strange}` };
   const state = podState(live.value);
   const ageMs = options.now() - Date.parse(textAt(live.value, ["metadata", "creationTimestamp"]));
   if (state.kind === "starting" && ageMs > startMsMax) {

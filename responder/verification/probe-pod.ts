@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import { type JsonObject, at, isArray, isObject, textAt } from "#policy/json";
+import { type Json, type JsonObject, at, isArray, isObject, textAt } from "#policy/json";
+import { sameJson } from "#policy/kubernetes/json-patch";
 import { type ObjectName, types } from "#responder/cluster";
 import { isolationPrefix } from "#responder/plan";
 import { outcomes } from "#responder/verification/probe";
@@ -50,9 +51,12 @@ export function probePod(settings: ProbeSettings, one: PodPart): JsonObject {
       labels: {
         ...one.labels,
         "app.kubernetes.io/managed-by": "parapet-responder",
+        "sidecar.istio.io/inject": "false",
         [probeLabel]: one.id,
         [probePartLabel]: one.part,
       },
+      // A mesh's proxy would accept every connection itself, and hide what the network does.
+      annotations: { "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled" },
       ...(standIn === undefined ? {} : { ownerReferences: [ownerOf(standIn.owner)] }),
     },
     spec: {
@@ -91,6 +95,45 @@ export function probePod(settings: ProbeSettings, one: PodPart): JsonObject {
     },
   };
 }
+
+/**
+ * How a live pod differs from the one that was asked for, '' where it is the same program in the same place. Names can be
+ * foreseen, so a pod of that name may be somebody else's, or admission may have changed it: then what it reports proves
+ * nothing. One that is the same says the truth whoever made it, since its status is its node's word.
+ */
+export function strangeness(live: JsonObject, made: JsonObject, withArgs: boolean): string {
+  const containers = listOf(at(live, ["spec", "containers"]));
+  if (containers.length !== 1) return "has other containers";
+  for (const more of ["initContainers", "ephemeralContainers", "volumes"]) {
+    if (listOf(at(live, ["spec", more])).length > 0) return `has ${more}`;
+  }
+  for (const more of ["env", "envFrom", "volumeMounts", "lifecycle"]) {
+    const value = at(live, ["spec", "containers", 0, more]);
+    if (value !== undefined && listOf(value).length > 0) return `its container has ${more}`;
+  }
+  for (const host of ["hostNetwork", "hostPID", "hostIPC"]) {
+    if (at(live, ["spec", host]) === true) return `uses ${host}`;
+  }
+  for (const path of [
+    ["spec", "containers", 0, "image"],
+    ["spec", "containers", 0, "command"],
+    ...(withArgs ? [["spec", "containers", 0, "args"] as const] : []),
+  ] as const) {
+    if (!sameJson(at(live, path), at(made, path))) return `has another ${path[3]}`;
+  }
+  return sameJson(policyLabels(live), policyLabels(made)) ? "" : "has other labels";
+}
+
+/** Labels without those that admission commonly adds: policies of ours select by none of them. */
+const policyLabels = (pod: JsonObject): Json => {
+  const labels = at(pod, ["metadata", "labels"]);
+  const isAdded = (key: string): boolean => /^(topology|node)\.kubernetes\.io\//.test(key);
+  const kept = Object.entries(isObject(labels) ? labels : {}).filter(([key]) => !isAdded(key));
+  return Object.fromEntries(kept);
+};
+
+const listOf = (value: Json | undefined): readonly Json[] =>
+  isArray(value) ? value : value === undefined || value === null ? [] : [value];
 
 const neverReady = "parapet.dev/never-ready";
 

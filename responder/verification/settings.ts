@@ -30,6 +30,8 @@ export const verificationSettings = z
           .default(["node", "responder/verification/probe-main.ts"]),
         /** Namespaces in which pods may stand for an isolated one, for what only it could try. */
         standInNamespaces: z.array(namespaceName).max(500).default([]),
+        /** Isolations that are tried at once, four pods each. */
+        concurrency: z.int().min(1).max(50).default(5),
         /** Two pods and a deny policy at start-up tell whether the network enforces any. */
         selfTest: z.boolean().default(true),
         /** How long it holds a connection, for each direction: longer than the network needs to end open ones. */
