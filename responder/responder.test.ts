@@ -155,6 +155,23 @@ describe("a proposal", () => {
     expect(reasons.toSorted()).toEqual(["ParapetDenied", "ParapetProposed"]);
   });
 
+  it("of a policy that names a destination nobody configured is made all the same, and its status says so", async () => {
+    const scene = await startScene({ notify: { destinations, to: [] } });
+    const actions = [{ isolate: {} }, { notify: { to: "pager" } }];
+    await scene.others.create(
+      types.responsePolicy,
+      policy("Propose", { do: actions, notify: { to: ["ops", "desk"] } }),
+    );
+    const message = await eventually("a status", async () => {
+      const name = { namespace: "", name: "isolate-shells" };
+      const live = await scene.others.get(types.responsePolicy, name);
+      return live.ok && textAt(live.value, ["status", "conditions", 0, "message"]);
+    });
+    expect(message).toBe(
+      "in use; no destination is called desk: nobody is told there; no destination is called pager: nobody is told there",
+    );
+  });
+
   it("is told to those whom its policy names instead, and only of what it names", async () => {
     const scene = await startScene({ notify: { destinations, to: [] } });
     await scene.others.create(types.pod, pod("web-1"));

@@ -88,6 +88,32 @@ items:
     spec: {podSelector: {}, policyTypes: [Egress], egress: [{}]}
 `,
   "config.yaml": "protectedNamespaces: [prod]\n",
+  "labelled.yaml":
+    '{apiVersion: v1, kind: Namespace, metadata: {name: prod, labels: {parapet.dev/protected: "true"}}}',
+  "by-rule.yaml": policy(
+    "by-rule",
+    `{match: {falco: {}}, modes: [{namespaces: [prod], rules: [Terminal shell in container], mode: Observe}], ${does}}`,
+  ),
+  "by-owner.yaml": policy(
+    "by-owner",
+    `{match: {falco: {}}, when: 'owner.metadata.labels.tier == "gold"', ${does}}`,
+  ),
+  "owned.yaml": `
+apiVersion: v1
+kind: List
+items:
+  - apiVersion: v1
+    kind: Pod
+    metadata:
+      name: web
+      namespace: prod
+      uid: u-1
+      labels: {app: web}
+      ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: web, uid: s-1, controller: true}]
+    spec: {containers: [{name: web, image: nginx}]}
+    status: {phase: Running}
+  - {apiVersion: apps/v1, kind: StatefulSet, metadata: {name: web, namespace: prod, uid: s-1, labels: {tier: gold}}}
+`,
   "bad-config.yaml": "protectedNamespaces: 1\n",
   "nobody.kubeconfig": JSON.stringify({
     apiVersion: "v1",
@@ -108,6 +134,33 @@ const json = async (...words: readonly string[]) => {
 };
 
 describe("explain", () => {
+  test.each([
+    {
+      reason: "a namespace's label protects",
+      words: ["-p", "policies", "--pod", "pod.yaml", "labelled.yaml"],
+      says: "Protected    yes: namespace prod is labelled parapet.dev/protected",
+    },
+    {
+      reason: "the mode is that of the rule and namespace",
+      words: ["-p", "by-rule.yaml", "--pod", "pod.yaml"],
+      says: "policy mode Observe for this rule in prod; would only be recorded",
+    },
+    {
+      reason: "a condition looks at the workload",
+      words: ["-p", "by-owner.yaml", "--pod", "owned.yaml"],
+      says: "when is true",
+    },
+    {
+      reason: "a workload that is not there is no match",
+      words: ["-p", "by-owner.yaml", "--pod", "pod.yaml"],
+      says: "Policy by-owner: does not respond",
+    },
+  ])("says what holds: $reason", async ({ words, says }) => {
+    const ran = await explain("alert.json", ...words);
+    expect(ran.err).toBe("");
+    expect(ran.out).toContain(says);
+  });
+
   const auto = ["-p", "policies", "--pod"];
   test.each([
     {

@@ -14,6 +14,7 @@ import type { Config } from "#responder/config";
 import { clueOf, fingerprint } from "#responder/finding";
 import { makeLocks } from "#responder/locks";
 import { topOwner } from "#responder/owner";
+import { protectionOf } from "#responder/protection";
 import type { Remediation } from "#responder/remediation";
 import { readRemediation } from "#responder/remediation-record";
 import { NotNow } from "#responder/not-now";
@@ -31,7 +32,8 @@ export type Explanation = {
   readonly resolved: Resolved;
   /** Whether the global stop is on; undefined: unknown. */
   readonly stopped: boolean | undefined;
-  readonly isProtected: boolean;
+  /** Why nothing may be done to the target; '' when it may. */
+  readonly protection: string;
   /** Where the surroundings come from: `files`, or `the cluster`. */
   readonly source: string;
   readonly policies: readonly PolicyExplanation[];
@@ -71,6 +73,8 @@ export async function explainAlert(question: ExplainQuestion): Promise<Explanati
   const namespace = await surroundings.getNamespace(resolved.value.target.namespace || where);
   const pod = resolved.value.kind === "pod" ? resolved.value.pod : null;
   const owner = pod === null ? null : await topOwner(surroundings.reader.get, pod);
+  const protection =
+    pod === null ? undefined : await protectionOf(pod, where, { ...surroundings, ...settings });
   const identity = fingerprint(alert, nowMs);
   const scene = await makeScene(question, known.ok ? known.value : nothing, stopped === true);
   const policies: PolicyExplanation[] = [];
@@ -90,7 +94,7 @@ export async function explainAlert(question: ExplainQuestion): Promise<Explanati
     clue: clueText(alert),
     resolved: resolved.value,
     stopped,
-    isProtected: resolved.value.kind === "pod" && settings.protectedNamespaces.includes(where),
+    protection: protection?.ok === true ? protection.value : "",
     source: surroundings.description,
     policies,
   };

@@ -2,7 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import { alertView } from "#responder/alert";
 import type { Remediation } from "#responder/remediation";
-import type { ResponsePolicy } from "#responder/response-policy";
+import { modeIn, type ResponsePolicy } from "#responder/response-policy";
 import { formatPlan, planView } from "../approve/remediation.ts";
 import { showControls } from "../output/table.ts";
 import type { Explanation, PolicyExplanation } from "./explain.ts";
@@ -29,19 +29,24 @@ export function formatExplanation(explanation: Explanation): string {
     ["Target", target],
     [
       "Protected",
-      explanation.isProtected ? "yes: its namespace is protected, so it is only recorded" : "no",
+      explanation.protection === ""
+        ? "no"
+        : `yes: ${explanation.protection}, so it is only recorded`,
     ],
     [
       "Global stop",
       stopped === undefined ? "unknown" : stopped ? "on: all is only proposed" : "off",
     ],
   ].map(([label = "", value = ""]) => `${label.padEnd(12)} ${showControls(value)}\n`);
-  const policies = explanation.policies.map(formatPolicy);
+  const policies = explanation.policies.map((one) => formatPolicy(one, alert.rule));
   const none = policies.length === 0 ? "No ResponsePolicy was given.\n" : "";
   return `${heads.join("")}\n${none}${policies.join("\n")}`;
 }
 
-function formatPolicy({ policy, parts, response, remediation }: PolicyExplanation): string {
+function formatPolicy(
+  { policy, parts, response, remediation }: PolicyExplanation,
+  rule: string,
+): string {
   const lines = parts.map(({ part, matches, wanted, why }) => {
     const mark = matches === undefined ? "-" : matches ? "yes" : "no";
     return `  ${part.padEnd(9)} ${mark.padEnd(4)} ${showControls(wanted === "" ? why : `${wanted}: ${why}`)}\n`;
@@ -49,7 +54,7 @@ function formatPolicy({ policy, parts, response, remediation }: PolicyExplanatio
   const limits = `  limits    ${limitsText(policy)}\n`;
   const isMatch = response !== undefined && response.outcome !== "notMatched";
   if (!isMatch) return `Policy ${policy.name}: does not respond\n${lines.join("")}`;
-  const outcome = outcomeText(policy, response.outcome, remediation);
+  const outcome = outcomeText(policy, response.outcome, remediation, rule);
   const plan = remediation?.plan === undefined ? "" : indent(formatPlan(remediation.plan));
   return `Policy ${policy.name}: ${outcome}\n${lines.join("")}${limits}${plan}`;
 }
@@ -69,6 +74,7 @@ function outcomeText(
   policy: ResponsePolicy,
   outcome: string,
   remediation: Remediation | undefined,
+  rule: string,
 ): string {
   if (remediation === undefined) return "responds";
   const name = `Remediation ${remediation.name.namespace}/${remediation.name.name}`;
@@ -76,7 +82,10 @@ function outcomeText(
     return `counts this alert on ${name} (${remediation.status.state}), which is about the same target and cause`;
   }
   const digest = remediation.plan === undefined ? "" : `, plan ${remediation.plan.digest}`;
-  return `policy mode ${policy.mode}; ${modeText[remediation.mode]} as ${name}${digest}`;
+  const { namespace } = remediation.name;
+  const mode = modeIn(policy, namespace, rule);
+  const where = mode === policy.mode ? "" : ` for this rule in ${namespace}`;
+  return `policy mode ${mode}${where}; ${modeText[remediation.mode]} as ${name}${digest}`;
 }
 
 const modeText = {
@@ -98,11 +107,12 @@ export function explanationJson(explanation: Explanation): JsonObject {
     clue: explanation.clue,
     target: resolved.target,
     unresolved: resolved.kind === "unresolved" ? resolved.reason : "",
-    protected: explanation.isProtected,
+    protected: explanation.protection !== "",
+    protectedBy: explanation.protection,
     stopped: explanation.stopped ?? null,
     policies: explanation.policies.map(({ policy, parts, response, remediation }) => ({
       name: policy.name,
-      mode: policy.mode,
+      mode: modeIn(policy, resolved.target.namespace, alert.rule),
       parts: parts.map(({ part, matches, wanted, why }) => ({
         part,
         matches: matches ?? null,
