@@ -62,6 +62,16 @@ const refused: readonly (readonly [reason: string, document: Json, want: readonl
     test1({ results: [{ ...result, operation: "PATCH" }] }),
     ["results[0].operation: must be CREATE, UPDATE, DELETE or CONNECT"],
   ],
+  [
+    "a misspelt list, without which nothing would be tested",
+    test1({ resuts: [result] }),
+    ["resuts: unknown field, did you mean results?"],
+  ],
+  [
+    "a misspelt expectation, without which any patch would do",
+    test1({ results: [{ ...result, patchedResorces: "a.yaml" }] }),
+    ["results[0].patchedResorces: unknown field, did you mean patchedResources?"],
+  ],
 ];
 
 describe("refused, with the path of what is wrong", () => {

@@ -3,6 +3,7 @@ import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import type { Operation } from "#policy/review";
 import { parseOperation } from "../input/values.ts";
+import { suggest } from "../suggest.ts";
 
 /** One expectation of a test: that a policy's rule gives a result on these resources. */
 export type ExpectedResult = {
@@ -68,6 +69,8 @@ export function parseTest(document: Json): ParsedTest {
   if (textAt(document, ["kind"]) !== "Test" && field(document, "kind") !== undefined) {
     return { ok: false, problems: [`kind: must be Test, got ${textAt(document, ["kind"])}`] };
   }
+  const unknown = unknownKeys(document, testFields);
+  problems.push(...unknown.map(({ key, message }) => `${key}: ${message}`));
   const read = makeReader(document, problems);
   const results = read.list("results").map((result, index) =>
     parseResult(result, (key, message) => {
@@ -96,6 +99,34 @@ export function parseTest(document: Json): ParsedTest {
     assertions: read.list("checks"),
   };
   return problems.length === 0 ? { ok: true, test } : { ok: false, problems };
+}
+
+/** `name`, `checks` and `status`, `resource`, `namespace`, `patchedResource` below are fields of older command lines. */
+const testFields =
+  "apiVersion kind metadata name policies resources jsonPayload jsonPayloads httpPayloads envoyPayloads targetResources variables paramResources userinfo results values exceptions context clusterResources apiCallResponses globalContextEntries checks".split(
+    " ",
+  );
+const resultFields =
+  "policy rule isValidatingAdmissionPolicy isMutatingAdmissionPolicy isValidatingPolicy isDeletingPolicy isImageValidatingPolicy isGeneratingPolicy isMutatingPolicy result kind operation patchedResources generatedResource cloneSourceResource failOnMissingResources resources resourceSpecs generatedResources status resource namespace patchedResource".split(
+    " ",
+  );
+
+/** Kyverno reads tests strictly, and names whatever their case: `isMUtatingPolicy` is in tests in the wild. */
+function unknownKeys(
+  value: Json,
+  known: readonly string[],
+): readonly { readonly key: string; readonly message: string }[] {
+  if (!isObject(value)) return [];
+  const names = new Set(known.map((name) => name.toLowerCase()));
+  return Object.keys(value)
+    .filter((key) => !names.has(key.toLowerCase()))
+    .map((key) => {
+      const near = suggest(key, known);
+      return {
+        key,
+        message: `unknown field${near === undefined ? "" : `, did you mean ${near}?`}`,
+      };
+    });
 }
 
 type Reader = {
@@ -135,6 +166,7 @@ function parseResult(
   complain: (key: string, message: string) => void,
 ): ExpectedResult {
   const text = (key: string): string => textAt(value, [key]);
+  for (const { key, message } of unknownKeys(value, resultFields)) complain(key, message);
   // `status`, `resource`, `namespace` and `patchedResource` are the fields of old tests.
   const result = text("result") || text("status");
   if (!resultWords.includes(result)) {
