@@ -179,7 +179,10 @@ describe("detaching", () => {
         change.kind === "edit"
           ? change.edits
               .filter(({ path }) => path[1] === "labels")
-              .map(({ path, to }) => `${action} ${to === undefined ? "-" : "+"}${String(path[2])}`)
+              .map(
+                ({ path, to }) =>
+                  `${action} ${to === undefined ? "-" : "+"}${JSON.stringify(path[2])}`,
+              )
           : [],
       ),
     );
@@ -187,7 +190,7 @@ describe("detaching", () => {
 
   it("is part of the isolation's one edit of the pod, and ends with it", async () => {
     const planned = await plan([{ isolate: { detach: true } }]);
-    expect(labelsChanged(planned)).toEqual(["isolate -app", `isolate +${label}`]);
+    expect(labelsChanged(planned)).toEqual(['isolate -"app"', `isolate +"${label}"`]);
     const edit = planned.plan?.actions[0]?.changes.find((change) => change.kind === "edit");
     expect(edit).toMatchObject({ undo: "delete" });
     expect(notesOf(planned)).toContain("leaves Service(s) web");
@@ -240,7 +243,7 @@ describe("an allow-list", () => {
         namespaceSelector: inNamespace("kube-system"),
         podSelector: { matchLabels: { "k8s-app": "kube-dns" } },
       },
-      { namespaceSelector: inNamespace("forensics"), podSelector: { matchLabels: {} } },
+      { namespaceSelector: inNamespace("forensics"), podSelector: {} },
     ]);
   });
 
@@ -267,14 +270,36 @@ describe("an allow-list", () => {
     expect(more.plan?.residualAllows.map((one) => one.direction)).toEqual(["Egress", "Ingress"]);
   });
 
+  it("may be narrowed to ports and one direction", async () => {
+    const dns = { namespace: "kube-system", pods: { "k8s-app": "kube-dns" }, direction: "Egress" };
+    const ports = [{ port: 53, protocol: "UDP" }, { port: 53 }];
+    const allow = [
+      { ...dns, ports },
+      { cidr: "203.0.113.5/32", direction: "Ingress" },
+    ];
+    const planned = await plan([{ isolate: { allow } }]);
+    const [change] = planned.plan?.actions[0]?.changes ?? [];
+    const manifest = change?.kind === "apply" ? change.manifest : {};
+    expect(at(manifest, ["spec", "ingress"])).toEqual([
+      { from: [{ ipBlock: { cidr: "203.0.113.5/32" } }] },
+    ]);
+    expect(at(manifest, ["spec", "egress", 0, "ports"])).toEqual([
+      { port: 53, protocol: "UDP" },
+      { port: 53, protocol: "TCP" },
+    ]);
+    expect(at(manifest, ["spec", "egress", 1])).toBeUndefined();
+  });
+
   it.each([
     { reason: "neither of the two", peer: {} },
+    { reason: "of no port", peer: { namespace: "a", ports: [{ port: 0 }] } },
+    { reason: "of no direction", peer: { namespace: "a", direction: "Out" } },
     { reason: "both", peer: { cidr: "10.0.0.0/8", namespace: "a" } },
     { reason: "pods of nowhere", peer: { pods: { a: "b" } } },
     { reason: "no network", peer: { cidr: "10.0.0.0" } },
     { reason: "no name of a namespace", peer: { namespace: "a.b" } },
     { reason: "no label", peer: { namespace: "a", pods: { "a b": "c" } } },
-    { reason: "something unknown", peer: { namespace: "a", ports: [53] } },
+    { reason: "something unknown", peer: { namespace: "a", names: ["x"] } },
   ])("takes nothing that is $reason", ({ peer }) => {
     expect(actionSchema.safeParse({ isolate: { allow: [peer] } }).success).toBe(false);
   });

@@ -18,6 +18,7 @@ import {
   chooseBackend,
 } from "#responder/reachability/backend";
 import type { AllowedPeer } from "#responder/reachability/isolation-manifests";
+import { protocols } from "#responder/reachability/traffic";
 import { podViewOf } from "#responder/reachability/pod-view";
 import { policyKinds, typeOfKind } from "#responder/reachability/policy-kinds";
 
@@ -35,14 +36,27 @@ const allowedPeer = z
       .record(labelKey, labelValue)
       .refine((labels) => Object.keys(labels).length <= 20, "has more than 20 labels")
       .optional(),
+    /** Destination ports; without them all. */
+    ports: z
+      .array(
+        z.strictObject({
+          port: z.int().min(1).max(65_535),
+          protocol: z.enum(protocols).default("TCP"),
+        }),
+      )
+      .min(1)
+      .max(10)
+      .optional(),
+    /** Without it both. */
+    direction: z.enum(["Ingress", "Egress"]).optional(),
   })
   .transform((peer, context): AllowedPeer => {
-    const { cidr, namespace, pods } = peer;
+    const { cidr, namespace, pods, ...narrowed } = peer;
     if (cidr !== undefined && namespace === undefined && pods === undefined) {
-      return { kind: "network", cidr };
+      return { kind: "network", cidr, ...narrowed };
     }
     if (namespace !== undefined && cidr === undefined) {
-      return { kind: "pods", namespace, labels: pods ?? {} };
+      return { kind: "pods", namespace, labels: pods ?? {}, ...narrowed };
     }
     const message = "must have either cidr, or namespace with or without pods (labels)";
     context.addIssue({ code: "custom", message });
@@ -51,7 +65,7 @@ const allowedPeer = z
 
 export const isolateParameters = z.strictObject({
   ttl: ttl.default(ttlMsDefault),
-  /** Peers that an isolated pod may still talk to, in both directions: a DNS server, a forensic collector. */
+  /** Peers that an isolated pod may still talk to: a DNS server, a forensic collector. */
   allow: z.array(allowedPeer).max(peersMax).default([]),
   /** Also out of its Services and from its controller, by its labels; then the end of it deletes the pod. */
   detach: z.boolean().default(false),

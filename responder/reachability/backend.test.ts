@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import type { JsonObject } from "#policy/json";
+import { at, isArray, type JsonObject } from "#policy/json";
 import {
   type Backend,
   type IsolationRequest,
@@ -159,6 +159,26 @@ const rows: readonly Row[] = [
     open: 1,
   },
   {
+    reason: "Nor for single ports.",
+    request: {
+      policies: [openToWorld],
+      served: serving("Cilium"),
+      allow: [{ ...collector, ports: [{ port: 443, protocol: "TCP" }] }],
+    },
+    want: "NetworkPolicy",
+    open: 1,
+  },
+  {
+    reason: "Calico's ports are the destination's.",
+    request: {
+      policies: [openToWorld],
+      served: serving("Calico"),
+      allow: [{ ...collector, ports: [{ port: 443, protocol: "TCP" }], direction: "Egress" }],
+    },
+    want: "Calico",
+    open: 0,
+  },
+  {
     reason: "Cilium's denies leave no room for pods on the allow-list.",
     request: { policies: [openToWorld], served: serving("Cilium"), allow: [dns] },
     want: "NetworkPolicy",
@@ -186,6 +206,45 @@ describe("the choice of an isolation backend", () => {
         expect(text).toContain('"parapet.dev/remediation":"r1"');
       }
     }
+  });
+
+  it("narrows the allow-list to ports and a direction, in every kind's words", () => {
+    const ports = [
+      { port: 53, protocol: "UDP" },
+      { port: 53, protocol: "TCP" },
+    ] as const;
+    const narrow = { ...dns, ports, direction: "Egress" } as const;
+    const egress = (name: string) => {
+      const policies = [openToPods, openOutwards];
+      const choice = chooseBackend(request({ policies, served: serving(name), allow: [narrow] }));
+      if (!choice.ok) throw new Error(choice.message);
+      const [manifest] = choice.manifests;
+      expect(JSON.stringify(at(manifest, ["spec", "ingress"]))).not.toContain("kube-dns");
+      const rules = at(manifest, ["spec", "egress"]);
+      return isArray(rules) ? rules.filter((rule) => at(rule, ["action"]) !== "Deny") : [];
+    };
+    expect(egress("ClusterNetworkPolicy")).toMatchObject([
+      {
+        action: "Accept",
+        protocols: [
+          { udp: { destinationPort: { number: 53 } } },
+          { tcp: { destinationPort: { number: 53 } } },
+        ],
+      },
+    ]);
+    expect(egress("AdminNetworkPolicy")).toMatchObject([
+      {
+        action: "Allow",
+        ports: [
+          { portNumber: { port: 53, protocol: "UDP" } },
+          { portNumber: { port: 53, protocol: "TCP" } },
+        ],
+      },
+    ]);
+    expect(egress("Calico").slice(0, 2)).toMatchObject([
+      { action: "Allow", protocol: "UDP", destination: { ports: [53] } },
+      { action: "Allow", protocol: "TCP", destination: { ports: [53] } },
+    ]);
   });
 
   it("writes the whole ClusterNetworkPolicy", () => {

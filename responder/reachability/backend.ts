@@ -179,9 +179,12 @@ const isServed = (served: readonly ServedKind[], kind: ServedKind): boolean =>
 
 function refusal(backend: Backend, { allow, served }: IsolationRequest): string {
   if (backend === "Cilium") {
-    return allow.some((peer) => peer.kind === "pods")
-      ? "its denies beat every allow, so that pods cannot be on the allow-list"
-      : "";
+    const beaten = "its denies beat every allow, so that";
+    if (allow.some((peer) => peer.kind === "pods")) {
+      return `${beaten} pods cannot be on the allow-list`;
+    }
+    const hasPorts = allow.some((peer) => peer.ports !== undefined && peer.ports.length > 0);
+    return hasPorts ? `${beaten} single ports cannot be on the allow-list` : "";
   }
   return backend !== "Calico" && servesCilium(served)
     ? "whether Cilium enforces it cannot be seen in the API"

@@ -5,7 +5,7 @@ import type { Address } from "#policy/kubernetes/ip";
 export type Protocol = "TCP" | "UDP" | "SCTP";
 export type Direction = "Ingress" | "Egress";
 
-export const protocols: readonly Protocol[] = ["TCP", "UDP", "SCTP"];
+export const protocols = ["TCP", "UDP", "SCTP"] as const satisfies readonly Protocol[];
 
 /** A container's declared port, by which policies may name it. */
 export type NamedPort = {

@@ -35,7 +35,14 @@ function isolated(policies: readonly JsonObject[], pod: Pod): Choice {
     labels: {},
     annotations: {},
     selector,
-    allow: [{ kind: "network", cidr: `${collector}/32` }],
+    allow: [
+      {
+        kind: "network",
+        cidr: `${collector}/32`,
+        direction: "Egress",
+        ports: [{ port: 443, protocol: "TCP" }],
+      },
+    ],
     pod,
     hostNetwork: false,
     served,
@@ -59,11 +66,14 @@ type Judged = { readonly one: Case; readonly out: boolean; readonly choice: Choi
 function makeCases(): {
   readonly toOthers: readonly Judged[];
   readonly toCollector: readonly Judged[];
+  /** To the collector on another port or protocol, and from it. */
+  readonly beside: readonly Judged[];
 } {
   const generate = makeGenerator(makeRandom(seed + 11));
   const { clusterPolicies } = makeClusterPolicies(generate, 10);
   const toOthers: Judged[] = [];
   const toCollector: Judged[] = [];
+  const beside: Judged[] = [];
   for (let index = 0; index < worlds; index += 1) {
     const world = generate.world();
     const pods = world.pods.map(named);
@@ -92,8 +102,13 @@ function makeCases(): {
     const destination = { address: collector, pod: null };
     const packet = { source: end, destination, port: 443, protocol: "TCP" } as const;
     toCollector.push({ one: { ...base, ...packet }, out: true, choice });
+    beside.push(
+      { one: { ...base, ...packet, port: 444 }, out: true, choice },
+      { one: { ...base, ...packet, protocol: "UDP" }, out: true, choice },
+      { one: { ...base, ...packet, source: destination, destination: end }, out: false, choice },
+    );
   }
-  return { toOthers, toCollector };
+  return { toOthers, toCollector, beside };
 }
 
 function passing(judged: readonly Judged[]): readonly boolean[] {
@@ -108,7 +123,18 @@ function passing(judged: readonly Judged[]): readonly boolean[] {
 }
 
 describe.skipIf(oracle === undefined)("the manifests of an isolation, judged by another", () => {
-  const { toOthers, toCollector } = makeCases();
+  const { toOthers, toCollector, beside } = makeCases();
+
+  it("opens to the collector no other port or protocol, and not the other way", () => {
+    const open = passing(beside);
+    const wrong = beside.filter(
+      ({ choice, out }, index) =>
+        open[index] === true &&
+        !choice.residualAllows.some((allow) => allow.direction === (out ? "Egress" : "Ingress")),
+    );
+    expect(wrong.slice(0, 1)).toEqual([]);
+    expect(open.filter((one) => !one).length).toBeGreaterThan(3_000);
+  });
 
   it(`lets no packet to or from a pod that is said to be closed, in ${worlds} worlds, seed ${seed}`, () => {
     const open = passing(toOthers);

@@ -22,6 +22,16 @@ const choice = chooseBackend({
   allow: [
     { kind: "network", cidr: "203.0.113.5/32" },
     { kind: "pods", namespace: "kube-system", labels: { "k8s-app": "kube-dns" } },
+    {
+      kind: "pods",
+      namespace: "forensics",
+      labels: {},
+      direction: "Egress",
+      ports: [
+        { port: 53, protocol: "UDP" },
+        { port: 443, protocol: "TCP" },
+      ],
+    },
   ],
   pod: {
     namespace: "default",
@@ -44,7 +54,8 @@ const choice = chooseBackend({
 });
 
 const paths: Readonly<Record<string, string>> = {
-  ClusterNetworkPolicy: "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies/parapet-r1-default",
+  ClusterNetworkPolicy:
+    "/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies/parapet-r1-default",
   NetworkPolicy: "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies/parapet-r1",
 };
 
