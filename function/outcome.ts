@@ -3,6 +3,7 @@ import { at, isArray, textAt, type Json, type JsonObject } from "#policy/json";
 import type { Followers } from "./answer.ts";
 import { hasClaim, type Composite } from "./composite.ts";
 import { dependantsOf, type Named } from "./references.ts";
+import { steadyStatus, steadyText } from "./steady.ts";
 import { isBlocking, oneLine, type Violation } from "./violation.ts";
 import type { PendingApproval, Verdict } from "./verdict.ts";
 import type { Condition, FunctionResult, Target } from "./wire/response.ts";
@@ -30,6 +31,8 @@ export type Surroundings = {
   /** All resources of the composition. */
   readonly composed: () => readonly Named[];
   readonly followers: Followers;
+  /** Whether messages may tell the time or chance. */
+  readonly isTimed: boolean;
 };
 
 /** The outcome of verdicts of which none stops the pipeline. */
@@ -51,13 +54,19 @@ export function outcomeOf(
       type: policyCompliant,
       status: lines.length === 0 ? "True" : "False",
       reason: reasonOf(lines, held.size),
-      message: messageOf(lines, held.size, verdicts.length),
+      message: steadyText(
+        messageOf(lines, held.size, verdicts.length),
+        textAt(knownCondition(composite, policyCompliant), ["message"]),
+        around.isTimed,
+      ),
       target,
     },
     ...approvalCondition(verdicts, composite, target),
   ];
   const results = conditions.flatMap((condition) => eventsOf(condition, lines, composite, target));
-  return { conditions, results, status: statusOf(verdicts, lines, around.followers) };
+  const known = at(composite.object, ["status", "parapet"]);
+  const status = steadyStatus(statusOf(verdicts, lines, around.followers), known, around.isTimed);
+  return { conditions, results, status };
 }
 
 /** A result that ends the pipeline, with the condition that says the same. */

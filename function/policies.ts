@@ -36,6 +36,8 @@ export type CompiledGuard = {
   readonly needsNamespaces: boolean;
   /** Whether verdicts may depend on the time, on chance or on the composite: then none is remembered. */
   readonly isVolatile: boolean;
+  /** Whether some policy may look at the time or at chance. */
+  readonly isTimed: boolean;
   /** When exceptions end, in milliseconds since 1970: verdicts may change then. */
   readonly expiriesMs: readonly number[];
   /** Policies that may speak about a kind; empty for most kinds. */
@@ -206,6 +208,7 @@ function makeGuard(
   const compilation = compile(documents);
   // Too wide a net costs only speed: a word in a message is enough.
   const text = JSON.stringify(documents);
+  const isTimed = /\bnow\(|\btime\.|time_|random/.test(text);
   const problems = [...read.problems, ...compilation.problems, ...wrongAnswers(compilation)];
   const annotations = new Map(
     compilation.set.policies.map((policy) => [refKey(policy.ref), policy.annotations]),
@@ -219,7 +222,8 @@ function makeGuard(
     problems,
     inlineProblems: problems.length === 0 ? [] : problemsOf(inline),
     needsNamespaces: /namespaceSelector|namespaceObject/.test(text),
-    isVolatile: /\bcomposite\b|expiresAt|\bnow\(|\btime\.|time_|random/.test(text),
+    isVolatile: isTimed || /\bcomposite\b|expiresAt/.test(text),
+    isTimed,
     expiriesMs: documents.map(expiryOf).filter((time) => !Number.isNaN(time)),
     candidates: rememberCandidates(compilation),
     annotationOf,
@@ -245,13 +249,9 @@ export const refKey = (ref: PolicyRef): string =>
 const refsOf = (documents: readonly Json[], is: (document: Json) => boolean): ReadonlySet<string> =>
   new Set(documents.filter(is).map(documentKey));
 
+const identityPaths = [["apiVersion"], ["kind"], ["metadata", "namespace"], ["metadata", "name"]];
 const documentKey = (document: Json): string =>
-  [
-    textAt(document, ["apiVersion"]),
-    textAt(document, ["kind"]),
-    textAt(document, ["metadata", "namespace"]),
-    textAt(document, ["metadata", "name"]),
-  ].join("/");
+  identityPaths.map((path) => textAt(document, path)).join("/");
 
 function wrongAnswers(compilation: Compilation): readonly Problem[] {
   return compilation.set.policies.flatMap(({ ref, annotations }) => {

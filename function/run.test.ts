@@ -5,7 +5,7 @@ import { makeHandler } from "#function/handler";
 import { WireError } from "#function/wire/reader";
 import { decodeRequest } from "#function/wire/request";
 import { finish, makeWriter, putHead, putStruct, putText } from "#function/wire/writer";
-import { at, parseJson, type JsonObject } from "#policy/json";
+import { at, isObject, parseJson, type JsonObject } from "#policy/json";
 import {
   bucket,
   composite,
@@ -774,6 +774,56 @@ describe("what is told", () => {
     expect(resolved.results.map(({ severity, reason }) => [severity, reason])).toEqual([
       [3, "Compliant"],
     ]);
+  });
+
+  test("a message is the same from call to call, in whatever order the keys of objects come", () => {
+    const quoting = classicRule("quoting", {
+      validate: { message: "found {{ keys(request.object.spec.forProvider) }}", deny: {} },
+    });
+    const input = guardrails([quoting], { writeStatus: true });
+    const ask = (forProvider: JsonObject, known?: readonly JsonObject[], status?: JsonObject) => {
+      const base = composite(known ?? []);
+      const object = { ...base, status: { ...base.status, ...(status && { parapet: status }) } };
+      const desired = { b: { ...bucket(), spec: { forProvider } } };
+      return run({ input, desired, composite: object });
+    };
+    const first = ask({ one: 1, two: 2, three: 3 });
+    const message = first.condition?.message ?? "";
+    expect(message).toContain("found");
+    const known = [{ type: "PolicyCompliant", status: "False", reason: "Held", message }];
+    const status = at(first.response.desired?.composite?.resource ?? {}, ["status", "parapet"]);
+    const again = ask({ three: 3, one: 1, two: 2 }, known, isObject(status) ? status : {});
+    expect([again.condition?.message, again.response.results]).toEqual([message, []]);
+    expect(at(again.response.desired?.composite?.resource ?? {}, ["status", "parapet"])).toEqual(
+      status,
+    );
+    const other = ask({ three: 3, one: 1, four: 4 }, known);
+    expect(other.condition?.message).not.toBe(message);
+    expect(other.response.results).toHaveLength(1);
+  });
+
+  test("nor does it tell the time again and again", () => {
+    const clock = validating("clock", "false", {
+      spec: { validations: [{ expression: "false", messageExpression: "string(time.now())" }] },
+    });
+    const callAt = (ms: number, known: readonly JsonObject[]) => {
+      const handler = makeHandler({
+        now: () => ms,
+        log: () => undefined,
+        approvalNamespace: "",
+      });
+      const request = {
+        input: guardrails([clock]),
+        desired: { a: bucket() },
+        composite: composite(known),
+      };
+      return RunFunctionResponse.decode(handler(encodeRequest(request)));
+    };
+    const [first] = callAt(nowMs, []).conditions;
+    expect(first?.message).toContain("2026-06-01T00:00:00Z");
+    const { type = "", reason = "", message = "" } = first ?? {};
+    const later = callAt(nowMs + 5_000, [{ type, status: "False", reason, message }]);
+    expect([later.conditions[0]?.message, later.results]).toEqual([message, []]);
   });
 
   test("many violations are counted, and the message is bounded", () => {

@@ -123,7 +123,7 @@ function judgeAll(
   let named: readonly Named[] | undefined;
   const composed = () => (named ??= namedSet([...set.subjects, ...companions], request, composite));
   const followers = followersOf(verdicts, composed, request);
-  const outcome = outcomeOf(verdicts, composite, { composed, followers });
+  const outcome = outcomeOf(verdicts, composite, { composed, followers, isTimed: guard.isTimed });
   const isHeld = verdicts.some(({ step }) => step.kind === "wait" || step.kind === "hold");
   return respond(request, outcome, {
     requirements,
