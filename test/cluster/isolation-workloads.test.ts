@@ -341,7 +341,13 @@ describe("an isolation", () => {
         isolate: {
           allow: [
             { cidr: "203.0.113.5/32" },
-            { namespace: "kube-system", pods: { "k8s-app": "kube-dns" } },
+            { namespace: "forensics" },
+            {
+              namespace: "kube-system",
+              pods: { "k8s-app": "kube-dns" },
+              direction: "Egress",
+              ports: [{ port: 53, protocol: "UDP" }, { port: 53 }],
+            },
           ],
         },
       });
