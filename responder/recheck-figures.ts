@@ -3,7 +3,7 @@ import type { Log } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
 import type { MendPorts } from "#responder/recheck-mend";
 
-export type RecheckPorts = Omit<MendPorts, "mayMend" | "found" | "mended"> & {
+export type RecheckPorts = Omit<MendPorts, "mayMend" | "mayClose" | "found" | "mended"> & {
   /** Makes a remediation due in the work queue. */
   readonly wake: (key: string) => void;
   readonly metrics: Metrics;
@@ -13,17 +13,19 @@ export type RecheckPorts = Omit<MendPorts, "mayMend" | "found" | "mended"> & {
 };
 
 /** More repairs of one isolation within {@link fightMs} are a fight, which a person must end. */
-const mendsMax = 5;
+export const mendsMax = 5;
+/** Times that one is called closed again within {@link fightMs}: whoever opens and closes it must not fill its history. */
+export const closingsMax = 10;
 const fightMs = 600_000;
 /** Isolations whose repairs are remembered. */
 const keptMax = 10_000;
 
-/** Counts the repairs of each isolation, so that a fight with a controller or a person ends. */
-export function makeFightGuard(now: () => number): (key: string) => boolean {
+/** Lets `max` of something pass for each isolation within a while, so that a fight with a controller or a person ends. */
+export function makeFightGuard(now: () => number, max: number): (key: string) => boolean {
   const times = new Map<string, readonly number[]>();
   return (key) => {
     const recent = (times.get(key) ?? []).filter((atMs) => Math.abs(now() - atMs) < fightMs);
-    if (recent.length >= mendsMax) return false;
+    if (recent.length >= max) return false;
     if (times.size >= keptMax) times.clear();
     times.set(key, [...recent, now()]);
     return true;

@@ -26,6 +26,8 @@ export type MendPorts = {
   readonly hold: <T>(remediation: Remediation, work: () => Promise<Reply<T>>) => Promise<Reply<T>>;
   /** Whether one more repair of this remediation is not yet a fight with somebody. */
   readonly mayMend: (key: string) => boolean;
+  /** Whether it may be called closed again: one that is opened and closed all the time stays open until it is quiet. */
+  readonly mayClose: (key: string) => boolean;
   readonly found: (finding: Finding) => void;
   readonly mended: () => void;
 };
@@ -143,6 +145,7 @@ async function closeAgain(
   message: string,
 ): Promise<Reply<undefined>> {
   if (lastFinding(record.remediation) === undefined) return done;
+  if (!ports.mayClose(keyOf(record.remediation.name))) return done;
   const text =
     message === "" ? "nothing is let through any more that was not when it was planned" : message;
   return toUndefined(await move(ports, record, "closedAgain", "ClosedAgain", text));

@@ -307,6 +307,24 @@ describe("an isolation that lasts", () => {
     expect((await lastStep("IsolationChanged")).message).toContain("somebody keeps changing it");
   });
 
+  it("that somebody opens and closes all the time stays open, and its history short", async () => {
+    const { people, read, settled } = await scene();
+    await settled();
+    const key = { namespace: "shop", name: "blink" };
+    for (let round = 0; round < 14; round += 1) {
+      const made = await people.create(types.networkPolicy, networkPolicy("blink", openToAll));
+      const isOpen = async () => (await read()).status.state === "Unverifiable";
+      await eventually("it is found open", isOpen);
+      good(await people.remove(types.networkPolicy, key, uidOf(good(made))));
+      if (round < 10) await eventually("it is closed", async () => !(await isOpen()));
+    }
+    await settled();
+    const { status } = await read();
+    expect(status.state).toBe("Unverifiable");
+    expect(status.history.filter(({ reason }) => reason === "ClosedAgain")).toHaveLength(10);
+    expect(status.history.length).toBeLessThan(25);
+  });
+
   it("is not put back once it is being taken back", async () => {
     const { people, cluster, settled, audits } = await scene();
     await settled();

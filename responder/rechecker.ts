@@ -16,7 +16,13 @@ import {
   lookAt,
   ownerOf,
 } from "#responder/recheck";
-import { makeFightGuard, makeFigures, type RecheckPorts } from "#responder/recheck-figures";
+import {
+  closingsMax,
+  makeFightGuard,
+  makeFigures,
+  mendsMax,
+  type RecheckPorts,
+} from "#responder/recheck-figures";
 import { differencesOf, type MendPorts, settleFinding } from "#responder/recheck-mend";
 import { sweepOrphans } from "#responder/recheck-orphans";
 import { followPods } from "#responder/recheck-pods";
@@ -70,7 +76,8 @@ export class Rechecker {
     });
     this.#mendPorts = {
       ...ports,
-      mayMend: makeFightGuard(ports.now),
+      mayMend: makeFightGuard(ports.now, mendsMax),
+      mayClose: makeFightGuard(ports.now, closingsMax),
       found: ({ reason }) => {
         this.#figures.found.add({ reason });
         ports.log("warn", "an isolation does not hold", { reason });
