@@ -144,6 +144,16 @@ const regionStays = policy("ValidatingPolicy", "region-stays", {
     },
   ],
 });
+/** Tells the time and the fields, which Crossplane sends in another order with every call. */
+const talkative = policy("ValidatingPolicy", "talkative", {
+  validationActions: ["Audit"],
+  validations: [
+    {
+      expression: "false",
+      messageExpression: "string(time.now()) + ': ' + object.spec.map(key, key).join(', ')",
+    },
+  ],
+});
 const ownedNamespaces: JsonObject = {
   apiVersion: "kyverno.io/v1",
   kind: "ClusterPolicy",
@@ -312,6 +322,8 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await plane.api.apply(`${apis}/v2/compositeresourcedefinitions/yards.${group}`, yards);
       const owned = composition("yards", { inline: [ownedNamespaces] }, {}, "Yard");
       await plane.api.apply(`${apis}/v1/compositions/yards`, owned);
+      const chatty = composition("chatty", { inline: [talkative] });
+      await plane.api.apply(`${apis}/v1/compositions/chatty`, chatty);
       const told = composition(
         "told",
         { inline: [private_, fewApproved, noNotes] },
@@ -680,6 +692,23 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
           textAt(event, ["reason"]) === "Held",
       );
       expect(told.map((event) => at(event, ["count"]) ?? 1)).toEqual([1]);
+    });
+
+    it("rests, also when a policy tells another thing with every call", async () => {
+      const keys = Object.fromEntries("abcdefgh".split("").map((key) => [key, 1]));
+      await setBox("chatty", { x: { spec: keys } }, "chatty");
+      await saying("chatty", "PolicyCompliant", "Reported");
+      await eventually(
+        "Ready",
+        async () => textAt(await condition("chatty", "Ready"), ["status"]) === "True",
+      );
+      const version = async () =>
+        textAt(await plane.api.get(`${base}/boxes/chatty`), ["metadata", "resourceVersion"]);
+      await eventually("nothing is written any more", async () => {
+        const before = await version();
+        await new Promise((resolve) => setTimeout(resolve, 3_000));
+        return (await version()) === before;
+      });
     });
 
     it("repairs a field that must not change, and holds its change", async () => {
