@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json, JsonObject } from "#policy/json";
+import type { Schema } from "#policy/kubernetes/schemas";
 import type { GroupVersionKind } from "#policy/review";
 
 /** What the World says to a question. `unavailable` means that it cannot know, which is never taken for `absent`. */
@@ -43,6 +44,8 @@ export type World = {
   readonly resourceOf: (
     kind: GroupVersionKind,
   ) => { readonly resource: string; readonly namespaced: boolean } | undefined;
+  /** How objects of a kind are built that Kubernetes itself does not serve; undefined when the World does not know. */
+  readonly schemaOf: (kind: GroupVersionKind) => Schema | undefined;
   /** A Namespace object, for namespace selectors and `namespaceObject`. */
   readonly namespace: (name: string) => JsonObject | undefined;
   readonly get: (query: ObjectQuery) => Answer;
@@ -84,6 +87,7 @@ export function emptyWorld(nowMs: number): World {
     nowMs,
     random: () => 0.5,
     resourceOf: () => undefined,
+    schemaOf: () => undefined,
     namespace: () => undefined,
     get: () => unavailable,
     list: () => unavailable,

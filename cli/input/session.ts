@@ -6,6 +6,7 @@ import type { Compilation } from "#policy/policy-set";
 import { formatProblem } from "#policy/problem";
 import type { UserInfo } from "#policy/review";
 import { emptyWorld } from "#policy/world";
+import { schemasOfDefinitions } from "#policy/kubernetes/definition-schemas";
 import type { Arguments, Option } from "../arguments.ts";
 import type { Io } from "../command.ts";
 import type { EvaluateOptions } from "../evaluate.ts";
@@ -146,6 +147,8 @@ function open(args: Arguments, io: Io, namespaces: ReadonlyMap<string, JsonObjec
     nowMs,
     values,
     resourceOf,
+    // Definitions may stand among the resources, as in a chart, or stand for the cluster.
+    schemaOf: schemasOfDefinitions([...clusterObjects, ...resources]),
     cluster: known.length === 0 ? undefined : makeObjectStore(known, resourceOf),
     // Kyverno's `apply` answers API calls from the resources that it is given.
     api: makeObjectStore([...inCluster, ...resources], resourceOf),

@@ -20,6 +20,7 @@ export type WorldParts = {
   readonly nowMs: number;
   readonly values: Values;
   readonly resourceOf: World["resourceOf"];
+  readonly schemaOf: World["schemaOf"];
   /** What `resource.Get`, `resource.List` and configMap entries see; undefined when nothing stands for the cluster. */
   readonly cluster: ObjectStore | undefined;
   /** What apiCall entries with a urlPath see; undefined when such calls are not answered. */
@@ -33,6 +34,7 @@ export type WorldParts = {
 
 export const noParts: Omit<WorldParts, "nowMs" | "values"> = {
   resourceOf: () => undefined,
+  schemaOf: () => undefined,
   cluster: undefined,
   api: undefined,
   calls: [],
@@ -51,6 +53,7 @@ export function makeWorld(parts: WorldParts): World {
     ...emptyWorld(parts.nowMs),
     random: makeRandom(),
     resourceOf: parts.resourceOf,
+    schemaOf: parts.schemaOf,
     namespace: (name) => values.namespace(name) ?? namespaceIn(cluster, name),
     get: (query) => cluster?.get(query) ?? unknown(`${query.resource} ${query.name}`),
     list: (query) => cluster?.list(query) ?? unknown(`the list of ${query.resource}`),

@@ -5,6 +5,7 @@ import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import type { Compilation } from "#policy/policy-set";
 import { emptyWorld } from "#policy/world";
+import { schemasOfDefinitions } from "#policy/kubernetes/definition-schemas";
 import type { EvaluateOptions } from "../evaluate.ts";
 import { findFiles, isRemote, readDocuments } from "../input/files.ts";
 import type { Disk } from "../input/files.ts";
@@ -89,6 +90,7 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
     nowMs,
     values,
     resourceOf,
+    schemaOf: schemasOfDefinitions(definitions),
     cluster: cluster ?? makeObjectStore(known, resourceOf, "absent"),
     api: cluster,
     calls,

@@ -190,7 +190,7 @@ function mutateBound(
       namespaceObject,
       variables: parts.variables.bind(() => activation, budget),
     };
-    const patched = mutateOnce(mutator, object, activation, budget);
+    const patched = mutateOnce(mutator, object, activation, budget, world);
     if (!patched.ok) {
       const { error } = patched;
       const message =

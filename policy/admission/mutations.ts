@@ -18,11 +18,12 @@ import { mutationPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernet
 import { decodingProblem } from "#policy/kubernetes/strict-decoding";
 import { kindOf } from "#policy/kubernetes/kinds";
 import { schemaOf } from "#policy/kubernetes/schemas";
+import type { World } from "#policy/world";
 
 /** One entry of `spec.mutations`, compiled. */
 export type Mutator = {
   readonly program: Program;
-  readonly apply: (value: CelValue, object: JsonObject) => Patched;
+  readonly apply: (value: CelValue, object: JsonObject, world: World) => Patched;
 };
 
 export type Patched =
@@ -77,7 +78,7 @@ function compileMutation(
     const where = `${path}.applyConfiguration.expression`;
     const program = compileAt(scope, source, where, [applyConfigurationType]);
     if (program === undefined) return undefined;
-    return { program, apply: (value, object) => merge(value, object, options) };
+    return { program, apply: (value, object, world) => merge(value, object, world, options) };
   }
   report(scope, `${path}.patchType`, "must be JSONPatch or ApplyConfiguration");
   return undefined;
@@ -89,10 +90,11 @@ export function mutateOnce(
   object: JsonObject,
   activation: Activation,
   budget: Budget,
+  world: World,
 ): Patched {
   const value = mutator.program.evaluate(activation, budget);
   if (value instanceof CelError) return { ok: false, message: value.message, error: value };
-  const patched = mutator.apply(value, object);
+  const patched = mutator.apply(value, object, world);
   if (!patched.ok || !sameJson(patched.object, object)) return patched;
   return { ok: true, object };
 }
@@ -123,10 +125,16 @@ function newProblem(patched: JsonObject, object: JsonObject): string | undefined
     : problem;
 }
 
-function merge(value: CelValue, object: JsonObject, options: MutationOptions): Patched {
+function merge(
+  value: CelValue,
+  object: JsonObject,
+  world: World,
+  options: MutationOptions,
+): Patched {
   const stated = toConfiguration(value);
   if (!stated.ok) return refused(stated.message);
-  const schema = schemaOf(kindOf(object));
+  const kind = kindOf(object);
+  const schema = world.schemaOf(kind) ?? schemaOf(kind);
   const merged = applyConfiguration(object, stated.object, schema, options);
   return merged.ok
     ? { ok: true, object: merged.object }

@@ -95,7 +95,7 @@ export function mutateObject(
   }
   let object = start;
   for (const mutator of parts.mutators) {
-    const patched = mutateOnce(mutator, object, activation, budget);
+    const patched = mutateOnce(mutator, object, activation, budget, world);
     if (!patched.ok) {
       const error = patched.error ?? new CelError(patched.message);
       return { object: start, results: [failure(parts, [error])] };
