@@ -276,7 +276,7 @@ describe("Events on the target", () => {
       involvedObject: { kind: "Pod", name: "web-7f9c", uid: "3b1c-55" },
       reason: "ParapetProposed",
       type: "Warning",
-      message: expect.stringContaining("parapet approve one (Remediation prod/one)") as unknown,
+      message: expect.stringContaining("parapet approve one -n prod (Remediation prod/one)") as unknown,
     });
     expect(eventOf(one, entry)?.name).toBe(event?.name);
     expect(eventOf(one, { ...entry, atMs: 1 })?.name).not.toBe(event?.name);

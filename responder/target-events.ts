@@ -110,15 +110,11 @@ export function eventOf(
   };
 }
 
-function messageOf(
-  { name, plan, cause, policy, target }: Remediation,
-  entry: HistoryEntry,
-): string {
+function messageOf({ name, plan, cause, policy }: Remediation, entry: HistoryEntry): string {
   const about = `Remediation ${keyOf(name)}`;
   if (entry.to === "Proposed") {
     const what = plan === undefined ? "nothing" : changesOf(plan).map(changeText).join(", ");
-    const where = name.namespace === target.namespace ? "" : ` -n ${name.namespace}`;
-    return `policy ${policy} proposes for "${cut(cause.rule, 200)}": ${cut(what, 400)}; parapet approve ${name.name}${where} (${about})`;
+    return `policy ${policy} proposes for "${cut(cause.rule, 200)}": ${cut(what, 400)}; parapet approve ${name.name} -n ${name.namespace} (${about})`;
   }
   const by = entry.by === "parapet" ? "" : ` by ${cut(entry.by, 200)}`;
   return `${entry.reason}${by}: ${cut(entry.message, 600)} (${about}, policy ${policy})`;
