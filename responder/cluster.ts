@@ -7,7 +7,7 @@ export type ResourceType = {
   /** e.g. `v1`, `apps/v1`. */
   readonly apiVersion: string;
   readonly kind: string;
-  /** Plural, e.g. `pods`. */
+  /** Plural, e.g. `pods`; `deployments/scale` reads and patches that subresource of an object, as RBAC writes it. */
   readonly resource: string;
   readonly namespaced: boolean;
   /** Only where a cluster in memory is told what to serve. */

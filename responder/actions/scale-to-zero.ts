@@ -21,6 +21,10 @@ const apps = (kind: string, resource: string): ResourceType => ({
   namespaced: true,
 });
 const replicaSet = apps("ReplicaSet", "replicasets");
+const scaleOf = (type: ResourceType): ResourceType => ({
+  ...type,
+  resource: `${type.resource}/scale`,
+});
 const scalable = [apps("Deployment", "deployments"), apps("StatefulSet", "statefulsets")];
 
 export const scaleToZeroInfo: ActionInfo = {
@@ -31,7 +35,13 @@ export const scaleToZeroInfo: ActionInfo = {
   verified: "read back at once and after the settle time",
   rbac: [
     { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["get"] },
-    { apiGroups: ["apps"], resources: ["deployments", "statefulsets"], verbs: ["get", "patch"] },
+    { apiGroups: ["apps"], resources: ["deployments", "statefulsets"], verbs: ["get"] },
+    // The number of replicas and nothing else of a workload.
+    {
+      apiGroups: ["apps"],
+      resources: ["deployments/scale", "statefulsets/scale"],
+      verbs: ["get", "patch"],
+    },
   ],
 };
 
@@ -51,7 +61,7 @@ export async function planScaleToZero(input: ActionInput): Promise<Planned> {
     ok: true,
     action: {
       action: "scale-to-zero",
-      changes: [{ kind: "edit", type, namespace, name, uid: uidOf(object), edits }],
+      changes: [{ kind: "edit", type: scaleOf(type), namespace, name, uid: uidOf(object), edits }],
     },
     notes: [
       `stops all ${JSON.stringify(replicas ?? 1)} replica(s) of ${type.kind} ${name}`,

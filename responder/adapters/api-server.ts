@@ -3,6 +3,7 @@ import type { JsonObject } from "#policy/json";
 import { at, isArray, isObject, textAt } from "#policy/json";
 import { discoverCategory } from "#responder/adapters/api-discovery";
 import { makeSend, type Send } from "#responder/adapters/api-request";
+import { scaleSteps, withReplicas } from "#responder/adapters/api-scale";
 import type { Connection } from "#responder/adapters/kubeconfig";
 import type {
   Cluster,
@@ -33,7 +34,8 @@ export function makeApiServer(connection: Connection, manager = fieldManager): C
     ...(options?.dryRun === true ? { dryRun: "All" } : {}),
   });
   return {
-    get: (type, name) => send.json({ method: "GET", path: pathOf(type, name) }),
+    get: async (type, name) =>
+      withReplicas(type, await send.json({ method: "GET", path: pathOf(type, name) })),
     list: (type, query) => listAll(send, type, query),
     create: (type, object, options) =>
       send.json({
@@ -55,11 +57,12 @@ export function makeApiServer(connection: Connection, manager = fieldManager): C
         method: "PATCH",
         path: pathOf(type, name),
         query: write(options),
-        body: steps,
+        body: scaleSteps(type, steps),
         contentType: "application/json-patch+json",
       });
       // A failed `test` is a 422 like any other; whoever patches reads again and decides anew, a bounded number of times.
-      return !reply.ok && reply.code === "Invalid" ? failure("Conflict", reply.message) : reply;
+      const isRefused = !reply.ok && reply.code === "Invalid";
+      return isRefused ? failure("Conflict", reply.message) : withReplicas(type, reply);
     },
     replace: (type, object) =>
       send.json({
@@ -134,11 +137,14 @@ const root = (apiVersion: string): string =>
 function collection(type: ResourceType, namespace: string): string {
   const scope =
     type.namespaced && namespace !== "" ? `/namespaces/${encodeURIComponent(namespace)}` : "";
-  return `${root(type.apiVersion)}${scope}/${type.resource}`;
+  return `${root(type.apiVersion)}${scope}/${type.resource.split("/")[0] ?? ""}`;
 }
 
-const pathOf = (type: ResourceType, name: ObjectName): string =>
-  `${collection(type, name.namespace)}/${encodeURIComponent(name.name)}`;
+function pathOf(type: ResourceType, name: ObjectName): string {
+  const object = `${collection(type, name.namespace)}/${encodeURIComponent(name.name)}`;
+  const subresource = type.resource.split("/")[1];
+  return subresource === undefined ? object : `${object}/${subresource}`;
+}
 
 async function listAll(
   send: Send,

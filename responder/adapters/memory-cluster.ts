@@ -185,7 +185,7 @@ function withVersion(object: JsonObject, version: number): JsonObject {
 const reject = (...args: Parameters<typeof failure>) => Promise.resolve(failure(...args));
 
 const storeKey = (type: ResourceType, name: ObjectName): string =>
-  `${type.apiVersion} ${type.resource} ${keyOf(name)}`;
+  `${type.apiVersion} ${type.resource.split("/")[0] ?? ""} ${keyOf(name)}`;
 
 const hasStatus = (type: ResourceType): boolean => type.apiVersion === types.remediation.apiVersion;
 

@@ -183,7 +183,7 @@ export const lives: readonly Life[] = [
     pod: (token) => `${token}-0`,
     decide: denyInForce,
     isDone: isState("Undone"),
-    writes: { "patch statefulsets": 2 },
+    writes: { "patch statefulsets/scale": 2 },
     // Controllers write it and its pods too.
     committed: () => ({}),
   },

@@ -191,4 +191,50 @@ export function clusterContract(client: (manager: string) => Cluster): void {
     expect(codeOf(await cluster.typeOf("nobody.example.org/v1", "Thing"))).toBe("NotFound");
     good(await cluster.ping());
   });
+
+  it("reads and patches the replicas of a workload by its scale alone", async () => {
+    const cluster = client("one");
+    const deployment = {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      resource: "deployments",
+      namespaced: true,
+    };
+    const scale = { ...deployment, resource: "deployments/scale" };
+    const name = { namespace: "contract", name: "scaled" };
+    const labels = { app: "scaled" };
+    const made = good(
+      await cluster.create(deployment, {
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        metadata: name,
+        spec: {
+          replicas: 2,
+          selector: { matchLabels: labels },
+          template: { metadata: { labels }, spec: { containers: [{ name: "a", image: "a" }] } },
+        },
+      }),
+    );
+    const live = good(await cluster.get(scale, name));
+    expect(uidOf(live)).toBe(uidOf(made));
+    expect(at(live, ["spec", "replicas"])).toBe(2);
+    const steps = (version: string, replicas: number) =>
+      [
+        { op: "test", path: "/metadata/uid", value: uidOf(made) },
+        { op: "test", path: "/metadata/resourceVersion", value: version },
+        { op: "replace", path: "/spec/replicas", value: replicas },
+      ] as const;
+    good(await cluster.patch(scale, name, steps(versionOf(live), 0)));
+    expect(at(good(await cluster.get(deployment, name)), ["spec", "replicas"])).toBe(0);
+    const empty = good(await cluster.get(scale, name));
+    expect(at(empty, ["spec", "replicas"])).toBe(0);
+    const back = [
+      { op: "test", path: "/spec/replicas", value: 0 },
+      ...steps(versionOf(empty), 2),
+    ] as const;
+    const patched = good(await cluster.patch(scale, name, back));
+    expect(at(patched, ["spec", "replicas"])).toBe(2);
+    const stale = await cluster.patch(scale, name, steps(versionOf(live), 1));
+    expect(codeOf(stale)).toBe("Conflict");
+  });
 }
