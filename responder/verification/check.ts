@@ -139,7 +139,7 @@ async function probe(
       const verdict = judgeProbes({
         attempts,
         network: ports.verification?.network() ?? unknownNetwork,
-        isAllowListed: isAllowListed(plan, namespace, sources),
+        isAllowListed: (one) => isAllowListed(plan, { namespace, sources }, one),
         nowMs: ports.now(),
       });
       const end = makeEnd(remediation.status, verdict.evidence);

@@ -150,12 +150,21 @@ const rows = [
     isAllowListed: true,
     want: "unverifiable ProbeOnAllowList",
   },
+  {
+    reason: "A hole beside the allow-list is a hole.",
+    attempts: but("client", "target", "connected").map((one) =>
+      one.from === "isolated" ? { ...one, outcome: "connected" as const } : one,
+    ),
+    network: "ovn-kubernetes",
+    isAllowListed: true,
+    want: "unverifiable StillReachable",
+  },
 ] as const;
 
 describe("an experiment", () => {
   it.each(rows)("$want: $reason", (row) => {
     const network = row.network === "" ? unknownNetwork : named(row.network);
-    const isAllowListed = "isAllowListed" in row;
+    const isAllowListed = (one: Attempt): boolean => "isAllowListed" in row && one.to === "target";
     const verdict = judgeProbes({ attempts: row.attempts, network, isAllowListed, nowMs: 7 });
     expect(`${verdict.kind} ${verdict.reason}`).toBe(row.want);
     expect(verdict.evidence).toHaveLength(row.attempts.length);

@@ -15,8 +15,8 @@ export type ProbeVerdict = {
 export type Experiment = {
   readonly attempts: readonly Attempt[];
   readonly network: NetworkFacts;
-  /** Whether the plan's own allow-list lets the probe pods through in either direction. */
-  readonly isAllowListed: boolean;
+  /** Whether the plan's own allow-list lets a try through. */
+  readonly isAllowListed: (attempt: Attempt) => boolean;
   readonly nowMs: number;
 };
 
@@ -37,12 +37,13 @@ export function judgeProbes(experiment: Experiment): ProbeVerdict {
   if (network.enforces === "no") {
     return unverifiable("PolicyIgnored", `the network enforces no policies: ${network.note}`);
   }
-  if (experiment.isAllowListed) {
-    return unverifiable("ProbeOnAllowList", "the probe pods are on the isolation's allow-list");
-  }
   const open = attempts.filter((one) => isProbe(one) && isReached(one, network.denies));
+  const holes = open.filter((one) => !experiment.isAllowListed(one));
+  if (holes.length > 0) {
+    return unverifiable("StillReachable", `not cut: ${holes.map(attemptText).join("; ")}`);
+  }
   if (open.length > 0) {
-    return unverifiable("StillReachable", `not cut: ${open.map(attemptText).join("; ")}`);
+    return unverifiable("ProbeOnAllowList", "the probe pods are on the isolation's allow-list");
   }
   const broken = attempts.filter((one) => isProbe(one) && one.outcome === "failed");
   if (broken.length > 0) {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { JsonObject } from "#policy/json";
 import { at, textAt } from "#policy/json";
 import { isAllowListed, planProbes } from "#responder/verification/plan-probes";
+import type { Attempt } from "#responder/verification/probe";
 import { podState, probePod } from "#responder/verification/probe-pod";
 import { exampleRemediation } from "#test/support/example-remediation";
 
@@ -132,40 +133,99 @@ describe("what is tried", () => {
     });
   });
 
-  it("is told from a hole where the allow-list covers the probe pods", () => {
-    const manifest = (peer: JsonObject): JsonObject => ({
+  const peer = (namespace: string): JsonObject => ({
+    namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+  });
+  const inward: Attempt = {
+    from: "client",
+    to: "target",
+    address: "10.0.0.1",
+    port: 8080,
+    outcome: "connected",
+  };
+  const outward: Attempt = { ...inward, from: "isolated", to: "listener", address: "10.1.2.3" };
+  const lists: readonly {
+    readonly reason: string;
+    readonly spec: JsonObject;
+    readonly attempt?: Attempt;
+    readonly want: boolean;
+  }[] = [
+    {
+      reason: "Its address is allowed in.",
+      spec: { ingress: [{ from: [{ ipBlock: { cidr: "10.1.0.0/16" } }] }] },
+      want: true,
+    },
+    {
+      reason: "Another network is.",
+      spec: { ingress: [{ from: [{ ipBlock: { cidr: "10.2.0.0/16" } }] }] },
+      want: false,
+    },
+    {
+      reason: "Its namespace is allowed in.",
+      spec: { ingress: [{ from: [peer("parapet-probes")] }] },
+      want: true,
+    },
+    { reason: "Another is.", spec: { ingress: [{ from: [peer("dns")] }] }, want: false },
+    {
+      reason: "Only DNS is allowed from everywhere: that is no excuse for another port.",
+      spec: {
+        ingress: [
+          { from: [{ ipBlock: { cidr: "0.0.0.0/0" } }], ports: [{ protocol: "UDP", port: 53 }] },
+        ],
+      },
+      want: false,
+    },
+    {
+      reason: "What is allowed out is not allowed in.",
+      spec: { egress: [{ to: [peer("parapet-probes")] }] },
+      want: false,
+    },
+    {
+      reason: "Nor the other way.",
+      spec: { ingress: [{ from: [peer("parapet-probes")] }] },
+      attempt: outward,
+      want: false,
+    },
+    {
+      reason: "Allowed out.",
+      spec: { egress: [{ to: [peer("parapet-probes")] }] },
+      attempt: outward,
+      want: true,
+    },
+    {
+      reason: "What did not get through needs no excuse.",
+      spec: { ingress: [{ from: [peer("parapet-probes")] }] },
+      attempt: { ...inward, outcome: "timeout" },
+      want: false,
+    },
+    {
+      reason: "The twin is not isolated: that it is reached is no matter of the list.",
+      spec: { ingress: [{ from: [peer("parapet-probes")] }] },
+      attempt: { ...inward, to: "twin" },
+      want: false,
+    },
+  ];
+
+  it.each(lists)("is told from a hole: $reason", ({ spec, attempt = inward, want }) => {
+    const manifest: JsonObject = {
       kind: "NetworkPolicy",
-      spec: { ingress: [{ from: [peer] }] },
-    });
-    const of = (peer: JsonObject): boolean =>
-      isAllowListed(
-        {
-          digest: "",
-          residualAllows: [],
-          notes: [],
-          actions: [
-            {
-              action: "isolate",
-              changes: [
-                {
-                  kind: "apply",
-                  type: { apiVersion: "", kind: "", resource: "", namespaced: true },
-                  manifest: manifest(peer),
-                },
-              ],
-            },
-          ],
-        },
-        "parapet-probes",
-        ["10.1.2.3"],
-      );
-    const namespace = (name: string): JsonObject => ({
-      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": name } },
-    });
-    expect(of({ ipBlock: { cidr: "10.1.0.0/16" } })).toBe(true);
-    expect(of({ ipBlock: { cidr: "10.2.0.0/16" } })).toBe(false);
-    expect(of(namespace("parapet-probes"))).toBe(true);
-    expect(of(namespace("dns"))).toBe(false);
+      metadata: { namespace: "prod", name: "parapet-x" },
+      spec: {
+        podSelector: { matchLabels: { "isolate.parapet.dev/x": "uid" } },
+        policyTypes: ["Ingress", "Egress"],
+        ...spec,
+      },
+    };
+    const type = { apiVersion: "", kind: "", resource: "", namespaced: true };
+    const changes = [{ kind: "apply", type, manifest }] as const;
+    const plan = {
+      digest: "",
+      residualAllows: [],
+      notes: [],
+      actions: [{ action: "isolate", changes }],
+    };
+    const probes = { namespace: "parapet-probes", sources: ["10.1.2.3"] };
+    expect(isAllowListed(plan, probes, attempt)).toBe(want);
   });
 });
 

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type JsonObject, at, isArray, isObject, textAt } from "#policy/json";
-import { cidrContainsIp, parseCidr } from "#policy/kubernetes/cidr";
-import { parseIp } from "#policy/kubernetes/ip";
+import { type Address, parseIp } from "#policy/kubernetes/ip";
 import { uidOf } from "#responder/cluster";
 import { controllerOf } from "#responder/guard";
 import { changesOf, isolationPrefix, type Plan } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
-import { type Destination, destinationsMax, probePort } from "#responder/verification/probe";
-import type { ProbeRequest } from "#responder/verification/probe";
+import { judge } from "#responder/reachability/network-policies";
+import type { PodView } from "#responder/reachability/traffic";
+import {
+  type Attempt,
+  type Destination,
+  destinationsMax,
+  probePort,
+  type ProbeRequest,
+} from "#responder/verification/probe";
 import { addressesOf, standInLabels } from "#responder/verification/probe-pod";
 
 /** Ports tried on one address: those that the pod declares, else one that nothing need listen on. */
@@ -109,27 +115,57 @@ function portsOf(pod: JsonObject): readonly number[] {
   return sorted.length === 0 ? [probePort] : sorted;
 }
 
-/** Whether the isolation's own allow-list covers any of the probe pods, which then prove nothing. */
+/**
+ * Whether something got through by the isolation's own allow-list, which proves nothing: the NetworkPolicies of the plan
+ * are asked, ports and direction included. `sources` are the addresses of the probe namespace's pods.
+ */
 export function isAllowListed(
   plan: Plan,
-  probeNamespace: string,
-  sources: readonly string[],
+  probes: { readonly namespace: string; readonly sources: readonly string[] },
+  attempt: Attempt,
 ): boolean {
-  const peers = changesOf(plan).flatMap((change) => {
-    if (change.kind !== "apply" || change.manifest["kind"] !== "NetworkPolicy") return [];
-    return ["ingress", "egress"].flatMap((side) => {
-      const rules = at(change.manifest, ["spec", side]);
-      return (isArray(rules) ? rules : []).flatMap((rule) => {
-        const list = at(rule, [side === "ingress" ? "from" : "to"]);
-        return isArray(list) ? list : [];
-      });
-    });
-  });
-  const addresses = sources.map(parseIp).flatMap((one) => (one.ok ? [one.value] : []));
-  const named = ["namespaceSelector", "matchLabels", "kubernetes.io/metadata.name"];
-  return peers.some((peer) => {
-    if (textAt(peer, named) === probeNamespace) return true;
-    const cidr = parseCidr(textAt(peer, ["ipBlock", "cidr"]));
-    return cidr.ok && addresses.some((address) => cidrContainsIp(cidr.value, address));
+  const policies = changesOf(plan).flatMap((change) =>
+    change.kind === "apply" && change.manifest["kind"] === "NetworkPolicy" ? [change.manifest] : [],
+  );
+  return (
+    attempt.outcome === "connected" && policies.some((policy) => allows(policy, probes, attempt))
+  );
+}
+
+function allows(
+  policy: JsonObject,
+  probes: { readonly namespace: string; readonly sources: readonly string[] },
+  attempt: Attempt,
+): boolean {
+  const isOutward = attempt.from === "isolated";
+  const isInward = attempt.to === "target" || attempt.to === "isolated";
+  if (!isOutward && !isInward) return false;
+  const isolated = { pod: podOf(policy), ...addressOf(isOutward ? "" : attempt.address) };
+  const name = "kubernetes.io/metadata.name";
+  const pod = {
+    namespace: probes.namespace,
+    namespaceLabels: { [name]: probes.namespace },
+    labels: {},
+    ports: [],
+  };
+  return (isOutward ? [attempt.address] : probes.sources).some((address) => {
+    const probe = { pod, ...addressOf(address) };
+    const ends = isOutward
+      ? { source: isolated, destination: probe }
+      : { source: probe, destination: isolated };
+    const packet = { ...ends, port: attempt.port, protocol: "TCP" } as const;
+    return judge([policy], isOutward ? "Egress" : "Ingress", packet).kind === "allowed";
   });
 }
+
+/** The pod that a policy of ours selects, by the label that it alone bears. */
+function podOf(policy: JsonObject): PodView {
+  const labels = at(policy, ["spec", "podSelector", "matchLabels"]);
+  const namespace = textAt(policy, ["metadata", "namespace"]);
+  return { namespace, namespaceLabels: {}, labels: isObject(labels) ? labels : {}, ports: [] };
+}
+
+const addressOf = (text: string): { readonly address: Address } => {
+  const parsed = parseIp(text);
+  return { address: parsed.ok ? parsed.value : { family: 4, bits: 0n } };
+};
