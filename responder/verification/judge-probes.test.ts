@@ -176,7 +176,7 @@ describe("an experiment", () => {
     const { evidence, message } = judgeProbes({
       attempts,
       network,
-      isAllowListed: false,
+      isAllowListed: () => false,
       nowMs: 7,
     });
     expect(message).toBe("not cut: probe pod -> target 10.0.0.9:8080 TCP connected");
