@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from "vitest";
+import type { JsonObject } from "#policy/json";
+import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
+import { makeChange } from "#responder/changes";
+import { type Cluster, failure, nameOf, types, uidOf } from "#responder/cluster";
+import { isolationPrefix, ownershipLabel, type Plan, type WriteChange } from "#responder/plan";
+import type { Remediation, State } from "#responder/remediation";
+import { check, type VerificationPorts } from "#responder/verification/check";
+import { networks, unknownNetwork, viewOf } from "#responder/verification/networks";
+import type { ProbeRunner, Progress } from "#responder/verification/probe";
+import { good } from "#test/support/cluster-contract";
+import { exampleRemediation } from "#test/support/example-remediation";
+
+const startMs = Date.parse("2026-11-22T10:00:00Z");
+const owner = "shell-web";
+const label = `${isolationPrefix}r1`;
+
+type Given = {
+  readonly state: State;
+  readonly verification?: VerificationPorts;
+  readonly laterMs?: number;
+  readonly residual?: boolean;
+  /** What happens to the cluster after the isolation was applied. */
+  readonly meanwhile?: (cluster: Cluster, pod: JsonObject) => Promise<unknown>;
+  readonly reads?: (cluster: Cluster) => Cluster;
+};
+
+async function checked(given: Given) {
+  const clock = { ms: startMs };
+  const cluster = makeMemoryCluster(() => clock.ms).client();
+  const pod = good(
+    await cluster.create(types.pod, {
+      metadata: { namespace: "prod", name: "web-1", labels: { app: "web" } },
+      spec: { nodeName: "node-1" },
+      status: { phase: "Running", podIP: "10.0.0.1" },
+    }),
+  );
+  const changes: readonly WriteChange[] = [
+    {
+      kind: "apply",
+      type: types.networkPolicy,
+      manifest: {
+        apiVersion: "networking.k8s.io/v1",
+        kind: "NetworkPolicy",
+        metadata: { namespace: "prod", name: "parapet-x", labels: { [ownershipLabel]: owner } },
+        spec: { podSelector: { matchLabels: { [label]: uidOf(pod) } } },
+      },
+    },
+    {
+      kind: "edit",
+      type: types.pod,
+      ...nameOf(pod),
+      uid: uidOf(pod),
+      edits: [{ path: ["metadata", "labels", label], to: uidOf(pod) }],
+    },
+  ];
+  for (const change of changes) good(await makeChange(cluster, change, owner, false));
+  await given.meanwhile?.(cluster, pod);
+  clock.ms += given.laterMs ?? 0;
+  const example = exampleRemediation({ name: owner, state: given.state });
+  const plan: Plan = {
+    digest: "",
+    notes: [],
+    actions: [{ action: "isolate", changes }],
+    residualAllows: given.residual === true ? (example.plan?.residualAllows ?? []) : [],
+  };
+  const remediation: Remediation = {
+    ...example,
+    target: { apiVersion: "v1", kind: "Pod", ...nameOf(pod), uid: uidOf(pod) },
+    plan,
+    status: { ...example.status, appliedAtMs: startMs, evidence: [] },
+  };
+  const ports = {
+    cluster: given.reads?.(cluster) ?? cluster,
+    now: () => clock.ms,
+    ...(given.verification === undefined ? {} : { verification: given.verification }),
+  };
+  const reply = await check(ports, remediation);
+  if (!reply.ok) return { text: `failed ${reply.code}`, evidence: [] };
+  const { event, status, againMs } = reply.value;
+  const text = event === undefined ? `again in ${againMs}` : `${event.kind} ${event.reason}`;
+  const evidence = (status.evidence ?? []).map((one) => `${one.check} ${one.finding}`);
+  return { text, evidence, message: event?.message ?? "" };
+}
+
+const ended: string[] = [];
+const probing = (progress: Progress, name = "ovn-kubernetes"): VerificationPorts => {
+  const runner: ProbeRunner = {
+    mayStandIn: () => true,
+    step: () => Promise.resolve({ ok: true, value: progress }),
+    end: (request) => {
+      ended.push(request.id);
+      return Promise.resolve();
+    },
+    sweep: () => Promise.resolve(0),
+  };
+  return {
+    network: () => viewOf(networks.filter((one) => one.name === name)),
+    probes: { runner, namespace: "probes" },
+  };
+};
+
+const at = { address: "10.0.0.1", port: 1 };
+const closed: Progress = {
+  kind: "done",
+  sources: ["10.9.0.1"],
+  attempts: [
+    { from: "client", to: "target", ...at, outcome: "timeout" },
+    { from: "client", to: "control", ...at, outcome: "connected" },
+    { from: "isolated", to: "listener", ...at, outcome: "timeout" },
+    { from: "control", to: "listener", ...at, outcome: "connected" },
+  ],
+};
+const running: Progress = { kind: "running", againMs: 777, waitsFor: "the client pod" };
+const withStatus = (status: "True" | "False") => (cluster: Cluster) => ({
+  ...cluster,
+  get: async (...args: Parameters<Cluster["get"]>) => {
+    const reply = await cluster.get(...args);
+    if (!reply.ok || args[0].kind !== "NetworkPolicy") return reply;
+    const conditions = [{ type: "Ready-In-Zone-a", status }];
+    return { ok: true as const, value: { ...reply.value, status: { conditions } } };
+  },
+});
+
+const rows: readonly (Given & { readonly reason: string; readonly want: string })[] = [
+  {
+    reason: "Nothing but time has spoken, and nobody tries.",
+    state: "Applied",
+    want: "settled SettleTimeElapsed",
+  },
+  {
+    reason: "The backend has spoken.",
+    state: "Applied",
+    reads: withStatus("True"),
+    want: "settled BackendStatus",
+  },
+  {
+    reason: "It says not yet: that is waited for,",
+    state: "Applied",
+    laterMs: 60_000,
+    reads: withStatus("False"),
+    want: "again in 2000",
+  },
+  {
+    reason: "but not for ever.",
+    state: "Applied",
+    laterMs: 200_000,
+    reads: withStatus("False"),
+    want: "unverifiable NotRealised",
+  },
+  {
+    reason: "Somebody opened the policy.",
+    state: "Applied",
+    meanwhile: (cluster) =>
+      cluster.patch(types.networkPolicy, { namespace: "prod", name: "parapet-x" }, [
+        { op: "add", path: "/spec/ingress", value: [{}] },
+      ]),
+    want: "unverifiable ChangedMeanwhile",
+  },
+  {
+    reason: "Others let something through, and the plan said so.",
+    state: "Applied",
+    residual: true,
+    want: "unverifiable ResidualAllows",
+  },
+  {
+    reason: "Where policies are ignored no time and no status makes it so.",
+    state: "Applied",
+    reads: withStatus("True"),
+    verification: probing(closed, "flannel"),
+    want: "unverifiable PolicyIgnored",
+  },
+  {
+    reason: "Realised comes before any try, so that a record says both.",
+    state: "Applied",
+    verification: probing(closed),
+    want: "settled SettleTimeElapsed",
+  },
+  {
+    reason: "Nobody waits for pods to start.",
+    state: "Realised",
+    verification: probing(running),
+    want: "again in 777",
+  },
+  {
+    reason: "Tried both ways with controls.",
+    state: "Realised",
+    verification: probing(closed),
+    want: "verified Probed",
+  },
+  {
+    reason: "The probes could not run.",
+    state: "Realised",
+    verification: probing({ kind: "impossible", reason: "the client pod: ImagePullBackOff" }),
+    want: "unverifiable NotProbed",
+  },
+  {
+    reason: "What cannot be read is no answer.",
+    state: "Realised",
+    verification: probing(closed),
+    reads: (cluster) => ({
+      ...cluster,
+      list: () => Promise.resolve(failure("Unavailable", "away")),
+    }),
+    want: "failed Unavailable",
+  },
+];
+
+describe("the check of an isolation", () => {
+  it.each(rows)("$want: $reason", async ({ reason: _, want, ...given }) => {
+    expect((await checked(given)).text).toBe(want);
+  });
+
+  it("keeps what it looked at, and says when nobody tried", async () => {
+    const { evidence, message } = await checked({ state: "Applied" });
+    expect(evidence).toEqual([
+      "ReadBack Holds",
+      "SettleTime Holds",
+      "Connections Unknown",
+      "Probe Unknown",
+    ]);
+    expect(message).toContain("no traffic was tried: no probe runner is configured");
+    expect(unknownNetwork.established).toBe("unknown");
+  });
+
+  it("removes its pods whenever it has an answer, and only then", async () => {
+    for (const [progress, times] of [
+      [running, 0],
+      [closed, 1],
+      [{ kind: "impossible", reason: "x" }, 1],
+    ] as const) {
+      ended.length = 0;
+      await checked({ state: "Realised", verification: probing(progress) });
+      expect(ended).toHaveLength(times);
+    }
+  });
+});
