@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { z } from "zod";
+import { parseConfig } from "#responder/config";
 import { eventually } from "#test/support/processes";
 import { repository } from "#test/support/shared";
 
@@ -52,6 +54,9 @@ beforeAll(async () => {
     operations: { listen: "127.0.0.1:0" },
     review: { listen: "127.0.0.1:0", reviewers: [{ name: "sre", value: reviewToken }] },
     dataDirectory: join(directory, "data"),
+    // All that watches the responder is on while it is attacked, and has nobody to talk to.
+    lossDetection: { metricsUrls: ["http://127.0.0.1:9/metrics"], interval: "5s" },
+    tracing: { endpoint: "http://127.0.0.1:9/v1/traces" },
   };
   const started = run("test/support/responder-in-memory.ts", [JSON.stringify(config)], {
     NODE_OPTIONS: `--max-old-space-size=${heapMb}`,
@@ -233,7 +238,7 @@ describe("the service stands, with bounded memory", () => {
       `{"rule":"r","x":${"[".repeat(100_000)}`,
       `{"rule":"r",${'"__proto__":{"rule":'.repeat(5_000)}`,
       `[${'{"rule":"r"},'.repeat(900)}{"rule":"r"}]`,
-      `${"{".repeat(200_000)}`,
+      "{".repeat(200_000),
       `{"rule":"r","n":${"9".repeat(200_000)}}`,
     ];
     const statuses = new Set<number>();
@@ -242,7 +247,7 @@ describe("the service stands, with bounded memory", () => {
       for (const reply of await Promise.all(replies)) statuses.add(reply.status);
     }
     agent.destroy();
-    expect([...statuses].sort()).toEqual([202, 400]);
+    expect([...statuses].sort((a, b) => a - b)).toEqual([202, 400]);
     await standing();
   }, 120_000);
 
@@ -394,6 +399,42 @@ describe("what is told of the inside", () => {
       const { status, body } = await post("", { port: ports.operations, path, method: "GET" });
       expect([path, status]).toEqual([path, 200]);
       for (const secret of [words, intakeToken, reviewToken]) expect(body).not.toContain(secret);
+    }
+  });
+});
+
+describe("the page about the intake", () => {
+  const page = readFileSync(join(repository, "package/install/intake.md"), "utf8");
+  const documented = [...page.matchAll(/^\| `(parapet_\w+)` \|/gm)].map(([, name = ""]) => name);
+
+  it("has every metric that is served, with its labels, and none that is not", async () => {
+    const { body } = await post("", { port: ports.operations, path: "/metrics", method: "GET" });
+    const served = [...body.matchAll(/^# TYPE (\w+) /gm)].map(([, name = ""]) => name);
+    expect(served.length).toBeGreaterThan(20);
+    expect(served.filter((name) => !documented.includes(name))).toEqual([]);
+    const sources = readdirSync(join(repository, "responder"), {
+      recursive: true,
+      encoding: "utf8",
+    })
+      .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
+      .map((name) => readFileSync(join(repository, "responder", name), "utf8"))
+      .join("\n");
+    expect(documented.filter((name) => !sources.includes(`"${name}"`))).toEqual([]);
+    for (const [, name = "", labels = ""] of body.matchAll(/^(parapet_\w+)\{([^}]*)\}/gm)) {
+      const base = name.replace(/_(?:bucket|sum|count)$/, "");
+      const row = page.split("\n").find((line) => line.startsWith(`| \`${base}\` |`));
+      for (const [, label = ""] of labels.matchAll(/(\w+)="/g)) {
+        if (label !== "le") expect(row?.split("|")[2]).toContain(label);
+      }
+    }
+  });
+
+  it("has settings that the responder takes", () => {
+    const blocks = [...page.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ""]) => text);
+    expect(blocks).toHaveLength(5);
+    for (const block of blocks) {
+      const parsed = parseConfig(parse(block), { PARAPET_INTAKE_TOKEN: intakeToken });
+      expect(parsed.ok ? [] : parsed.problems).toEqual([]);
     }
   });
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: timers, and what the adapters that it loads do.
 import type { ConfigFiles } from "#responder/adapters/config-files";
-import type { AlertQueue } from "#responder/alert-queue";
+import type { AlertQueue, QueueDepth } from "#responder/alert-queue";
 import type { Spool } from "#responder/adapters/spool";
 import type { Cluster } from "#responder/cluster";
 import type { Config } from "#responder/config";
@@ -33,6 +33,8 @@ type Ports = {
 
 /** How often the settings that durability rests on are looked at. */
 const lookMs = 60_000;
+/** How old the figures of the queue's depth may be. */
+const depthMs = 5_000;
 
 /** Watches over the responder: its queue's settings, losses on the way from Falco, and traces. What is not configured is not loaded. */
 export async function observe(config: Config, files: ConfigFiles, ports: Ports): Promise<Observed> {
@@ -53,6 +55,7 @@ export async function observe(config: Config, files: ConfigFiles, ports: Ports):
   const losses = await openLosses(config, files, ports);
   const traces = await openTraces(config, files, ports.metrics);
   every(lookMs, health.look);
+  every(depthMs, watchDepth(ports));
   if (losses !== undefined) every(losses.intervalMs, losses.watch.round);
   const count = countFalcoMessages(ports.metrics);
   return {
@@ -78,6 +81,24 @@ export async function observe(config: Config, files: ConfigFiles, ports: Ports):
       losses?.close();
       await traces?.close();
     },
+  };
+}
+
+/** Keeps the queue's depth for the metrics; while it cannot be asked for there is none. */
+function watchDepth({ queue, metrics }: Ports): () => Promise<void> {
+  let depth: QueueDepth | undefined;
+  metrics.gauges("parapet_queue_alerts", "Alerts in the queue, by state.", () => {
+    if (depth === undefined) return [];
+    const { waiting, active, delayed, failed } = depth;
+    return [
+      [{ state: "waiting" }, waiting],
+      [{ state: "active" }, active],
+      [{ state: "delayed" }, delayed],
+      [{ state: "failed" }, failed],
+    ];
+  });
+  return async () => {
+    depth = await queue.depth().catch(() => undefined);
   };
 }
 
