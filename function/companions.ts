@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { at, field, isArray, isObject, textAt, type JsonObject } from "#policy/json";
 import { parseApiVersion } from "#policy/kubernetes/kinds";
+import type { CompiledPolicy } from "#policy/policy-set";
 import type { RuleResult } from "#policy/report/result";
 import type { World } from "#policy/world";
 import { asCreateThenUpdate, type Composed } from "./composed.ts";
@@ -26,10 +27,15 @@ const companionsMax = 50;
  * The resources that generating policies add beside a composed resource. Their names in the composition are made of the
  * subject's name, the policy and the kind, so that they stay the same whatever else is added or removed.
  */
-export function companionsOf(subject: Composed, object: JsonObject, world: World): Companions {
+export function companionsOf(
+  subject: Composed,
+  object: JsonObject,
+  worldOf: (policy: CompiledPolicy) => World,
+): Companions {
   const companions: Companion[] = [];
   const results: RuleResult[] = [];
   for (const policy of subject.policies) {
+    const world = worldOf(policy);
     const generation = asCreateThenUpdate(object, subject.live, world, (review) => {
       const done = policy.generate?.(review, world);
       return done !== undefined && done.results.length + done.resources.length > 0

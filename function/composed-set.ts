@@ -11,6 +11,7 @@ import type { CompiledGuard } from "./policies.ts";
 import type { Named } from "./references.ts";
 import { Refusal } from "./refusal.ts";
 import { decodeLike } from "./wire/like.ts";
+import { steadyWorld } from "./steady-world.ts";
 import { WireError, type Slice } from "./wire/reader.ts";
 import type { Request } from "./wire/request.ts";
 import { decodeKey, decodeStruct } from "./wire/struct.ts";
@@ -79,7 +80,7 @@ export function buildSet(spec: SetSpec): ComposedSet {
     subjects,
     companions,
     companionsOf: (subject, object) =>
-      companionsOf(subject, object, spec.world).companions.map((each) =>
+      companionsOf(subject, object, worldOf(subject, spec)).companions.map((each) =>
         companionFrom(each, subject.name, spec),
       ),
     kept: (made) => keptCompanions(made, spec),
@@ -97,7 +98,7 @@ function prepareSubject(name: string, spec: SetSpec, parts: Parts): Prepared | u
   const before = spec.touches();
   const subject = subjectFrom(name, spec, parts);
   if (subject === undefined) return undefined;
-  const { companions, results } = companionsOf(subject, subject.injected, spec.world);
+  const { companions, results } = companionsOf(subject, subject.injected, worldOf(subject, spec));
   const composed = { ...subject, results: [...subject.results, ...results] };
   return { composed, companions, isAlone: spec.touches() === before };
 }
@@ -141,9 +142,22 @@ function prepare(
   const observed = spec.request.observed.resources.get(name)?.struct;
   const live =
     observed === undefined ? undefined : (knownLive ?? objectLike(given, observed, name));
-  const { composite, guard, pins, world } = spec;
+  const { composite, guard, pins } = spec;
   const records = spec.recordApplied || policies.some((policy) => guard.looksBack(policy.ref));
-  return inject(name, given, live, { composite, policies, pins, world, subject: "", records });
+  const own = worldOf({ name, live }, spec);
+  return inject(name, given, live, {
+    composite,
+    policies,
+    pins,
+    worldOf: own,
+    subject: "",
+    records,
+  });
+}
+
+function worldOf({ name, live }: Pick<Composed, "name" | "live">, spec: SetSpec) {
+  const { guard, world, composite } = spec;
+  return guard.isTimed ? steadyWorld(world, composite, name, live) : () => world;
 }
 
 /** Every composed resource as it would be applied, also those that no policy speaks about. */

@@ -38,7 +38,8 @@ export type Injection = {
   readonly composite: Composite;
   readonly policies: readonly CompiledPolicy[];
   readonly pins: readonly Pin[];
-  readonly world: World;
+  /** What a policy may look at. */
+  readonly worldOf: (policy: CompiledPolicy) => World;
   readonly subject: string;
   /** Whether to record with the object all that is applied. */
   readonly records: boolean;
@@ -49,13 +50,14 @@ export function inject(
   name: string,
   given: JsonObject,
   live: JsonObject | undefined,
-  { composite, policies, pins, world, subject, records }: Injection,
+  { composite, policies, pins, worldOf, subject, records }: Injection,
 ): Composed {
   const rendered = withRenderedMetadata(given, name, composite, live);
   const results: RuleResult[] = [];
   let injected = rendered;
   for (const policy of policies) {
     if (policy.mutate === undefined) continue;
+    const world = worldOf(policy);
     const done = asCreateThenUpdate(injected, live, world, (review) => {
       const mutation = policy.mutate?.(review, world);
       return mutation !== undefined && mutation.results.length > 0 ? mutation : undefined;

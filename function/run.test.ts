@@ -659,6 +659,45 @@ describe("injection", () => {
   });
 });
 
+describe("injection of the time and of chance", () => {
+  const stamped = classicRule("stamped", {
+    mutate: {
+      patchStrategicMerge: {
+        metadata: {
+          annotations: { "created-at": "{{ time_now_utc() }}", token: "{{ random('[a-z]{12}') }}" },
+        },
+      },
+    },
+  });
+  const written = { managedFields: [{ operation: "Update", time: "2026-05-01T10:00:00Z" }] };
+  const callAt = (ms: number, observed: Record<string, JsonObject> = {}) => {
+    const handler = makeHandler({ now: () => ms, log: () => undefined, approvalNamespace: "" });
+    const bytes = encodeRequest({
+      input: guardrails([stamped]),
+      desired: { a: bucket(), b: bucket() },
+      observed,
+      composite: composite([], written),
+    });
+    const resources = RunFunctionResponse.decode(handler(bytes)).desired?.resources;
+    return (name: string): unknown =>
+      at(resources?.[name]?.resource ?? {}, ["metadata", "annotations"]);
+  };
+
+  test("is the same in every call, and another for every resource", () => {
+    const [first, later] = [callAt(nowMs), callAt(nowMs + 60_000)];
+    expect(later("a")).toEqual(first("a"));
+    expect(first("a")).toMatchObject({ "created-at": "2026-05-01T10:00:00Z" });
+    expect(first("a")).not.toEqual(first("b"));
+  });
+
+  test("keeps the time of the creation afterwards", () => {
+    const a = live({}, { creationTimestamp: "2026-05-01T10:00:03Z", uid: "u" });
+    const [one, two] = [callAt(nowMs, { a }), callAt(nowMs + 60_000, { a })];
+    expect(one("a")).toMatchObject({ "created-at": "2026-05-01T10:00:03Z" });
+    expect(two("a")).toEqual(one("a"));
+  });
+});
+
 describe("companions", () => {
   const block = generating("block", [
     {

@@ -154,6 +154,26 @@ const talkative = policy("ValidatingPolicy", "talkative", {
     },
   ],
 });
+const stamping: JsonObject = {
+  apiVersion: "kyverno.io/v1",
+  kind: "ClusterPolicy",
+  metadata: { name: "stamping" },
+  spec: {
+    rules: [
+      {
+        name: "stamp",
+        match: { any: [{ resources: { kinds: ["Thing"] } }] },
+        mutate: {
+          patchStrategicMerge: {
+            metadata: {
+              annotations: { at: "{{ time_now_utc() }}", token: "{{ random('[a-z]{9}') }}" },
+            },
+          },
+        },
+      },
+    ],
+  },
+};
 const ownedNamespaces: JsonObject = {
   apiVersion: "kyverno.io/v1",
   kind: "ClusterPolicy",
@@ -322,7 +342,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await plane.api.apply(`${apis}/v2/compositeresourcedefinitions/yards.${group}`, yards);
       const owned = composition("yards", { inline: [ownedNamespaces] }, {}, "Yard");
       await plane.api.apply(`${apis}/v1/compositions/yards`, owned);
-      const chatty = composition("chatty", { inline: [talkative] });
+      const chatty = composition("chatty", { inline: [talkative, stamping] });
       await plane.api.apply(`${apis}/v1/compositions/chatty`, chatty);
       const told = composition(
         "told",
@@ -694,7 +714,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       expect(told.map((event) => at(event, ["count"]) ?? 1)).toEqual([1]);
     });
 
-    it("rests, also when a policy tells another thing with every call", async () => {
+    it("rests, also when policies tell and inject the time and chance", async () => {
       const keys = Object.fromEntries("abcdefgh".split("").map((key) => [key, 1]));
       await setBox("chatty", { x: { spec: keys } }, "chatty");
       await saying("chatty", "PolicyCompliant", "Reported");
@@ -709,6 +729,8 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         await new Promise((resolve) => setTimeout(resolve, 3_000));
         return (await version()) === before;
       });
+      const metadata = at(await thing("chatty-x"), ["metadata"]);
+      expect(textAt(metadata, ["annotations", "at"])).toBe(textAt(metadata, ["creationTimestamp"]));
     });
 
     it("repairs a field that must not change, and holds its change", async () => {
