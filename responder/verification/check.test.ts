@@ -208,7 +208,7 @@ const rows: readonly (Given & { readonly reason: string; readonly want: string }
 ];
 
 describe("the check of an isolation", () => {
-  it.each(rows)("$want: $reason", async ({ reason: _, want, ...given }) => {
+  it.each(rows)("$want: $reason", async ({ want, ...given }) => {
     expect((await checked(given)).text).toBe(want);
   });
 
