@@ -47,6 +47,6 @@ function build(scope: AdmissionScope): Environment {
     },
     libraries: [...(scope.patches ? kubernetesMutationLibraries : kubernetesLibraries), types],
     ...(scope.patches ? { resolveType: resolvePatchType } : {}),
-    options: { homogeneousAggregates: true },
+    options: { homogeneousAggregates: true, instantiate: true },
   });
 }

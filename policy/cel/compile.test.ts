@@ -82,6 +82,25 @@ for (const [source, want, reason] of rows) {
   });
 }
 
+test.each([
+  ["int('a') == 1", "program instantiation failed: type conversion error from 'string' to 'int'"],
+  [
+    "object.x ? [int('a')] : []",
+    "program instantiation failed: type conversion error from 'string' to 'int'",
+  ],
+  ["object.x[null] == 1", "program instantiation failed: invalid qualifier type: types.Null"],
+  ["int('1') == 1", undefined],
+  ["int(object.x) == 1", undefined],
+])("constants are computed when compiling where the environment says so: %s", (source, want) => {
+  const instantiating = {
+    ...environment,
+    options: { ...environment.options, instantiate: true },
+  };
+  const compiled = compileExpression(source, instantiating);
+  expect(compiled.ok ? undefined : compiled.issues[0]?.message).toBe(want);
+  expect(compileExpression(source, environment).ok).toBe(true);
+});
+
 test("explain records each sub-expression", () => {
   const compiled = compileExpression("object.spec.replicas > 2 && true", environment);
   if (!compiled.ok) throw new Error("does not compile");

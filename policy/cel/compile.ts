@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Expression } from "./ast.ts";
-import { budgetExceeded, type Budget } from "./budget.ts";
+import { budgetExceeded, makeBudget, type Budget } from "./budget.ts";
 import { check, type Checked } from "./checker.ts";
 import type { Environment } from "./environment.ts";
+import { instantiationProblem } from "./instantiation.ts";
 import type { SyntaxProblem } from "./lexer.ts";
 import { parse } from "./parser.ts";
 import type { Activation, Frame } from "./plan-state.ts";
@@ -76,7 +77,26 @@ function compileParts(
   if (unexpected !== undefined) {
     return { ok: false, issues: [{ line: 1, column: 1, message: unexpected }] };
   }
+  const unmade = instantiated(parsed.expression, checked, environment);
+  if (unmade !== undefined) return { ok: false, issues: [{ line: 1, column: 1, message: unmade }] };
   return { ok: true, program: makeProgram(source, parsed.expression, checked, environment, type) };
+}
+
+/** Steps of all constants of one expression: conversions of short texts. */
+const constantStepsMax = 20_000;
+
+/** In Kubernetes' words: apiserver/pkg/admission/plugin/cel/compile.go. */
+function instantiated(
+  expression: Expression,
+  checked: Checked,
+  environment: Environment,
+): string | undefined {
+  if (!environment.options.instantiate) return undefined;
+  const budget = makeBudget(constantStepsMax, constantStepsMax);
+  const problem = instantiationProblem(expression, (node) =>
+    run(plan(node, checked, environment, false), {}, budget, undefined),
+  );
+  return problem === undefined ? undefined : `program instantiation failed: ${problem}`;
 }
 
 /** Kubernetes' check and words for a result of the wrong type: apiserver/pkg/admission/plugin/cel/compile.go. */

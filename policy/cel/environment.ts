@@ -24,6 +24,8 @@ export type EnvironmentOptions = {
   readonly unchecked?: boolean;
   /** A namespace that names are looked up in first, e.g. `a.b`; '' by default. */
   readonly container?: string;
+  /** Constants are computed when compiling, and those that fail are compile errors (Kubernetes: true; false, the default). */
+  readonly instantiate?: boolean;
   /** Literals of regular expressions, durations and timestamps are checked when compiling (the default). */
   readonly checkLiterals?: boolean;
 };
@@ -82,6 +84,7 @@ export function makeEnvironment(spec: EnvironmentSpec): Environment {
       unchecked: false,
       container: "",
       checkLiterals: true,
+      instantiate: false,
       ...spec.options,
     },
   };
