@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** Handing a call over and back costs about 0.1 ms on each side: what takes less than this is quicker done at once. */
+/**
+ * Handing a call over and back costs about 0.1 ms on each side. What takes little more is quicker done at once, and what
+ * takes a moment is so, too, while there is nothing else to do.
+ */
 const cheapSecondsMax = 0.0005;
+const cheapWhenIdleSecondsMax = 0.003;
 /** A larger request is never cheap for certain, whatever the last one took. */
 export const cheapBytesMax = 256 * 1024;
 /** Composites whose last evaluation is known. */
@@ -10,7 +14,8 @@ const routesMax = 10_000;
 /** Which composites' calls are evaluated in less time than it takes to hand them over, by what the last one took. */
 export type Costs = {
   readonly note: (route: string, seconds: number) => void;
-  readonly isCheap: (route: string) => boolean;
+  /** `isIdle`: no other call is under way. */
+  readonly isCheap: (route: string, isIdle: boolean) => boolean;
 };
 
 export function makeCosts(): Costs {
@@ -25,6 +30,9 @@ export function makeCosts(): Costs {
         break;
       }
     },
-    isCheap: (route) => (seconds.get(route) ?? Number.POSITIVE_INFINITY) <= cheapSecondsMax,
+    isCheap: (route, isIdle) => {
+      const last = seconds.get(route) ?? Number.POSITIVE_INFINITY;
+      return last <= (isIdle ? cheapWhenIdleSecondsMax : cheapSecondsMax);
+    },
   };
 }

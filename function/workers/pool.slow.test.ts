@@ -215,5 +215,5 @@ test("calls that cost less than handing them over are evaluated on the spot, and
   expect([answers.includes("local"), asked]).toEqual([true, 1]);
   expect(figure(scene.meter, "remembered_resources")).toBeGreaterThanOrEqual(7);
   expect((await scene.pool.answer(bytes, present)).toString()).toBe("local");
-  expect((await scene.pool.answer(bytes, present)).toString()).not.toBe("local");
+  expect((await scene.pool.answer(bytes, present)).toString("latin1")).not.toBe("local");
 });

@@ -66,7 +66,7 @@ export class Pool {
    */
   answer(request: Buffer, caller: Caller): Buffer | Promise<Buffer> {
     const route = routeOf(request);
-    if (request.length <= cheapBytesMax && this.#costs.isCheap(route)) {
+    if (request.length <= cheapBytesMax && this.#costs.isCheap(route, this.#isIdle())) {
       const local = this.#localNow();
       if (local !== undefined) {
         const note = (seconds: number) => this.#costs.note(route, seconds);
@@ -74,6 +74,10 @@ export class Pool {
       }
     }
     return this.#enqueue(request, route, caller);
+  }
+
+  #isIdle(): boolean {
+    return this.#waiting.length === 0 && this.#lanes.every((lane) => lane?.load === 0);
   }
 
   #localNow(): Local | undefined {
