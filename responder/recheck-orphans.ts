@@ -5,6 +5,7 @@ import { remediationNamespaceKey } from "#responder/actions/isolate";
 import type { AuditEntry } from "#responder/audit";
 import type { Cluster, ObjectName, Reply, ResourceType } from "#responder/cluster";
 import { keyOf, nameOf, types, uidOf } from "#responder/cluster";
+import type { Log } from "#responder/log";
 import { ownershipLabel } from "#responder/plan";
 import { backendKinds } from "#responder/reachability/backend";
 import { type PolicyKind, typeOfKind } from "#responder/reachability/policy-kinds";
@@ -49,6 +50,57 @@ export async function sweepOrphans(ports: OrphanPorts): Promise<Reply<Swept>> {
     }
   }
   return { ok: true, value: { removed, unrecorded: unrecorded.sort() } };
+}
+
+/** After the start, and after a record was deleted with what it isolated: what else goes with its namespace has gone by then. */
+const soonMs = 5_000;
+/** While a policy is left without its record: its pod may be on its way out. */
+const againMs = 30_000;
+
+export type OrphanWatch = {
+  readonly lookSoon: () => void;
+  /** Policies that were found to cut a pod without a record. */
+  readonly count: () => number;
+  readonly stop: () => Promise<void>;
+};
+
+/** Sweeps soon after its start and whenever it is asked to, and again while something is left. */
+export function watchOrphans(ports: OrphanPorts & { readonly log: Log }): OrphanWatch {
+  let timer: NodeJS.Timeout | undefined;
+  let sweeping: Promise<void> = Promise.resolve();
+  let left: readonly string[] = [];
+  let stopping = false;
+  const look = (inMs: number): void => {
+    if (timer !== undefined || stopping) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      sweeping = sweep();
+    }, inMs);
+  };
+  const sweep = async (): Promise<void> => {
+    try {
+      const swept = await sweepOrphans(ports);
+      if (!swept.ok) return;
+      left = swept.value.unrecorded;
+      if (left.length === 0) return;
+      const policies = left.slice(0, 20);
+      ports.log("error", "pods are isolated of which no record is left", { policies });
+      look(againMs);
+    } catch (error) {
+      const text = error instanceof Error ? (error.stack ?? error.message) : "failed";
+      ports.log("error", "a sweep failed", { error: text });
+    }
+  };
+  look(soonMs);
+  return {
+    lookSoon: () => look(soonMs),
+    count: () => left.length,
+    stop: async () => {
+      stopping = true;
+      clearTimeout(timer);
+      await sweeping;
+    },
+  };
 }
 
 const isOwnKind = (kind: PolicyKind): boolean =>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { textAt } from "#policy/json";
+import { at, isObject, textAt } from "#policy/json";
 import { remediationNamespaceKey, withLabels } from "#responder/actions/isolate";
 import { sameJson } from "#policy/kubernetes/json-patch";
 import { keyOf, uidOf } from "#responder/cluster";
@@ -119,6 +119,18 @@ export function concerns(policy: JsonObject, view: PodView): boolean {
     chainsAt(world, view, direction).some((stages) =>
       stages.some((stage) => stage.end !== "next" || stage.groups.some(hasRules)),
     ),
+  );
+}
+
+/** The same by the plainest of selectors alone, for each of a thousand pods whenever one of them gets a policy of its own. */
+export function isRuledOut(policy: JsonObject, pod: JsonObject): boolean {
+  const subject =
+    at(policy, ["spec", "podSelector"]) ?? at(policy, ["spec", "subject", "pods", "podSelector"]);
+  const wanted = at(subject, ["matchLabels"]);
+  return (
+    /^(policy\.)?networking\.k8s\.io\//.test(textAt(policy, ["apiVersion"])) &&
+    isObject(wanted) &&
+    Object.entries(wanted).some(([key, value]) => at(pod, ["metadata", "labels", key]) !== value)
   );
 }
 

@@ -11,6 +11,7 @@ import {
   type Isolation,
   isolationIn,
   isReopened,
+  isRuledOut,
   isPlanned,
   isTarget,
   lookAt,
@@ -24,7 +25,7 @@ import {
   type RecheckPorts,
 } from "#responder/recheck-figures";
 import { differencesOf, type MendPorts, settleFinding } from "#responder/recheck-mend";
-import { sweepOrphans } from "#responder/recheck-orphans";
+import { type OrphanWatch, watchOrphans } from "#responder/recheck-orphans";
 import { followPods } from "#responder/recheck-pods";
 import { World, type WorldChange } from "#responder/recheck-world";
 import type { Remediation } from "#responder/remediation";
@@ -35,10 +36,6 @@ const gatherMs = 100;
 const againMs = 1_000;
 /** Everything is looked at anew this often, whatever the watches missed. */
 const sweepMs = 300_000;
-/** After the start, and after a record was deleted with what it isolated: what else goes with its namespace has gone by then. */
-const orphansMs = 5_000;
-/** While a policy is left without its record: its pod may be on its way out. */
-const orphansAgainMs = 30_000;
 /** Copies are kept this long after the last isolation ended, so that the next one need not read all again. */
 const idleMs = 60_000;
 
@@ -59,10 +56,9 @@ export class Rechecker {
   readonly #figures: ReturnType<typeof makeFigures>;
   readonly #mendPorts: MendPorts;
   readonly #timers: readonly NodeJS.Timeout[];
+  readonly #orphans: OrphanWatch;
   #watching: Watching | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #orphansTimer: NodeJS.Timeout | undefined;
-  #orphans = 0;
   #running: Promise<void> | undefined;
   #endedAtMs = 0;
   #stopping = false;
@@ -72,7 +68,7 @@ export class Rechecker {
     this.#figures = makeFigures(ports.metrics, {
       isolations: () => this.#isolations.size,
       unread: () => this.#watching?.world.unread().length ?? 0,
-      orphans: () => this.#orphans,
+      orphans: () => this.#orphans.count(),
     });
     this.#mendPorts = {
       ...ports,
@@ -84,9 +80,10 @@ export class Rechecker {
       },
       mended: () => this.#figures.mended.add(),
     };
+    const discover = makeDiscovery(ports.cluster, ports.now);
+    this.#orphans = watchOrphans({ ...ports, discover });
     this.#timers = [
       setInterval(() => this.#sweepAll(), sweepMs),
-      setTimeout(() => void this.#sweepOrphans(), orphansMs),
       ...startRightsCheck(ports.settings.namespace, ports),
     ];
   }
@@ -98,10 +95,7 @@ export class Rechecker {
     if (isolation === undefined) {
       if (before !== undefined) this.#forget(key, before);
       // Deleted while it was in force: with its namespace, or by somebody.
-      if (before !== undefined && remediation === undefined) {
-        clearTimeout(this.#orphansTimer);
-        this.#orphansTimer = setTimeout(() => void this.#sweepOrphans(), orphansMs);
-      }
+      if (before !== undefined && remediation === undefined) this.#orphans.lookSoon();
       return;
     }
     if (this.#stopping) return;
@@ -115,9 +109,9 @@ export class Rechecker {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
-    clearTimeout(this.#orphansTimer);
     for (const timer of this.#timers) clearInterval(timer);
     await this.#running;
+    await this.#orphans.stop();
     await this.#watching?.stop();
   }
 
@@ -155,9 +149,7 @@ export class Rechecker {
       if (isolation === undefined) continue;
       const reply = await this.#figures
         .timed(() => this.#look(key, isolation))
-        .catch((error: unknown) =>
-          failure("Invalid", error instanceof Error ? (error.stack ?? error.message) : "failed"),
-        );
+        .catch((error: unknown) => failure("Invalid", textOf(error)));
       if (!reply.ok) {
         this.#due.add(key);
         // Busy: somebody acts on the pod just now.
@@ -254,8 +246,10 @@ export class Rechecker {
     const policies = [change.before, change.after].filter((one) => one !== undefined);
     const pod = this.#pods.get(keyOf(target));
     if (policies.length === 0 || pod === undefined) return true;
+    const possible = policies.filter((one) => !isRuledOut(one, pod));
+    if (possible.length === 0) return false;
     const view = podViewOf(pod, this.#watching?.world.namespaceOf(target.namespace) ?? {});
-    return policies.some((one) => concerns(one, view));
+    return possible.some((one) => concerns(one, view));
   }
 
   #lookAtAll(): void {
@@ -263,22 +257,8 @@ export class Rechecker {
     this.#mark(this.#isolations.keys());
   }
 
-  async #sweepOrphans(): Promise<void> {
-    this.#orphansTimer = undefined;
-    const { cluster, audit, log, now } = this.#ports;
-    const swept = await sweepOrphans({ cluster, audit, discover: makeDiscovery(cluster, now) });
-    if (!swept.ok || this.#stopping) return;
-    const { unrecorded } = swept.value;
-    this.#orphans = unrecorded.length;
-    if (unrecorded.length > 0) {
-      this.#orphansTimer ??= setTimeout(() => void this.#sweepOrphans(), orphansAgainMs);
-      const policies = unrecorded.slice(0, 20);
-      log("error", "pods are isolated of which no record is left", { policies });
-    }
-  }
-
   #sweepAll(): void {
-    void this.#sweepOrphans();
+    this.#orphans.lookSoon();
     if (this.#isolations.size > 0) this.#lookAtAll();
     else if (this.#ports.now() - this.#endedAtMs > idleMs) {
       void this.#watching?.stop();
@@ -288,3 +268,6 @@ export class Rechecker {
 }
 
 const nothingToDo: Reply<undefined> = { ok: true, value: undefined };
+
+const textOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : "failed";

@@ -203,6 +203,11 @@ async function lasting(): Promise<void> {
       networkPolicy("shop-1", 100, { matchLabels: { app: "db" } }),
     ),
   );
+  const own = { matchLabels: { "isolate.parapet.dev/x": "uid-of-another-pod" } };
+  for (let index = 0; index < 1_000; index += 1) {
+    good(await cluster.create(types.networkPolicy, networkPolicy("shop-1", 1_000 + index, own)));
+  }
+  await looks("1,000 policies that each select another pod alone", () => Promise.resolve());
   const deny = { podSelector: {}, policyTypes: ["Ingress"] };
   await looks("a policy of one namespace that selects all of its pods", () =>
     cluster.create(types.networkPolicy, {
