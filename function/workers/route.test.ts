@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import { bucket, composite, encodeRequest } from "#test/support/run-function";
+import { help, parseOptions } from "../options.ts";
 import { homeOf, routeOf } from "./route.ts";
 import { workerMb, workersFor } from "./size.ts";
 
@@ -47,5 +48,31 @@ describe("how many workers", () => {
     expect(workersFor(machine)).toBe(workers);
     const heaps = workers * workerMb(machine, workers) * 1024 * 1024;
     if (workers > 1) expect(heaps).toBeLessThan(machine.memoryBytes * 0.75);
+  });
+});
+
+describe("--workers and --call-seconds", () => {
+  const parse = (args: readonly string[], env: Record<string, string> = {}) =>
+    parseOptions(["--insecure", ...args], env);
+  test.each([
+    { args: [], env: {}, want: [undefined, 30], reason: "the machine decides" },
+    { args: ["--workers", "3", "--call-seconds", "5"], env: {}, want: [3, 5], reason: "flags" },
+    {
+      args: [],
+      env: { PARAPET_WORKERS: "2", PARAPET_CALL_SECONDS: "60" },
+      want: [2, 60],
+      reason: "set",
+    },
+  ])("$reason", ({ args, env, want }) => {
+    const parsed = parse(args, env);
+    if (parsed.kind !== "run") throw new Error(JSON.stringify(parsed));
+    expect([parsed.options.workers, parsed.options.callSeconds]).toEqual(want);
+  });
+  test.each([["--workers=0"], ["--workers=65"], ["--workers=two"], ["--call-seconds=0"]])(
+    "%s is refused",
+    (flag) => expect(parse([flag]).kind).toBe("wrong"),
+  );
+  test.each(["--workers", "--call-seconds"])("%s is explained", (flag) => {
+    expect(help).toContain(flag);
   });
 });
