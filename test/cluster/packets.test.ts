@@ -217,6 +217,30 @@ describe.skipIf(why !== undefined)("an isolation, before real packets", () => {
       expect(triesOf({ from: collector, to: target })).toEqual(open);
     });
 
+    it("lets through one port in one direction where the allow-list says so, past another's allows", async () => {
+      const namespace = await useNamespace();
+      const target = await node.addPod(namespace, "target", { app: "web" });
+      const collector = await node.addPod(namespace, "collector", { app: "collector" });
+      const from = [{ podSelector: {} }];
+      good(
+        await cluster.create(
+          types.networkPolicy,
+          allowFrom(namespace, { podSelector: {}, policyTypes: ["Ingress"], ingress: [{ from }] }),
+        ),
+      );
+      // Nothing listens there: a refusal shows that the way is open.
+      const closedPort = { from: target, to: collector, port: 9_090 };
+      expect(triesOf(closedPort)).toEqual(["ECONNREFUSED", "ECONNREFUSED"]);
+      const ports = [{ port: 8_080 }];
+      const { plan } = await isolate(target, {
+        allow: [{ namespace, pods: { app: "collector" }, ports, direction: "Egress" }],
+      });
+      expect(plan.notes.join("\n")).toContain("backend ClusterNetworkPolicy");
+      await settles(closedPort, cut);
+      await settles({ from: collector, to: target }, cut);
+      expect(triesOf({ from: target, to: collector })).toEqual(open);
+    });
+
     it("denies by a ClusterNetworkPolicy what another's NetworkPolicy allows", async () => {
       const namespace = await useNamespace();
       const target = await node.addPod(namespace, "target", { app: "web" });
