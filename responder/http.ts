@@ -37,6 +37,9 @@ export type Listener = {
   readonly close: () => Promise<void>;
 };
 
+/** Connections that the kernel keeps for us until we take them: with Node's 511 a burst loses some, which their senders take for open. */
+const backlogMax = 4_096;
+
 /** Listens and hands requests over; a handler that throws answers 500 without a word. Rejects when the address cannot be had. */
 export async function listen(
   address: { readonly host: string; readonly port: number },
@@ -82,7 +85,7 @@ export async function listen(
   server.on("clientError", (_error, socket) => socket.destroy());
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(address.port, address.host, () => {
+    server.listen({ ...address, backlog: backlogMax }, () => {
       server.removeListener("error", reject);
       resolve();
     });
