@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Json, JsonObject } from "#policy/json";
-import { at, field, textAt } from "#policy/json";
 import type { Cluster, ResourceType } from "#responder/cluster";
 import type { Config } from "#responder/config";
-import { externalNameAnnotation, makeExternalNames } from "#responder/external-names";
+import { makeExternalNames } from "#responder/external-names";
 import type { Log } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
 import type { ManagedLookUp } from "#responder/target";
-import { makeWatcher, type Watcher } from "#responder/watcher";
+import { makeWatcher, namesOnly, type Watcher } from "#responder/watcher";
 
 /** Pause between two looks at which kinds there are. */
 const discoveryMs = 30_000;
@@ -46,7 +44,7 @@ export function watchManaged(
     const watcher = makeWatcher({
       cluster,
       type,
-      keep: nameParts,
+      keep: namesOnly,
       onChange: (change) => names.change(type, change.key, change.after),
       onFailure: (message) => log("warn", message),
     });
@@ -99,34 +97,4 @@ async function typesOf(
     else problems.push(all.message);
   }
   return { types, problems };
-}
-
-/** What of a managed resource the index reads: a tenth of it. */
-export function nameParts(object: JsonObject): JsonObject {
-  const metadata = field(object, "metadata");
-  const annotation = textAt(metadata, ["annotations", externalNameAnnotation]);
-  return {
-    metadata: {
-      ...only(metadata, ["name", "namespace", "uid", "resourceVersion"]),
-      ...(annotation === "" ? {} : { annotations: { [externalNameAnnotation]: annotation } }),
-    },
-    spec: { forProvider: only(at(object, ["spec", "forProvider"]), ["region", "project"]) },
-    status: {
-      atProvider: only(at(object, ["status", "atProvider"]), [
-        "arn",
-        "id",
-        "selfLink",
-        "resourceId",
-      ]),
-    },
-  };
-}
-
-function only(value: Json | undefined, keys: readonly string[]): JsonObject {
-  const kept: Record<string, Json> = {};
-  for (const key of keys) {
-    const member = field(value, key);
-    if (member !== undefined) kept[key] = member;
-  }
-  return kept;
 }

@@ -7,7 +7,6 @@ import { readAlerts, toAlert } from "#responder/alert";
 import type { ResourceType } from "#responder/cluster";
 import { externalNameAnnotation, makeExternalNames, normal } from "#responder/external-names";
 import { cloudClueOf } from "#responder/external-names-clue";
-import { nameParts } from "#responder/external-names-watch";
 import { shared } from "#test/support/shared";
 
 const kind = (group: string, name: string): ResourceType => ({
@@ -79,7 +78,7 @@ const resources: readonly Resource[] = [
 
 function index(all: readonly Resource[], namesMax?: number) {
   const names = makeExternalNames(namesMax);
-  for (const one of all) names.change(one.type, one.name, nameParts(object(one)));
+  for (const one of all) names.change(one.type, one.name, object(one));
   return names;
 }
 
@@ -209,11 +208,7 @@ describe("the managed resource of a cloud alert", () => {
   it("is forgotten when it goes, and found under its new name only", () => {
     const names = index(resources);
     const call = aws("DeleteBucket", { bucketName: "acme-data" });
-    names.change(
-      bucket,
-      "data",
-      nameParts(object({ type: bucket, name: "data", external: "new" })),
-    );
+    names.change(bucket, "data", object({ type: bucket, name: "data", external: "new" }));
     names.change(bucketPolicy, "data-policy", undefined);
     expect(names.find(call).kind).toBe("none");
     expect(names.find(aws("DeleteBucket", { bucketName: "new" }))).toMatchObject({ kind: "one" });

@@ -34,7 +34,7 @@ import { makeStop, type Stop } from "#responder/stop";
 import { watchManaged } from "#responder/external-names-watch";
 import type { Observer } from "#responder/tracing";
 import { makeTellers } from "#responder/tellers";
-import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
+import { type Change, makeWatcher, namesOnly, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
 
 export type ResponderPorts = {
@@ -80,12 +80,12 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const quiet = quieten(log, complaintMs, now);
   const listeners = new Set<() => void>();
   const resync = (): void => wakeOpen(remediations, work);
-  const stop = makeStop({ cluster, namespace: config.namespace, log, onLifted: resync });
+  const stop = makeStop({ ...ports, namespace: config.namespace, onLifted: resync });
   const remediations = makeRemediationCache((key, why) =>
     quiet("error", "a Remediation cannot be read", { remediation: key, why }),
   );
   const approvals = makeApprovalCache();
-  const policies = makePolicies(cluster, log, now, config.notify.destinations);
+  const policies = makePolicies(ports, config.notify.destinations);
   const quietly = { ...ports, log: quiet };
   const tellers = makeTellers(config, quietly, { remediations, policies });
   const known = makeKnown();
@@ -282,7 +282,11 @@ function startWatchers(
   return [
     makeWatcher({ cluster, type: types.responsePolicy, onChange: on.policies, onFailure }),
     makeWatcher({ cluster, type: types.approval, onChange: on.approvals, onFailure }),
-    makeWatcher({ cluster, type: types.remediation, onChange: on.remediations, onFailure }),
+    makeWatcher({
+      ...{ cluster, type: types.remediation, onChange: on.remediations, onFailure },
+      // Kept in its own cache, as a Remediation.
+      keep: namesOnly,
+    }),
   ];
 }
 

@@ -34,7 +34,7 @@ export function makeWatcher(options: {
   readonly cluster: Cluster;
   readonly type: ResourceType;
   readonly labelSelector?: string;
-  /** What is kept of each object; all of it unless told. Names, uid and version have to stay. */
+  /** What is kept of each object, and so of `before`; all of it unless told. Names, uid and version have to stay. */
   readonly keep?: (object: JsonObject) => JsonObject;
   readonly onChange: (change: Change) => void;
   readonly onFailure: (message: string) => void;
@@ -117,14 +117,13 @@ function makeMirror(
   keep: (object: JsonObject) => JsonObject,
 ): Mirror {
   const objects = new Map<string, JsonObject>();
-  const set: Mirror["set"] = (whole, seen) => {
-    const object = keep(whole);
+  const set: Mirror["set"] = (object, seen) => {
     const key = keyOf(nameOf(object));
     const before = objects.get(key);
     if (before !== undefined && versionOf(before) === versionOf(object)) return;
     const same = before !== undefined && uidOf(before) === uidOf(object);
     if (before !== undefined && !same) drop(key, seen);
-    objects.set(key, object);
+    objects.set(key, keep(object));
     onChange({ key, before: same ? before : undefined, after: object, seen });
   };
   const drop: Mirror["drop"] = (key, seen) => {
@@ -138,4 +137,11 @@ function makeMirror(
     for (const object of items) set(object, "gap");
   };
   return { objects, set, drop, replaceAll };
+}
+
+/** For those who keep what they need of an object themselves: enough to tell versions apart. */
+export function namesOnly(object: JsonObject): JsonObject {
+  const { namespace, name } = nameOf(object);
+  const metadata = { name, uid: uidOf(object), resourceVersion: versionOf(object) };
+  return { metadata: namespace === "" ? metadata : { ...metadata, namespace } };
 }
