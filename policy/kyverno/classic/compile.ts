@@ -3,6 +3,8 @@ import { documentName } from "#policy/document";
 import { at, isArray, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { withAutogenRules } from "#policy/kyverno/classic/autogen";
+import { explainRules } from "#policy/kyverno/classic/explain";
+import type { ExplainedRule } from "#policy/kyverno/classic/explain";
 import { makePolicy } from "#policy/kyverno/classic/policy";
 import { findSpecProblems, findWordProblems } from "#policy/kyverno/classic/policy-check";
 import { compileRule } from "#policy/kyverno/classic/rule";
@@ -13,7 +15,7 @@ import type { RuleProblem } from "#policy/kyverno/classic/rule-state";
 import { findVariableProblems } from "#policy/kyverno/classic/variable-check";
 import { nothingCompiled } from "#policy/kyverno/kind-compilation";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
-import type { Unsupported } from "#policy/policy-set";
+import type { CompiledPolicy, Unsupported } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
 import { policyMeta } from "#policy/report/policy-meta";
 
@@ -50,13 +52,16 @@ export function compileClassicPolicy(
     exceptions,
   };
   const rules: Rule[] = [];
+  const explained: ExplainedRule[] = [];
   for (const rule of withAutogenRules(stated.filter(isObject), meta.annotations)) {
     const found: RuleProblem[] = [];
     const compiled = compileRule(rule, owner, found);
     problems.push(
       ...found.map(({ path, message }) => problem(pathOf(stated, rule, path), message)),
     );
-    if (compiled !== undefined) rules.push(compiled);
+    if (compiled === undefined) continue;
+    rules.push(compiled);
+    explained.push({ rule: compiled, document: rule });
   }
   if (problems.length > 0) return { ...nothingCompiled, problems };
   const applyOne = textAt(document, ["spec", "applyRules"]) === "One";
@@ -64,7 +69,11 @@ export function compileClassicPolicy(
     const reason = unsupportedReason(rule);
     return reason === undefined ? [] : [{ policy: meta.ref, rule: rule.name, reason }];
   });
-  return { policies: [makePolicy(meta, rules, applyOne)], problems: [], unsupported };
+  const policy: CompiledPolicy = {
+    ...makePolicy(meta, rules, applyOne),
+    explain: (review, world) => explainRules(explained, review, world),
+  };
+  return { policies: [policy], problems: [], unsupported };
 }
 
 function unsupportedReason({ handler }: Rule): string | undefined {
