@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json, JsonObject } from "#policy/json";
-import { isObject, textAt } from "#policy/json";
+import { at, isArray, isObject, textAt } from "#policy/json";
 import { canonical } from "#responder/exact-json";
 import { sha256 } from "#responder/finding";
 import { maskJson } from "#responder/mask";
@@ -50,6 +50,17 @@ function maskChange(change: Change): Json {
   if (change.kind === "apply") return { apply: "[masked Secret]" };
   const edits = change.edits.map((edit) => ({ path: edit.path, value: "[masked]" }));
   return { edit: { namespace: change.namespace, name: change.name, uid: change.uid, edits } };
+}
+
+/** Who wrote an object last as far as the object tells: the program that it was written with, a hint. '' when it tells nothing. */
+export function lastWriter(object: JsonObject | undefined): string {
+  const fields = at(object, ["metadata", "managedFields"]);
+  const entries = (isArray(fields) ? fields : []).filter(
+    (one) => textAt(one, ["subresource"]) === "",
+  );
+  const newest = entries.toSorted((a, b) => (textAt(a, ["time"]) < textAt(b, ["time"]) ? -1 : 1));
+  const manager = textAt(newest.at(-1), ["manager"]);
+  return manager === "" ? "" : `field manager ${manager.slice(0, 128)}`;
 }
 
 /** One line of the audit log: the entry, its time and number, and a hash over it all and the line before. */

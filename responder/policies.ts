@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { at } from "#policy/json";
+import type { AuditFile } from "#responder/adapters/audit-file";
+import { lastWriter } from "#responder/audit";
 import type { Cluster } from "#responder/cluster";
 import { types } from "#responder/cluster";
+import { canonical } from "#responder/exact-json";
+import { sha256 } from "#responder/finding";
 import type { Log } from "#responder/log";
 import { parseResponsePolicy, policyStatus, type ResponsePolicy } from "#responder/response-policy";
 import type { Change } from "#responder/watcher";
@@ -18,17 +22,23 @@ export type Policies = {
  * configured; a policy that names another is in use all the same, and its status says that nobody is told.
  */
 export function makePolicies(
-  cluster: Cluster,
-  log: Log,
-  now: () => number,
+  ports: {
+    readonly cluster: Cluster;
+    readonly log: Log;
+    readonly now: () => number;
+    readonly audit: Pick<AuditFile, "append">;
+  },
   destinations: readonly { readonly name: string }[],
 ): Policies {
+  const { cluster, log, now } = ports;
   const compiled = new Map<string, ResponsePolicy>();
+  const tell = makeTell(ports.audit);
   let sorted: readonly ResponsePolicy[] = [];
   return {
     all: () => sorted,
     change: ({ key, after }) => {
       compiled.delete(key);
+      if (after === undefined) tell(key, "policy removed", undefined);
       if (after !== undefined) {
         const parsed = parseResponsePolicy(after);
         if (parsed.ok) compiled.set(key, parsed.policy);
@@ -37,6 +47,7 @@ export function makePolicies(
             policy: key,
             problems: parsed.problems.map((one) => `${one.path}: ${one.message}`),
           });
+        tell(key, parsed.ok ? "policy in use" : "policy not in use", after);
         const unknown = parsed.ok ? unknownDestinations(parsed.policy, destinations) : [];
         void report(cluster, after, policyStatusNow(parsed, unknown, after, now()));
       }
@@ -44,6 +55,23 @@ export function makePolicies(
     },
   };
 }
+
+/** What decides from now on stands in the audit log, once for each content. */
+function makeTell(audit: Pick<AuditFile, "append">) {
+  const told = new Map<string, string>();
+  return (key: string, what: string, object: JsonObject | undefined): void => {
+    const spec = object === undefined ? "" : `sha256:${sha256(canonical(object["spec"] ?? null))}`;
+    const mark = `${what} ${spec}`;
+    if (told.get(key) === mark) return;
+    told.set(key, mark);
+    const detail = { policy: key, generation: generationOf(object), spec };
+    // A log that cannot be written stops everything that acts, which writes to it itself.
+    audit.append({ what, who: lastWriter(object), remediation: "", detail }).catch(() => undefined);
+  };
+}
+
+const generationOf = (object: JsonObject | undefined): number =>
+  Number(at(object, ["metadata", "generation"]) ?? 0);
 
 /** Destinations that a policy names and the configuration does not have. */
 export function unknownDestinations(
@@ -62,7 +90,7 @@ function policyStatusNow(
   object: JsonObject,
   nowMs: number,
 ): JsonObject {
-  const generation = Number(at(object, ["metadata", "generation"]) ?? 0);
+  const generation = generationOf(object);
   const remarks = unknown.map((to) => `no destination is called ${to}: nobody is told there`);
   return policyStatus(parsed, generation, new Date(nowMs).toISOString(), remarks);
 }

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import type { JsonObject } from "#policy/json";
-import { at, textAt } from "#policy/json";
+import { at, parseJson, textAt } from "#policy/json";
 import { openAuditFile } from "#responder/adapters/audit-file";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { makeMemoryQueue } from "#responder/adapters/memory-queue";
@@ -424,6 +424,12 @@ describe("a Falco alert", () => {
     await scene.others.remove(configMap, name, stop.ok ? uidOf(stop.value) : "");
     await scene.inState("Realised");
     expect(await networkPolicies(scene)).toHaveLength(1);
+    const whats = readFileSync(scene.auditFile, "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => textAt(parseJson(line), ["what"]))
+      .filter((what) => /^(global|policy)/.test(what));
+    expect(whats).toEqual(["policy in use", "global stop", "global stop lifted"]);
   });
 
   it("begins nothing from the moment that the global stop exists, however quick the alert is", async () => {

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { JsonObject } from "#policy/json";
+import type { AuditFile } from "#responder/adapters/audit-file";
+import { lastWriter } from "#responder/audit";
 import type { Cluster } from "#responder/cluster";
 import type { Log } from "#responder/log";
 
@@ -21,9 +24,17 @@ export function makeStop(options: {
   readonly cluster: Pick<Cluster, "get">;
   readonly namespace: string;
   readonly log: Log;
+  readonly audit: Pick<AuditFile, "append">;
   readonly onLifted: () => void;
 }): Stop {
-  const { cluster, namespace, log } = options;
+  const { cluster, namespace, log, audit } = options;
+  const tell = async (what: string, object: JsonObject | undefined): Promise<void> => {
+    log("warn", what);
+    const detail = { configMap: `${namespace}/${stopName}` };
+    const entry = { what, who: lastWriter(object), remediation: "", detail };
+    // A full disk must not keep the stop from being seen.
+    await audit.append(entry).catch(() => log("error", "the audit log cannot be written"));
+  };
   let lookedAt = -Infinity;
   let looking = Promise.resolve();
   const stop = {
@@ -42,7 +53,9 @@ export function makeStop(options: {
     if (!found.ok && found.code !== "NotFound") return;
     const before = stop.on;
     stop.on = found.ok;
-    if (found.ok !== before) log("warn", found.ok ? "global stop" : "global stop lifted");
+    if (found.ok !== before) {
+      await (found.ok ? tell("global stop", found.value) : tell("global stop lifted", undefined));
+    }
     if (before && !found.ok) options.onLifted();
   };
   return stop;
