@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect as connectTcp, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type TLSSocket } from "node:tls";
@@ -440,6 +441,55 @@ describe("rotation of certificates", () => {
     expect(codes.length).toBeGreaterThan(50);
     expect(codes.filter((code) => code !== status.OK)).toEqual([]);
   }, 60_000);
+
+  test("an authority that is replaced ends old connections by their age, and no call fails", async () => {
+    const read = readCertificates(folder, new Date());
+    if (!read.ok) throw new Error(read.problem);
+    const fixed = rotatingCredentials(folder, read.files, () => undefined);
+    const handler = reference();
+    const own = await startServer("127.0.0.1:0", {
+      handler,
+      credentials: fixed.credentials,
+      receiveBytesMax: 1_000_000,
+      clientSans: ["crossplane"],
+      connectionAgeMs: 150,
+      log: () => undefined,
+    });
+    const counting = await startCounting(own.port);
+    const client = bytesClient(counting.port, channel());
+    const codes: status[] = [];
+    const end = Date.now() + 3000;
+    const caller = async () => {
+      while (Date.now() < end) {
+        codes.push((await callOn(client, asked("private"))).code);
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, caller));
+    client.close();
+    fixed.stop();
+    await own.drain(1000);
+    expect(codes.length).toBeGreaterThan(100);
+    expect(codes.filter((code) => code !== status.OK)).toEqual([]);
+    expect(counting.connections()).toBeGreaterThan(3);
+    counting.stop();
+  }, 30_000);
+
+  /** Passes bytes on, and counts connections. */
+  async function startCounting(to: number) {
+    let connections = 0;
+    const relay = createServer((socket) => {
+      connections++;
+      const other = connectTcp(to, "127.0.0.1");
+      socket.pipe(other).pipe(socket);
+      socket.on("error", () => other.destroy());
+      other.on("error", () => socket.destroy());
+    });
+    const port = await freePort();
+    await new Promise<void>((resolve) => {
+      relay.listen(port, "127.0.0.1", resolve);
+    });
+    return { port, connections: () => connections, stop: () => relay.close() };
+  }
 
   async function fingerprint(port: number): Promise<string> {
     const socket = connect({

@@ -30,6 +30,8 @@ export type ServerSpec = {
   /** DNS names of which the caller's certificate must carry one; empty for any. */
   readonly clientSans: readonly string[];
   readonly log: Logger;
+  /** When a connection is asked to end, in milliseconds; an hour where it is left out. */
+  readonly connectionAgeMs?: number;
   /** Counts calls that never become an answer. */
   readonly meter?: Meter;
 };
@@ -70,6 +72,8 @@ type RunFunction = (call: BytesCall, reply: sendUnaryData<Buffer>) => void;
 function makeServer(spec: ServerSpec, health: Health, runFunction: RunFunction): Server {
   const server = new Server({
     ...connectionLimits,
+    // A client has to show its certificate again once in a while; calls under way are finished.
+    "grpc.max_connection_age_ms": spec.connectionAgeMs ?? connectionAgeMs,
     "grpc.max_receive_message_length": spec.receiveBytesMax,
     "grpc.max_send_message_length": -1,
   });
@@ -81,6 +85,8 @@ function makeServer(spec: ServerSpec, health: Health, runFunction: RunFunction):
   return server;
 }
 
+const connectionAgeMs = 60 * 60_000;
+
 /**
  * Beside these Node ends connections that send floods of resets, pings, settings, or invalid frames, and headers of more
  * than 64 KiB or 128 lines (nodejs.org/api/http2.html, options of createServer).
@@ -88,8 +94,6 @@ function makeServer(spec: ServerSpec, health: Health, runFunction: RunFunction):
 const connectionLimits = {
   /** Further calls of a client wait on its side. */
   "grpc.max_concurrent_streams": 1024,
-  /** A client has to show its certificate again once in a while; calls under way are finished. */
-  "grpc.max_connection_age_ms": 60 * 60_000,
   "grpc.max_connection_age_grace_ms": 10 * 60_000,
   /** A client that vanished without a word is found out. */
   "grpc.keepalive_time_ms": 60_000,
