@@ -47,8 +47,14 @@ export function makeTargetEvents(ports: {
   const waiting = new Map<string, JsonObject>();
   const written = new Set<string>();
   let busy = false;
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
   const next = async (): Promise<void> => {
     const [first] = waiting;
+    if (first === undefined) {
+      clearInterval(timer);
+      timer = undefined;
+    }
     if (first === undefined || busy) return;
     busy = true;
     const [name, event] = first;
@@ -59,8 +65,11 @@ export function makeTargetEvents(ports: {
     }
     busy = false;
   };
-  const timer = setInterval(() => void next(), 1_000 / perSecond);
-  timer.unref();
+  const start = (): void => {
+    if (timer !== undefined || stopped || waiting.size === 0) return;
+    timer = setInterval(() => void next(), 1_000 / perSecond);
+    timer.unref();
+  };
   return {
     look: (remediation) => {
       // This runs for every change of every remediation: what is known is left before anything is made of it.
@@ -74,8 +83,12 @@ export function makeTargetEvents(ports: {
         const event = eventOf(remediation, entry);
         if (event !== undefined) waiting.set(event.name, event.manifest);
       }
+      start();
     },
-    stop: () => clearInterval(timer),
+    stop: () => {
+      stopped = true;
+      clearInterval(timer);
+    },
   };
 }
 
