@@ -38,13 +38,18 @@ export async function startGuardScene(options: {
   readonly users: readonly string[];
   /** Policy documents, served from a labelled ConfigMap as the admission policies ask for. */
   readonly policies: readonly JsonObject[];
+  /** Rules of Crossplane's ClusterRole, to which others are aggregated as in an installation; everything when left out. */
+  readonly crossplaneRules?: readonly JsonObject[];
 }): Promise<GuardScene> {
-  const users = Object.fromEntries(
-    [crossplaneUser, ...options.users].map((user) => [user, [everybody]]),
-  );
+  const { crossplaneRules } = options;
+  const users: Readonly<Record<string, readonly string[]>> = {
+    ...Object.fromEntries(options.users.map((user) => [user, [everybody]])),
+    [crossplaneUser]: crossplaneRules === undefined ? [everybody] : [],
+  };
   const plane = await startControlPlane({ users });
   if (plane === undefined) throw new Error("no control plane");
   await allowEverybody(plane.api);
+  if (crossplaneRules !== undefined) await allowCrossplane(plane.api, crossplaneRules);
   await installCrds(plane.api, [thingCrd, ...parapetCrds()]);
   const crossplane = await startCrossplane({
     ...plane,
@@ -146,6 +151,31 @@ async function allowEverybody(api: Api): Promise<void> {
     metadata: { name: everybody },
     roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
     subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "Group", name: everybody }],
+  });
+}
+
+/** Crossplane's account as its Helm chart sets it up: one role that aggregates all that carry its label. */
+async function allowCrossplane(api: Api, rules: readonly JsonObject[]): Promise<void> {
+  const roles = "/apis/rbac.authorization.k8s.io/v1";
+  const role = { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole" };
+  const aggregated = { "rbac.crossplane.io/aggregate-to-crossplane": "true" };
+  await api.create(`${roles}/clusterroles`, {
+    ...role,
+    metadata: { name: "crossplane" },
+    aggregationRule: { clusterRoleSelectors: [{ matchLabels: aggregated }] },
+    rules: [],
+  });
+  await api.create(`${roles}/clusterroles`, {
+    ...role,
+    metadata: { name: "crossplane:system:aggregate-to-crossplane", labels: aggregated },
+    rules,
+  });
+  await api.create(`${roles}/clusterrolebindings`, {
+    apiVersion: "rbac.authorization.k8s.io/v1",
+    kind: "ClusterRoleBinding",
+    metadata: { name: "crossplane" },
+    roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "crossplane" },
+    subjects: [{ apiGroup: "rbac.authorization.k8s.io", kind: "User", name: crossplaneUser }],
   });
 }
 
