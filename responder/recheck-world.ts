@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { at, textAt } from "#policy/json";
+import { at, isObject, textAt } from "#policy/json";
 import { sameJson } from "#policy/kubernetes/json-patch";
 import { makeIndex } from "#responder/caches";
 import type { Cluster, ResourceType } from "#responder/cluster";
@@ -121,6 +121,7 @@ export class World {
     const watcher = makeWatcher({
       cluster: this.#options.cluster,
       type: typeOfKind(kind),
+      keep: saying,
       onChange: (change) => this.#take(kind, change),
       onFailure: this.#options.onFailure,
     });
@@ -129,7 +130,8 @@ export class World {
     return watcher;
   }
 
-  #take(kind: PolicyKind, { key, before, after }: Change): void {
+  #take(kind: PolicyKind, { key, before, after: whole }: Change): void {
+    const after = whole === undefined ? undefined : saying(whole);
     const namespace = textAt(after ?? before, ["metadata", "namespace"]);
     this.#policies.change(`${resourceText(kind)} ${key}`, after, namespace);
     // A status, or who manages what, changes nothing for anybody.
@@ -137,6 +139,13 @@ export class World {
     const about = namespace === rootNamespace ? "" : namespace;
     this.#options.onChange({ namespace: about, before, after });
   }
+}
+
+/** What a policy says and whose it is, without what is written about it: there may be very many. */
+function saying(object: JsonObject): JsonObject {
+  const { metadata, status: _status, ...rest } = object;
+  const { managedFields: _managedFields, ...kept } = isObject(metadata) ? metadata : {};
+  return { ...rest, metadata: kept };
 }
 
 /** Of Istio's root namespace only its own policies are about other namespaces. */
