@@ -2,6 +2,7 @@
 import { admissionTypes, namespaceType, requestType } from "#policy/admission/request-types";
 import { resolvePatchType } from "#policy/admission/patch-types";
 import { makeEnvironment } from "#policy/cel/environment";
+import { cachedEnvironments } from "#policy/cel/environment-cache";
 import type { Environment } from "#policy/cel/environment";
 import type { Library } from "#policy/cel/library";
 import { authorizerType, resourceCheckType } from "#policy/cel/libraries/authorizer";
@@ -16,17 +17,8 @@ export type AdmissionScope = {
   readonly patches: boolean;
 };
 
-const environments = new Map<string, Environment>();
-
 /** The environment of kube-apiserver 1.36 for admission policies (apiserver pkg/cel/environment/base.go). */
-export function admissionEnvironment(scope: AdmissionScope): Environment {
-  const key = JSON.stringify(scope);
-  const known = environments.get(key);
-  if (known !== undefined) return known;
-  const made = build(scope);
-  environments.set(key, made);
-  return made;
-}
+export const admissionEnvironment = cachedEnvironments<AdmissionScope>(build);
 
 const authorizerVariables = {
   authorizer: authorizerType,

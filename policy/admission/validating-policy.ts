@@ -22,6 +22,7 @@ import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { CompiledPolicy } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
+import { requiredObject } from "#policy/required-object";
 import { policyMeta } from "#policy/report/policy-meta";
 
 /**
@@ -53,16 +54,10 @@ function compileParts(
   problems: Problem[],
 ): ValidatingParts | undefined {
   const name = documentName(document);
-  const spec = field(document, "spec");
-  if (!isObject(spec)) {
-    problems.push({ document: name, path: "spec", message: "must be an object" });
-    return undefined;
-  }
+  const spec = requiredObject(document, "spec", problems);
+  if (spec === undefined) return undefined;
   const params = isObject(field(spec, "paramKind"));
-  if (!isObject(field(spec, "matchConstraints"))) {
-    problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
-    return undefined;
-  }
+  if (requiredObject(document, "spec.matchConstraints", problems) === undefined) return undefined;
   const constraints = readMatchConstraints(name, spec, problems);
   if (constraints === undefined) return undefined;
   const scope = (authorizer: boolean): ExpressionScope => ({

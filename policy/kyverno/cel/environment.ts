@@ -8,6 +8,7 @@ import {
   structType,
 } from "#policy/admission/request-types";
 import { makeEnvironment } from "#policy/cel/environment";
+import { cachedEnvironments } from "#policy/cel/environment-cache";
 import type { Environment } from "#policy/cel/environment";
 import type { Library } from "#policy/cel/library";
 import { kyvernoLibraries } from "#policy/cel/libraries/kyverno";
@@ -21,17 +22,8 @@ export type KyvernoScope = {
   readonly namespaced: boolean;
 };
 
-const environments = new Map<string, Environment>();
-
 /** The environment of Kyverno v1.19 for its CEL kinds (pkg/cel/compiler/env.go and the compiler of each kind). */
-export function kyvernoEnvironment(scope: KyvernoScope): Environment {
-  const key = JSON.stringify(scope);
-  const known = environments.get(key);
-  if (known !== undefined) return known;
-  const made = build(scope);
-  environments.set(key, made);
-  return made;
-}
+export const kyvernoEnvironment = cachedEnvironments<KyvernoScope>(build);
 
 const exceptionsType = structType("libs.Exception", {
   allowedImages: listOf(stringType),

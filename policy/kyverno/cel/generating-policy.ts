@@ -37,6 +37,7 @@ import { nothingCompiled } from "#policy/kyverno/kind-compilation";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { CompiledPolicy, Generation } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
+import { requiredObject } from "#policy/required-object";
 import { makeResult, policyMeta } from "#policy/report/policy-meta";
 import type { PolicyMeta } from "#policy/report/policy-meta";
 import type { Result, RuleResult } from "#policy/report/result";
@@ -113,11 +114,9 @@ function compileParts(
   problems: Problem[],
 ): Parts | undefined {
   const name = documentName(document);
-  const spec = field(document, "spec");
-  if (!isObject(spec) || !isObject(field(spec, "matchConstraints"))) {
-    problems.push({ document: name, path: "spec.matchConstraints", message: "must be an object" });
-    return undefined;
-  }
+  const spec = requiredObject(document, "spec", problems);
+  if (spec === undefined) return undefined;
+  if (requiredObject(document, "spec.matchConstraints", problems) === undefined) return undefined;
   const constraints = readMatchConstraints(name, spec, problems);
   if (constraints === undefined) return undefined;
   const meta = policyMeta(document, "KyvernoGeneratingPolicy");

@@ -13,7 +13,7 @@ import type { Log } from "#policy/admission/recording";
 import { compileAnnotations } from "#policy/admission/validating-policy";
 import type { CompileContext } from "#policy/compile-context";
 import { documentName } from "#policy/document";
-import { at, field, isObject, textAt } from "#policy/json";
+import { at, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import { autogenSpecs, rewriteMutations } from "#policy/kyverno/cel/autogen";
@@ -28,6 +28,7 @@ import { nothingCompiled } from "#policy/kyverno/kind-compilation";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { CompiledPolicy, Mutation } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
+import { requiredObject } from "#policy/required-object";
 import { policyMeta } from "#policy/report/policy-meta";
 import type { Review } from "#policy/review";
 import type { World } from "#policy/world";
@@ -95,11 +96,8 @@ function compileVariants(
   context: CompileContext,
   problems: Problem[],
 ): readonly Variant[] {
-  const spec = field(document, "spec");
-  if (!isObject(spec)) {
-    problems.push({ document: documentName(document), path: "spec", message: "must be an object" });
-    return [];
-  }
+  const spec = requiredObject(document, "spec", problems);
+  if (spec === undefined) return [];
   const own = compileSpec(document, spec, context, problems);
   if (own === undefined || problems.length > 0) return own === undefined ? [] : [own];
   const derived = autogenSpecs(spec, rewriteMutations).flatMap((variant) => {

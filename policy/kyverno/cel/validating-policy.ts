@@ -33,6 +33,7 @@ import { nothingCompiled } from "#policy/kyverno/kind-compilation";
 import type { KindCompilation } from "#policy/kyverno/kind-compilation";
 import type { CompiledPolicy } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
+import { requiredObject } from "#policy/required-object";
 import { policyMeta } from "#policy/report/policy-meta";
 import type { RuleResult } from "#policy/report/result";
 import type { Review } from "#policy/review";
@@ -124,11 +125,8 @@ function compileVariants(
   jsonMode: boolean,
   problems: Problem[],
 ): readonly ValidatingPolicyParts[] {
-  const spec = field(document, "spec");
-  if (!isObject(spec)) {
-    problems.push({ document: documentName(document), path: "spec", message: "must be an object" });
-    return [];
-  }
+  const spec = requiredObject(document, "spec", problems);
+  if (spec === undefined) return [];
   const own = compileSpec(document, spec, context, jsonMode, problems);
   if (own === undefined || jsonMode || problems.length > 0) return own === undefined ? [] : [own];
   const derived = autogenSpecs(spec, rewriteText).flatMap((variant) => {
