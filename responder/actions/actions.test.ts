@@ -495,8 +495,8 @@ describe("capture-evidence", () => {
     ]);
     const note = good(await run.act()).event?.message ?? "";
     const folder = join(scene.directory, "evidence");
-    expect(readdirSync(folder)).toEqual(["shop_web-1-0123456789.json"]);
-    const file = join(folder, "shop_web-1-0123456789.json");
+    expect(readdirSync(folder)).toEqual(["shop_web-1-0123456789_uid-web-.json"]);
+    const file = join(folder, "shop_web-1-0123456789_uid-web-.json");
     const text = readFileSync(file, "utf8");
     expect(note).toContain(`sha256:${sha256(text)}`);
     expect(statSync(file).mode & 0o777).toBe(0o400);
@@ -527,7 +527,7 @@ describe("capture-evidence", () => {
     const first = { ...scene, cluster, effects: { ...scene.effects, cluster } };
     const run = await remediate(first, [{ "capture-evidence": {} }]);
     good(await run.act());
-    const file = join(scene.directory, "evidence", "shop_web-1-0123456789.json");
+    const file = join(scene.directory, "evidence", "shop_web-1-0123456789_uid-web-.json");
     expect(statSync(file).size).toBeLessThan(bundleMax);
     expect(readFileSync(file, "utf8")).not.toContain("abcdefghijkl");
   });

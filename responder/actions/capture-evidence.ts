@@ -85,7 +85,9 @@ async function capture(
   effect: Capture,
   remediation: Remediation,
 ): Promise<Done> {
-  const name = `${remediation.name.namespace}_${remediation.name.name}`;
+  // With the uid: a name may come again long after its record was deleted, and must not find the evidence of before.
+  const part = remediation.uid.replaceAll(/[^A-Za-z0-9-]/g, "").slice(0, 8);
+  const name = `${remediation.name.namespace}_${remediation.name.name}_${part}`;
   const there = await ports.evidence.find(name);
   if (!there.ok) return there;
   if (there.value !== undefined) {
