@@ -4,10 +4,14 @@ import {
   type ResourceSelector,
   type RunFunctionResponse,
 } from "@crossplane-org/function-sdk-typescript";
+import { Client, credentials, ServerCredentials } from "@grpc/grpc-js";
 import { describe, expect, test } from "vitest";
+import { makeHandler } from "#function/handler";
+import { startServer } from "#function/server";
 import { at, textAt, type JsonObject } from "#policy/json";
 import {
   bucket,
+  encodeRequest,
   guardrails,
   makeCaller,
   noPublic,
@@ -143,6 +147,12 @@ describe.each(Object.entries(versions))("Crossplane %s", (_, version) => {
     expect(summary(reconcile(version, { input, desired }, cluster))).toBe("Compliant a,b");
   });
 
+  test("is not content with fewer policies that come under the same name, as a Composition may ask for", () => {
+    const name = "policies/v1/ConfigMap/platform";
+    const cluster = [policyMap("platform", [noPublic])];
+    expect(summary(reconcile(version, { input, desired }, cluster, { [name]: [] }))).toBe("Held a");
+  });
+
   test("looks up one object of one namespace", () => {
     const expression =
       "resource.Get('v1', 'configmaps', 'team-a', 'limits').data.allowed == 'true'";
@@ -244,6 +254,36 @@ test("a Crossplane that tells its capabilities is asked once, an older one by bo
   const name = "policies/v1/ConfigMap/platform";
   expect(asked([1])).toEqual([[name], []]);
   expect(asked([])).toEqual([[name], [name]]);
+});
+
+test("the service is there under the name that Crossplane before v1.17 and its fallback call", async () => {
+  const server = await startServer("127.0.0.1:0", {
+    handler: makeHandler({ now: () => nowMs, log: () => undefined, approvalNamespace: "" }),
+    credentials: ServerCredentials.createInsecure(),
+    receiveBytesMax: 1024 * 1024,
+    clientSans: [],
+    log: () => undefined,
+  });
+  const client = new Client(`127.0.0.1:${server.port}`, credentials.createInsecure());
+  const bytes = encodeRequest({ input: guardrails([noPublic]), desired });
+  const asIs = (each: Buffer) => each;
+  const answers = await Promise.all(
+    ["v1", "v1beta1"].map(
+      (version) =>
+        new Promise<Buffer>((resolve, reject) => {
+          const path = `/apiextensions.fn.proto.${version}.FunctionRunnerService/RunFunction`;
+          client.makeUnaryRequest(path, asIs, asIs, bytes, (error, answer) => {
+            if (answer === undefined) reject(error ?? new Error("no answer"));
+            else resolve(answer);
+          });
+        }),
+    ),
+  );
+  client.close();
+  await server.drain(100);
+  const [now, before] = answers;
+  expect(now?.length).toBeGreaterThan(100);
+  expect(before?.equals(now ?? Buffer.alloc(0))).toBe(true);
 });
 
 test("what is answered under both names counts once, the newer first", () => {
