@@ -42,6 +42,8 @@ export type ApprovalQuestion = {
   readonly actedOn: string | undefined;
   /** Different people who must approve; one unless told otherwise. */
   readonly approvers?: number;
+  /** When the record was made, if it is known: what was said before that was about another of its name. */
+  readonly recordedAtMs?: number | undefined;
   /** Who caused the finding; an approval of theirs counts for nothing. '' when unknown. */
   readonly actor: string;
 };
@@ -121,6 +123,9 @@ export function viewRenewal(
   };
 }
 
+/** A clock that was set back by more must catch up before somebody can decide. */
+const clockMs = 300_000;
+
 /** Those for exactly this plan, the oldest first. */
 const boundTo = (approvals: readonly Approval[], question: ApprovalQuestion): readonly Approval[] =>
   approvals
@@ -128,7 +133,8 @@ const boundTo = (approvals: readonly Approval[], question: ApprovalQuestion): re
       (approval) =>
         approval.namespace === question.namespace &&
         approval.remediation === question.remediation &&
-        approval.planDigest === question.planDigest,
+        approval.planDigest === question.planDigest &&
+        approval.createdAtMs + clockMs >= (question.recordedAtMs ?? 0),
     )
     .sort((a, b) => a.createdAtMs - b.createdAtMs || (a.name < b.name ? -1 : 1));
 

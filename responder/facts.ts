@@ -29,6 +29,7 @@ export async function gather(
     nowMs: ports.now(),
     actedOn: remediation.status.approval?.name,
     actor: remediation.cause.actor,
+    recordedAtMs: remediation.createdAtMs,
     approvers: approversOf(remediation.plan),
   };
   const approval = viewApprovals(approvals, question);

@@ -52,7 +52,7 @@ const yes = (by: string, of: Plan = podPlan, more: Partial<Approval> = {}): Appr
   decision: "Approve",
   approvedBy: by,
   reason: "seen",
-  createdAtMs: 1,
+  createdAtMs: nowMs,
   expiresAtMs: nowMs + 1,
   renewUntilMs: undefined,
   ...more,
@@ -135,6 +135,16 @@ const rows: readonly Row[] = [
     want: "ends",
   },
   {
+    reason: "A yes to a record of the same name that was deleted long ago is none to this one.",
+    approvals: [yes("jane", podPlan, { createdAtMs: nowMs - 600_000 })],
+    want: "waits",
+  },
+  {
+    reason: "A clock that was set back a little keeps nobody from deciding.",
+    approvals: [yes("jane", podPlan, { createdAtMs: nowMs - 200_000 })],
+    want: "begins",
+  },
+  {
     reason: "More time for what is not in force is no yes.",
     approvals: [yes("jane", podPlan, { renewUntilMs: nowMs + 9 })],
     want: "waits",
@@ -152,6 +162,7 @@ function outcome({ plan = podPlan, actor = "", approvals }: Row): string {
     planDigest: plan.digest,
     nowMs,
     actedOn: undefined,
+    recordedAtMs: nowMs,
     approvers: approversOf(plan),
     actor,
   });

@@ -107,6 +107,9 @@ export function readRemediation(object: JsonObject): Remediation | string {
     name: { namespace: meta.namespace, name: meta.name },
     uid: meta.uid,
     resourceVersion: meta.resourceVersion,
+    ...(meta.creationTimestamp === undefined
+      ? {}
+      : { createdAtMs: Date.parse(meta.creationTimestamp) }),
     target: spec.target,
     workload: spec.workload,
     cause: spec.cause,

@@ -82,6 +82,8 @@ export type Remediation = {
   readonly name: ObjectName;
   readonly uid: string;
   readonly resourceVersion: string;
+  /** By the API server's clock, as those of Approvals; undefined where it never was an object. */
+  readonly createdAtMs?: number;
   readonly target: Target;
   /** Controller of the target as `Kind/name`, for limits; '' for none. */
   readonly workload: string;
