@@ -504,6 +504,13 @@ describe("approvals", () => {
     expect(decide(objects)).toMatchObject({ reason: "Held", resources: [] });
   });
 
+  test("are looked for again within seconds while nobody has decided, and at leisure after a denial", () => {
+    expect(decide([]).ttl).toBe(10);
+    expect(decide([approval({ decision: "Deny", expiresAt: "2027-01-01T00:00:00Z" })]).ttl).toBe(
+      60,
+    );
+  });
+
   test("of whoever asked for the change count for nothing", () => {
     const annotations = { "parapet.dev/last-writer": "jane" };
     const own = decide([approval()], { composite: composite([], { annotations }) });

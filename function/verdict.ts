@@ -104,9 +104,9 @@ function violationsAgainst(
   ];
 }
 
-/** Whether an approval would change something. A violation that exists already waits for nobody. */
+/** Whether an approval may come any moment. A violation that exists already waits for nobody, a denied change for no hurry. */
 export const waitsForPeople = ({ approval, step }: Verdict): boolean =>
-  approval !== undefined && approval.state.kind !== "approved" && step.kind !== "known";
+  approval?.state.kind === "waiting" && step.kind !== "known";
 
 const outcomes = {
   send: "sent",
