@@ -34,6 +34,9 @@ export type LaneEnd = {
   readonly waiting: readonly Job[];
 };
 
+/** Memory for new objects, in MiB. Left alone it grows to 100 and more with large composites, and nothing gets quicker. */
+const youngMbMax = 16;
+
 /** One worker and the calls that it has: one that it is at, and one more so that it never waits for the main thread. */
 export class Lane {
   readonly #spec: LaneSpec;
@@ -52,7 +55,10 @@ export class Lane {
     this.#worker = new Worker(spec.entry, {
       workerData: spec.settings,
       name: "parapet-worker",
-      resourceLimits: { maxOldGenerationSizeMb: spec.heapMbMax },
+      resourceLimits: {
+        maxOldGenerationSizeMb: spec.heapMbMax,
+        maxYoungGenerationSizeMb: youngMbMax,
+      },
     });
     this.#worker.on("message", (message: WorkerMessage) => this.#take(message));
     this.#worker.on("error", (error: Error) => {
