@@ -309,6 +309,29 @@ describe("a Falco alert", () => {
     expect(live.ok && at(live.value, ["metadata", "labels"])).toEqual({ app: "web" });
   });
 
+  it("finds the successor of a pod that was read a moment before, by what proves it", async () => {
+    const scene = await startScene();
+    const first = await scene.others.create(types.pod, pod("web-1"));
+    await scene.others.create(types.responsePolicy, policy("Propose"));
+    await scene.responder.acting;
+    const uids: string[] = [];
+    const uid = first.ok ? uidOf(first.value) : "";
+    const alertOf = (of: string): JsonObject => ({
+      output_fields: { "k8s.ns.name": "shop", "k8s.pod.name": "web-1", "k8s.pod.uid": of },
+    });
+    await scene.responder.intake.accept(alertBody("web-1", scene.now(), alertOf(uid)), "test");
+    uids.push((await scene.inState("Proposed")).target.uid);
+    const name = { namespace: "shop", name: "web-1" };
+    await scene.others.remove(types.pod, name, uid);
+    const next = await scene.others.create(types.pod, pod("web-1"));
+    const nextUid = next.ok ? uidOf(next.value) : "";
+    await scene.responder.intake.accept(alertBody("web-1", scene.now(), alertOf(nextUid)), "test");
+    const found = await eventually("one of the successor", async () =>
+      (await scene.remediations()).find((one) => one.target.uid === nextUid),
+    );
+    expect([...uids, found.target.uid]).toEqual([uid, nextUid]);
+  });
+
   it("is kept for review where no NetworkPolicy would help, and where there is no pod", async () => {
     const scene = await startScene();
     await scene.others.create(types.pod, pod("on-host", { hostNetwork: true }));
