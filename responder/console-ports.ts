@@ -3,11 +3,12 @@ import { randomUUID } from "node:crypto";
 import type { Approval } from "#responder/approval";
 import { approvalJson, readApproval } from "#responder/approval-record";
 import type { Cluster, ObjectName, Reply } from "#responder/cluster";
-import { failure, nameOf, types } from "#responder/cluster";
+import { failure, keyOf, nameOf, types } from "#responder/cluster";
 import type { ConsolePorts } from "#responder/console/routes";
 import type { WriteChange } from "#responder/plan";
+import { mask } from "#responder/mask";
 import type { Remediation } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { cut, readRemediation } from "#responder/remediation-record";
 import type { Responder } from "#responder/responder";
 
 /** A decision made in the console holds so long; after that it must be made again. */
@@ -25,25 +26,38 @@ export type Decision = {
 
 /** What a review page, or any other place where people decide, needs of the responder: it reads records and writes Approvals, no more. */
 export function makeConsolePorts(
-  responder: Pick<Responder, "remediations" | "subscribe" | "stopped">,
+  responder: Pick<Responder, "remediations" | "subscribe" | "stopped" | "audit">,
   cluster: Cluster,
   now: () => number,
 ): ConsolePorts {
+  // Told before it is written: the API server knows the console's account, only the console knows the person.
+  const write = async (decision: Decision): Promise<Reply<undefined>> => {
+    await responder.audit({
+      what: "decided in the console",
+      who: decision.by,
+      remediation: keyOf(decision.name),
+      detail: {
+        decision: decision.renews === true ? "Renew" : decision.decision,
+        digest: decision.digest,
+        reason: cut(mask(decision.reason), 1_024),
+      },
+    });
+    return writeApproval(cluster, decision, now());
+  };
   return {
     list: () => Promise.resolve({ ok: true, value: responder.remediations.all() }),
     get: (name) => readLive(cluster, name),
     live: (change) => cluster.get(change.type, objectOf(change)),
     approvals: (remediation) => approvalsOf(cluster, remediation),
-    decide: (decision) => writeApproval(cluster, decision, now()),
+    decide: write,
     // An Approval of its own kind: a yes to as much time again as the plan asked for.
-    renew: (renewal) =>
-      writeApproval(cluster, { ...renewal, decision: "Approve", renews: true }, now()),
+    renew: (renewal) => write({ ...renewal, decision: "Approve", renews: true }),
     // A Deny of what is in force takes it back.
     undo: async (name, by, reason) => {
       const live = await readLive(cluster, name);
       if (!live.ok) return live;
       const digest = live.value.plan?.digest ?? "";
-      return writeApproval(cluster, { name, digest, decision: "Deny", by, reason }, now());
+      return write({ name, digest, decision: "Deny", by, reason });
     },
     subscribe: responder.subscribe,
     stopped: responder.stopped,

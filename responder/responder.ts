@@ -67,6 +67,8 @@ export type Responder = {
   readonly writers: Writers;
   /** Whether the global stop is on. */
   readonly stopped: () => boolean;
+  /** Resolves when the entry is on the disk. */
+  readonly audit: AuditFile["append"];
   /** Resolves when policies and records are known and alerts are worked on. */
   readonly acting: Promise<void>;
   readonly stop: () => Promise<void>;
@@ -132,6 +134,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
     ready: () => ({ intake: !stopping, acting: areSynced(), network: verification.text() }),
     acting,
     stopped: () => stop.on,
+    audit: ports.audit.append,
     stop: async () => {
       stopping = true;
       for (const timer of timers) clearInterval(timer);

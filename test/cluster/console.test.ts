@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
+import type { AuditEntry } from "#responder/audit";
 import { readApproval } from "#responder/approval-record";
 import { makeRemediationCache } from "#responder/caches";
 import { type Cluster, types, uidOf } from "#responder/cluster";
@@ -49,12 +50,17 @@ function startScene() {
     cache.change({ key, before: undefined, after: written.value, seen: "live" });
     tell();
   };
+  const told: AuditEntry[] = [];
+  const audit = (entry: AuditEntry): Promise<void> => {
+    told.push(entry);
+    return Promise.resolve();
+  };
   const ports = makeConsolePorts(
-    { remediations: cache, subscribe, stopped: () => stop.on },
+    { remediations: cache, subscribe, stopped: () => stop.on, audit },
     cluster,
     () => nowMs,
   );
-  return { cluster, ports, listeners, stop, tell, put };
+  return { cluster, ports, listeners, stop, tell, put, told };
 }
 
 const reviewers = [
@@ -233,6 +239,18 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
       },
     ]);
     expect(await page.textContent("#decisions ~ .card")).toContain("seen the plan, isolate");
+    expect(scene.told).toEqual([
+      {
+        what: "decided in the console",
+        who: "jane",
+        remediation: "prod/first",
+        detail: {
+          decision: "Approve",
+          digest: `sha256:${"a".repeat(64)}`,
+          reason: "seen the plan, isolate",
+        },
+      },
+    ]);
   });
 
   it("shows what is in force with its evidence, and takes a wish to renew or undo it", async () => {
