@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, parseDocument } from "yaml";
 import { type Json, type JsonObject, at, isArray, isObject, parseJson, textAt } from "#policy/json";
 import { installCrds, type Api } from "#test/cluster/api";
 import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
@@ -840,6 +840,15 @@ describe("admission policies in CI", () => {
       denied === undefined ? 0 : 1,
       expect.stringContaining(denied ?? "fail: 0, warn: 0, error: 0"),
     ]);
+  });
+  it("is listed completely for kustomize", () => {
+    const files = readdirSync(folder).filter((file) => file.endsWith(".yaml"));
+    const kustomization = parseDocument(readFileSync(join(folder, "kustomization.yaml"), "utf8"));
+    const listed: unknown = kustomization.toJS();
+    const resources = isObject(listed) ? listed["resources"] : [];
+    expect((isArray(resources) ? resources.map(String) : []).toSorted()).toEqual(
+      files.filter((file) => file !== "kustomization.yaml").toSorted(),
+    );
   });
   it("sees every kind of Composition", () => {
     expect(made.length).toBeGreaterThan(10);
