@@ -2,7 +2,8 @@
 # Builds the function's package: its image, with the package metadata and input CRD as one more layer.
 #   package/xpkg/build.sh [OUT.xpkg]      needs buildah and skopeo, no Docker
 # NODE_IMAGE names another base image (default: Dockerfile's); BUILDAH_FLAGS and BUD_FLAGS go to buildah, for builds in
-# a chroot or behind a proxy; test/support/node-image.sh makes a base image where no registry can be reached. The OCI layout is left beside OUT as OUT.oci: push that, its annotations say what is what.
+# a chroot or behind a proxy; test/support/node-image.sh makes a base image where no registry can be reached.
+# The OCI layout is left beside OUT as OUT.oci: push that, its annotations say what is what.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
