@@ -484,6 +484,35 @@ const rows: Record<string, { reason: string; request: TestRequest; want: Want }>
     },
     want: { resources: ["b"], compliant: "False/Held", message: ["a: not in prod"] },
   },
+  ComposedNamespaceByName: {
+    reason: "Also by the label that the API server gives every namespace.",
+    request: {
+      input: guardrails([
+        validating("by-name", "false", {
+          message: "not in orders",
+          spec: {
+            matchConstraints: {
+              namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "orders" } },
+              resourceRules: [
+                {
+                  apiGroups: ["*"],
+                  apiVersions: ["*"],
+                  resources: ["buckets"],
+                  operations: ["CREATE"],
+                },
+              ],
+            },
+          },
+        }),
+      ]),
+      composite: composite([], { namespace: "" }),
+      desired: {
+        a: bucket({}, { name: "a", namespace: "orders" }),
+        b: { apiVersion: "v1", kind: "Namespace", metadata: { name: "orders" } },
+      },
+    },
+    want: { resources: ["b"], compliant: "False/Held", message: ["a: not in orders"] },
+  },
   ComposedInjected: {
     reason: "The others are seen with what is injected into them.",
     request: {

@@ -9,6 +9,7 @@ import {
   type World,
 } from "#policy/world";
 import type { Composite } from "./composite.ts";
+import { withPath } from "./json-edit.ts";
 import type { Selector } from "./wire/response.ts";
 
 /**
@@ -143,7 +144,10 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
   const namespace = (name: string): JsonObject | undefined => {
     if (name === "" || !spec.needsNamespaces) return undefined;
     const answer = get({ apiVersion: "v1", resource: "namespaces", namespace: "", name });
-    return answer.kind === "found" && isObject(answer.value) ? answer.value : undefined;
+    // The API server gives every namespace this label; one that is only composed yet has it not.
+    return answer.kind === "found" && isObject(answer.value)
+      ? withPath(answer.value, ["metadata", "labels", "kubernetes.io/metadata.name"], name)
+      : undefined;
   };
   const world: World = {
     ...emptyWorld(spec.nowMs),
