@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Server, createServer } from "node:http";
+import { type Server, createServer, request } from "node:http";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { failure } from "#responder/cluster";
 import { html } from "#responder/console/html";
@@ -148,7 +148,7 @@ describe("over HTTP", () => {
       },
       ports,
     );
-    server = createServer((request, reply) => void handle(request, reply));
+    server = createServer((incoming, reply) => void handle(incoming, reply));
     await new Promise<void>((resolve) => {
       server.listen(0, "127.0.0.1", resolve);
     });
@@ -317,6 +317,18 @@ describe("over HTTP", () => {
     expect(decisions).toEqual([]);
   });
 
+  /** The status of a form sent from another loopback address. */
+  const postFrom = (localAddress: string, path: string, fields: Record<string, string>) =>
+    new Promise<number>((resolve, reject) => {
+      const sent = request(`${base}${path}`, { method: "POST", localAddress }, (reply) => {
+        reply.resume();
+        resolve(reply.statusCode ?? 0);
+      });
+      sent.on("error", reject);
+      sent.setHeader("content-type", "application/x-www-form-urlencoded");
+      sent.end(new URLSearchParams(fields).toString());
+    });
+
   it("stops answering logins after many failures, without saying which names exist", async () => {
     const replies = [];
     for (let attempt = 0; attempt < 21; attempt += 1) {
@@ -330,6 +342,12 @@ describe("over HTTP", () => {
       );
     }
     expect(replies).toEqual([...Array.from({ length: 20 }, () => 401), 429]);
+    // Another address logs in all the same.
+    const reply = await postFrom("127.0.0.2", "/console/login", {
+      name: "jane",
+      token: "correct-horse-battery",
+    });
+    expect(reply).toBe(303);
   });
 });
 

@@ -13,10 +13,23 @@ import {
   setCookie,
 } from "#responder/console/session";
 
-/** Failed logins within a minute after which the console answers 429 to all logins. */
+/** Failed logins of one address within a minute after which it gets 429: whoever guesses must not keep others from logging in. */
 const failedLoginsPerMinuteMax = 20;
+/** Addresses that are remembered. */
+const addressesMax = 1_000;
 
-export type LoginFailures = { sinceMs: number; count: number };
+/** Failed logins by address. */
+export type LoginFailures = Map<string, { readonly sinceMs: number; count: number }>;
+
+function failuresOf(failures: LoginFailures, request: IncomingMessage, nowMs: number) {
+  const address = request.socket.remoteAddress ?? "";
+  const known = failures.get(address);
+  if (known !== undefined && nowMs - known.sinceMs <= 60_000) return known;
+  const fresh = { sinceMs: nowMs, count: 0 };
+  if (failures.size >= addressesMax) failures.clear();
+  failures.set(address, fresh);
+  return fresh;
+}
 
 export async function login(
   request: IncomingMessage,
@@ -25,8 +38,8 @@ export async function login(
   nowMs: number,
   failures: LoginFailures,
 ): Promise<void> {
-  if (nowMs - failures.sinceMs > 60_000) Object.assign(failures, { sinceMs: nowMs, count: 0 });
-  if (failures.count >= failedLoginsPerMinuteMax) {
+  const failed = failuresOf(failures, request, nowMs);
+  if (failed.count >= failedLoginsPerMinuteMax) {
     const message = "Wait a minute, then log in again.";
     return sendPage(reply, 429, messagePage("Too many attempts", message));
   }
@@ -37,7 +50,7 @@ export async function login(
       ? undefined
       : findReviewer(config.reviewers, form.get("name") ?? "", form.get("token") ?? "");
   if (reviewer === undefined) {
-    failures.count += 1;
+    failed.count += 1;
     return sendPage(reply, 401, loginPage(true, to));
   }
   const session = { reviewer: reviewer.name, expiresAtMs: nowMs + sessionMs };

@@ -10,7 +10,7 @@ import { decide } from "#responder/console/decide-route";
 import { detailPage, detailPart } from "#responder/console/detail-page";
 import { loginPage, messagePage } from "#responder/console/layout";
 import { type ListQuery, listPage, rows } from "#responder/console/list-page";
-import { login, logout } from "#responder/console/login";
+import { login, type LoginFailures, logout } from "#responder/console/login";
 import {
   cookieOf,
   formToken,
@@ -90,7 +90,7 @@ export function makeConsole(config: ConsoleConfig, ports: ConsolePorts) {
     assets.map((name) => [name, readFileSync(new URL(`assets/${name}`, import.meta.url))]),
   );
   const listeners = { count: 0 };
-  const failures = { sinceMs: 0, count: 0 };
+  const failures: LoginFailures = new Map();
 
   return async (request: IncomingMessage, reply: ServerResponse): Promise<void> => {
     const url = new URL(request.url ?? "/", "http://console");
