@@ -7,10 +7,11 @@ import { readConfigFiles } from "#responder/adapters/config-files";
 import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import { makeLog } from "#responder/log";
 import { runResponder } from "#responder/run";
-import { settingsOf } from "#responder/settings";
 
-const help =
-  (): string => `parapet responder: takes Falco alerts and drift, decides by ResponsePolicies, proposes or acts, and can undo all of it.
+const help = async (): Promise<string> => {
+  // Needed here only, and every file costs a start some milliseconds.
+  const { settingsOf } = await import("#responder/settings");
+  return `parapet responder: takes Falco alerts and drift, decides by ResponsePolicies, proposes or acts, and can undo all of it.
 
 Usage: npm run responder -- [--config FILE] [--check]
 
@@ -34,11 +35,12 @@ The intake answers on intake.listen (POST /falco), health and metrics on operati
 taken; /readyz/acting while they are acted on; /status; /metrics), the review console on review.listen (/console).
 
 Ends with 0 after SIGTERM or SIGINT, with 1 when it cannot start, with 2 for a wrong argument or configuration.`;
+};
 
 /** Runs the command line. Resolves with an exit code, or with undefined while the responder runs. */
 export async function main(args: readonly string[]): Promise<number | undefined> {
   if (args.includes("--help") || args.includes("-h")) {
-    process.stdout.write(`${help()}\n`);
+    process.stdout.write(`${await help()}\n`);
     return 0;
   }
   const options = readArguments(args);

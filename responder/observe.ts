@@ -7,10 +7,10 @@ import type { Cluster } from "#responder/cluster";
 import type { Config } from "#responder/config";
 import { countFalcoMessages } from "#responder/falco-messages";
 import type { Log } from "#responder/log";
-import { type LossWatch, makeLossWatch } from "#responder/loss-watch";
+import type { LossWatch } from "#responder/loss-watch";
 import type { Metrics } from "#responder/metrics";
 import { makeQueueHealth } from "#responder/queue-health";
-import { makeObserver, type Observer, traceRemediations } from "#responder/tracing";
+import type { Observer } from "#responder/tracing";
 
 export type Observed = {
   readonly queue: AlertQueue;
@@ -53,7 +53,7 @@ export async function observe(config: Config, files: ConfigFiles, ports: Ports):
   };
   const health = makeQueueHealth(ports);
   const losses = await openLosses(config, files, ports);
-  const traces = await openTraces(config, files, ports.metrics);
+  const traces = await openTraces(config, files, ports);
   every(lookMs, health.look);
   every(depthMs, watchDepth(ports));
   if (losses !== undefined) every(losses.intervalMs, losses.watch.round);
@@ -69,8 +69,8 @@ export async function observe(config: Config, files: ConfigFiles, ports: Ports):
           await noted;
         }),
     },
-    cluster: traces === undefined ? ports.cluster : traceRemediations(ports.cluster, traces.trace),
-    observer: traces && makeObserver(traces.trace, preciseNow),
+    cluster: traces?.cluster ?? ports.cluster,
+    observer: traces?.observer,
     status: () => ({
       queue: { description: ports.queue.description, problems: health.problems() },
       spool: { bytes: ports.spool.bytes(), damagedLines: ports.spool.damaged() },
@@ -105,12 +105,29 @@ function watchDepth({ queue, metrics }: Ports): () => Promise<void> {
 /** Milliseconds since 1970 with their fractions: many stages take less than one. */
 const preciseNow = (): number => performance.timeOrigin + performance.now();
 
-async function openTraces(config: Config, files: ConfigFiles, metrics: Metrics) {
+type OpenTraces = {
+  readonly cluster: Cluster;
+  readonly observer: Observer;
+  readonly close: () => Promise<void>;
+};
+
+async function openTraces(
+  config: Config,
+  files: ConfigFiles,
+  { metrics, cluster }: Ports,
+): Promise<OpenTraces | undefined> {
   if (config.tracing === undefined) return undefined;
   const { openTraces: open } = await import("#responder/adapters/otlp-traces");
+  const { makeObserver, traceRemediations } = await import("#responder/tracing");
   const { endpoint, ratio, serviceName } = config.tracing;
   const instance = config.identity ?? "parapet";
-  return open({ endpoint, ratio, serviceName, instance, headers: files.traceHeaders, metrics });
+  const headers = files.traceHeaders;
+  const { trace, close } = open({ endpoint, ratio, serviceName, instance, headers, metrics });
+  return {
+    cluster: traceRemediations(cluster, trace),
+    observer: makeObserver(trace, preciseNow),
+    close,
+  };
 }
 
 type OpenLosses = {
@@ -127,6 +144,7 @@ async function openLosses(
   const settings = config.lossDetection;
   if (settings === undefined) return undefined;
   const { makeMemoryCounts, makeRedisCounts } = await import("#responder/adapters/received-counts");
+  const { makeLossWatch } = await import("#responder/loss-watch");
   const { scrapeFalcos } = await import("#responder/adapters/scrape-falco");
   const counts =
     files.redis === undefined
