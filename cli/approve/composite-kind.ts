@@ -18,7 +18,7 @@ export async function compositeType(
   if (apiVersion !== undefined) return cluster.typeOf(apiVersion, kind);
   const listed = await cluster.list(definitions, {});
   if (!listed.ok) return listed;
-  const found = listed.value.items.filter((definition) => isCalled(definition, kind));
+  const found = listed.value.items.filter((one) => kindCalled(one, kind) !== "");
   const [only, second] = found;
   if (second !== undefined) {
     const names = found.map((one) => textAt(one, ["metadata", "name"])).sort();
@@ -30,16 +30,21 @@ export async function compositeType(
     return failure("NotFound", `no composite kind is called ${kind}; defined are ${names}`);
   }
   const group = textAt(only, ["spec", "group"]);
-  return cluster.typeOf(`${group}/${servedVersion(only)}`, textAt(only, ["spec", "names", "kind"]));
+  return cluster.typeOf(`${group}/${servedVersion(only)}`, kindCalled(only, kind));
 }
 
-function isCalled(definition: JsonObject, wanted: string): boolean {
-  const names = at(definition, ["spec", "names"]);
+/** The kind that a definition makes and somebody calls so: that of its composites or of their claims; '' for neither. */
+function kindCalled(definition: JsonObject, wanted: string): string {
   const group = textAt(definition, ["spec", "group"]);
   const lower = wanted.toLowerCase();
-  return ["kind", "plural", "singular"]
-    .map((member) => textAt(names, [member]).toLowerCase())
-    .some((name) => name !== "" && (lower === name || lower === `${name}.${group}`));
+  const found = ["names", "claimNames"]
+    .map((member) => at(definition, ["spec", member]))
+    .find((names) =>
+      ["kind", "plural", "singular"]
+        .map((member) => textAt(names, [member]).toLowerCase())
+        .some((name) => name !== "" && (lower === name || lower === `${name}.${group}`)),
+    );
+  return textAt(found, ["kind"]);
 }
 
 /** The version that compositions refer to, else the first that is served. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { digestLabel, digestLabelValue } from "#function/approvals";
 import { type Composite, readComposite } from "#function/composite";
-import type { Json, JsonObject } from "#policy/json";
-import { type Failure, type Reply, types } from "#responder/cluster";
+import { at, type Json, type JsonObject, textAt } from "#policy/json";
+import { type Failure, failure, type Reply, types } from "#responder/cluster";
 import { iso } from "#responder/remediation-record";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";
@@ -77,7 +77,15 @@ async function readLive(
   if (!type.ok) return type;
   const namespace = type.value.namespaced ? choice.namespace : "";
   const live = await ports.cluster.get(type.value, { namespace, name: change.name });
-  return live.ok ? { ok: true, value: readComposite(live.value) } : live;
+  if (!live.ok) return live;
+  const behind = at(live.value, ["spec", "resourceRef"]);
+  const name = textAt(behind, ["name"]);
+  if (name === "") return { ok: true, value: readComposite(live.value) };
+  // Approvals name the composite: one for the claim would be found by nobody.
+  return failure(
+    "Invalid",
+    `it is a claim: approve ${textAt(behind, ["kind"])} ${name} behind it, with -n and the namespace in which approvals of cluster-scoped composites live`,
+  );
 }
 
 function linesOf(

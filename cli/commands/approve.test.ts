@@ -385,6 +385,14 @@ describe("approve composite", () => {
       says: "no change of resource x waits for approval; there are y",
     },
     {
+      reason: "a claim, which no approval can name",
+      composite: {
+        ...box(held),
+        spec: { resourceRef: { apiVersion: "example.org/v1", kind: "XBox", name: "b-x" } },
+      },
+      says: "it is a claim: approve XBox b-x behind it",
+    },
+    {
       reason: "a resource whose name says that of another",
       composite: box({ ApprovalPending: waits(`x: ${digests.a}`, `x: ${digests.b}`) }),
       says: "x is named with 2 digests",

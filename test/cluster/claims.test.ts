@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, isObject, textAt, type JsonObject } from "#policy/json";
 import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
@@ -11,6 +13,7 @@ import {
   startGuardScene,
 } from "#test/support/guard-scene";
 import { eventually } from "#test/support/processes";
+import { repository } from "#test/support/shared";
 
 // A claim is all that its owner sees: what the guard says about the composite behind it must reach the claim, on real
 // Crossplane and with the admission policies in force.
@@ -139,6 +142,18 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         const own = JSON.stringify(at(await claim(name), ["status", "conditions"]) ?? null);
         throw new Error(`${own} behind it ${behind}`);
       });
+    const parapet = (kind: string, name: string, namespace: string) =>
+      new Promise<{ readonly code: number; readonly out: string; readonly err: string }>(
+        (resolve) => {
+          const words = ["approve", "composite", kind, name, "-n", namespace, "--resource", "x"];
+          const more = ["--reason", "seen", "--yes"];
+          const login = ["--kubeconfig", scene.plane.kubeconfigAs("jane")];
+          const all = [join(repository, "cli/main.ts"), ...words, ...more, ...login];
+          execFile(process.execPath, all, (error, out, err) => {
+            resolve({ code: error === null ? 0 : Number(error.code), out, err });
+          });
+        },
+      );
     const eventsOn = async (name: string, reason: string) =>
       (await scene.plane.api.list("/api/v1/namespaces/default/events")).filter(
         (event) =>
@@ -246,7 +261,14 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await approve("jane", "default");
       await new Promise((resolve) => setTimeout(resolve, 2_000));
       expect(await thing("large", "x")).toBe(undefined);
-      await approve("jane", approvalNamespace);
+      // On the command line, as the owner of the claim knows it, and as it says then.
+      const asked = await parapet("Crate", "large", "default");
+      expect(asked.code).toBe(1);
+      const name = textAt(behind, ["metadata", "name"]);
+      expect(asked.err).toContain(`it is a claim: approve XCrate ${name} behind it`);
+      const given = await parapet("XCrate", name, approvalNamespace);
+      expect(given.err).toBe("");
+      expect(given.out).toContain("Asked by   tenant, who cannot approve it");
       await eventually("x exists", () => thing("large", "x"));
       await saying("large", "PolicyCompliant", "Compliant");
       await saying("large", "ApprovalPending", "Approved", "approved by jane");
