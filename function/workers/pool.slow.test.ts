@@ -149,7 +149,7 @@ describe("a worker", () => {
   test.each(Object.entries(faults))(
     "that %s is replaced, and only its call gets an error",
     async (_, { ask, problem, lost }) => {
-      const scene = startPool({ count: 1, callMsMax: lost === "late" ? 2000 : 20_000 });
+      const scene = startPool({ count: 1, callMsMax: lost === "late" ? 5000 : 20_000 });
       await ready(scene, 1);
       const bad = outcome(scene.pool, ask);
       const behind = outcome(scene.pool, "behind");
@@ -163,7 +163,7 @@ describe("a worker", () => {
         `error a worker ended and is replaced ${JSON.stringify({ worker: 0, reason: lost })}`,
       ]);
     },
-    40_000,
+    60_000,
   );
 
   test("lives on after an unexpected error, whose text goes nowhere", async () => {

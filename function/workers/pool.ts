@@ -163,8 +163,10 @@ export class Pool {
     this.#spec.meter.workerLost(why);
     this.#spec.log("error", "a worker ended and is replaced", { worker: index, reason: why });
     running?.fail(lossError(why, this.#spec));
+    const sinceMs = this.#spec.clock();
     for (const job of waiting.toReversed()) {
-      this.#waiting.unshift(job);
+      // It waited through no fault of its own, and its next worker has yet to start.
+      this.#waiting.unshift({ ...job, sinceMs });
       this.#waitingBytes += job.request.length;
     }
     this.#lanes[index] = undefined;

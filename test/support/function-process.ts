@@ -38,7 +38,7 @@ export const bytesClient = (port: number, creds: ChannelCredentials): Client =>
 export function callOn(
   client: Client,
   body: Buffer,
-  { path = runPath, deadlineMs = 5000 } = {},
+  { path = runPath, deadlineMs = 20_000 } = {},
 ): Promise<Reply> {
   return new Promise((resolve) => {
     client.makeUnaryRequest(
