@@ -230,9 +230,16 @@ describe("the notifier", () => {
       told: [],
     },
     {
+      reason: "One that is down for half an hour is told once it is back.",
+      answers: Array.from({ length: 33 }, () => failure("Unavailable", "down")),
+      sent: 34,
+      outcomes: ["sent"],
+      told: ["Proposed"],
+    },
+    {
       reason: "One that stays down is given up after a bounded number of tries.",
-      answers: Array.from({ length: 20 }, () => failure("Unavailable", "down")),
-      sent: 4,
+      answers: Array.from({ length: 100 }, () => failure("Unavailable", "down")),
+      sent: 49,
       outcomes: ["failed"],
       told: [],
     },
@@ -276,7 +283,9 @@ describe("Events on the target", () => {
       involvedObject: { kind: "Pod", name: "web-7f9c", uid: "3b1c-55" },
       reason: "ParapetProposed",
       type: "Warning",
-      message: expect.stringContaining("parapet approve one -n prod (Remediation prod/one)") as unknown,
+      message: expect.stringContaining(
+        "parapet approve one -n prod (Remediation prod/one)",
+      ) as unknown,
     });
     expect(eventOf(one, entry)?.name).toBe(event?.name);
     expect(eventOf(one, { ...entry, atMs: 1 })?.name).not.toBe(event?.name);

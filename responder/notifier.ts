@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Cluster, Reply } from "#responder/cluster";
+import type { Cluster } from "#responder/cluster";
 import { failure, types } from "#responder/cluster";
 import { takeLease } from "#responder/lease";
 import type { Log } from "#responder/log";
@@ -39,10 +39,23 @@ export type Notifier = {
   readonly stop: () => Promise<void>;
 };
 
-type Waiting = { readonly key: string; readonly notice: Notice };
+type Waiting = {
+  readonly key: string;
+  readonly notice: Notice;
+  /** Tries that failed. */
+  readonly failed: number;
+};
 
-/** Tries of one message and the waits between them: a destination that is down for longer is told of what still waits by its next message. */
-const waitsMs = [1_000, 5_000, 25_000];
+/**
+ * Waits between the tries of one message: a destination that is down for three quarters of an hour is told of what still waits then. Never
+ * longer than a minute, so that what is new meanwhile waits no longer either.
+ */
+const waitsMs: readonly number[] = [
+  1_000,
+  5_000,
+  25_000,
+  ...Array.from({ length: 45 }, () => 60_000),
+];
 /** What waits for one destination at most; the oldest stay, since they tell that there is a flood. */
 const waitingMax = 10_000;
 const leaseWaitMs = 2_000;
@@ -75,7 +88,7 @@ export function makeNotifier(ports: NotifierPorts): Notifier {
     if (audience.to.length === 0) return;
     const { notices, wakeAtMs } = dueNotices(remediation, ports.settings.soonMs, ports.now());
     for (const notice of notices.filter(({ kind }) => audience.on.includes(kind))) {
-      for (const to of audience.to) lineOf(to).add({ key, notice });
+      for (const to of audience.to) lineOf(to).add({ key, notice, failed: 0 });
     }
     if (wakeAtMs === undefined || !audience.on.includes("ExpiresSoon")) return;
     // Longer waits than setTimeout's 2^31 ms are looked at again on the way.
@@ -118,9 +131,21 @@ function makeLine(ports: NotifierPorts, to: string, ending: AbortSignal): Line {
         done.add(id);
       }
       sentAtMs.push(ports.now());
-      await tell(ports, to, batch, ending);
+      if ((await tell(ports, to, batch, ending)) === "settled") continue;
+      await ports.wait(putBack(batch), ending);
     }
     running = undefined;
+  };
+  /** Gives what may be tried again back to those that wait, and how long to wait. */
+  const putBack = (batch: readonly Waiting[]): number => {
+    const again = batch.filter((one) => one.failed < waitsMs.length);
+    if (again.length < batch.length) ports.counted({ to, outcome: "failed" });
+    for (const one of again) {
+      const id = `${one.key} ${one.notice.mark}`;
+      done.delete(id);
+      waiting.set(id, { ...one, failed: one.failed + 1 });
+    }
+    return waitsMs[Math.min(...again.map((one) => one.failed))] ?? 0;
   };
   return {
     add: (one) => {
@@ -155,26 +180,28 @@ async function tell(
   to: string,
   batch: readonly Waiting[],
   ending: AbortSignal,
-): Promise<void> {
+): Promise<"settled" | "again"> {
   const lease = await untilLeased(ports, to, ending);
-  if (!lease.ok) return ports.counted({ to, outcome: "failed" });
+  if (!lease.ok) return "again";
   try {
     const due = batch.filter((one) => isStillDue(ports, one));
     const remediations = due.flatMap(({ key }) => ports.remediation(key) ?? []);
     const [first, ...more] = remediations;
     const kind = due[0]?.notice.kind;
-    if (first === undefined || kind === undefined) return;
+    if (first === undefined || kind === undefined) return "settled";
     const telling: Telling = { notice: kind, remediations: [first, ...more] };
-    const sent = await sendWithRetries(ports, to, telling, ending);
-    ports.counted({ to, outcome: sent.ok ? "sent" : "failed" });
+    const sent = await ports.send(to, telling);
     if (!sent.ok) {
       ports.log("warn", "nobody was told", { to, notice: kind, why: sent.message });
-      return;
+      if (sent.code !== "Invalid") return "again";
     }
+    ports.counted({ to, outcome: sent.ok ? "sent" : "failed" });
+    if (!sent.ok) return "settled";
     for (let from = 0; from < due.length; from += marksMax) {
       const some = due.slice(from, from + marksMax);
       await Promise.all(some.map(({ key, notice }) => mark(ports, key, notice.mark)));
     }
+    return "settled";
   } finally {
     await lease.value.release();
   }
@@ -204,21 +231,6 @@ async function untilLeased(
     await ports.wait(leaseWaitMs, ending);
   }
   return failure("Unavailable", "no lease");
-}
-
-async function sendWithRetries(
-  ports: NotifierPorts,
-  to: string,
-  telling: Telling,
-  ending: AbortSignal,
-): Promise<Reply<undefined>> {
-  let sent = await ports.send(to, telling);
-  for (const waitMs of waitsMs) {
-    if (sent.ok || sent.code === "Invalid" || ending.aborted) break;
-    await ports.wait(waitMs, ending);
-    sent = await ports.send(to, telling);
-  }
-  return sent;
 }
 
 /** Best effort: a mark that cannot be written costs one more message after a restart. */
