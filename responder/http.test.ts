@@ -355,6 +355,48 @@ describe("the intake over TLS", () => {
 });
 
 describe("the operations listener", () => {
+  it("takes no alerts while it stops, and says so", async () => {
+    const handler = makeOperationsHandler({
+      ready: () => ({ intake: false, acting: true }),
+      metrics: makeMetrics(),
+      status: () => ({ queue: { problems: [] } }),
+    });
+    const listener = await listen(
+      { host: "127.0.0.1", port: 0 },
+      undefined,
+      handler,
+      () => undefined,
+    );
+    listeners.push(listener);
+    const get = (path: string) => post(listener.port, "", { method: "GET", path });
+    expect(await get("/readyz")).toMatchObject({
+      status: 503,
+      body: '{"intake":false,"acting":true,"queue":{"problems":[]}}',
+    });
+    expect(await get("/readyz/acting")).toMatchObject({ status: 200 });
+  });
+
+  it("shows counters from the start with 0, and none without labels beside those that have them", () => {
+    const metrics = makeMetrics();
+    metrics.counter("parapet_a_total", "A.");
+    const b = metrics.counter("parapet_b_total", "B.");
+    metrics.counter("parapet_c_total", "C.", [{ kind: "x" }, { kind: "y" }]);
+    metrics.gauges("parapet_d", "D.", () => [[{ kind: "x" }, 1]]);
+    const values = (): string[] =>
+      metrics
+        .text()
+        .split("\n")
+        .filter((line) => line !== "" && !line.startsWith("#"));
+    const others = [
+      'parapet_c_total{kind="x"} 0',
+      'parapet_c_total{kind="y"} 0',
+      'parapet_d{kind="x"} 1',
+    ];
+    expect(values()).toEqual(["parapet_a_total 0", "parapet_b_total 0", ...others]);
+    b.add({ of: "z" });
+    expect(values()).toEqual(["parapet_a_total 0", 'parapet_b_total{of="z"} 1', ...others]);
+  });
+
   it("tells the intake's readiness from acting, and gives metrics", async () => {
     const metrics = makeMetrics();
     metrics.counter("parapet_test_total", "A test.").add({ label: 'a"b\n' }, 2);
@@ -374,6 +416,12 @@ describe("the operations listener", () => {
       status: 200,
       body: '{"intake":true,"acting":false}',
     });
+    // Not acting is no reason to send the alerts elsewhere, and a reason to wake somebody.
+    expect(await get("/readyz/acting")).toMatchObject({
+      status: 503,
+      body: '{"intake":true,"acting":false}',
+    });
+    expect(await get("/status")).toMatchObject({ status: 200 });
     expect(await get("/healthz")).toMatchObject({ status: 200 });
     expect((await get("/metrics")).body).toContain('parapet_test_total{label="a_b_"} 2');
     expect(await get("/other")).toMatchObject({ status: 404 });
