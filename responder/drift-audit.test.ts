@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "#policy/json";
 import { type AuditedWrite, makeWriters, readAuditBatch, writeKey } from "#responder/drift-audit";
+import { isImpostor } from "#responder/drift-impostor";
 import { track } from "#responder/drift-watch";
 
 const event = (more: JsonObject = {}): JsonObject => ({
@@ -199,5 +200,28 @@ describe("a difference", () => {
     );
     expect(next?.drift).toHaveLength(1);
     expect(next?.tracked).toMatchObject({ isGap: want, version: "2" });
+  });
+});
+
+describe("a write under a trusted field manager's name", () => {
+  const write = (user: string, manager: string): AuditedWrite => ({
+    key: "k",
+    user,
+    as: "",
+    manager,
+    atMs,
+    version: "",
+  });
+  const crossplane = "apiextensions.crossplane.io/composed/x";
+  const core = "system:serviceaccount:crossplane-system:crossplane";
+  const trusted = ["system:serviceaccount:crossplane-system:*"];
+  it.each([
+    { reason: "Crossplane itself.", user: core, manager: crossplane, users: trusted, want: false },
+    { reason: "Somebody else.", user: "jane", manager: crossplane, users: trusted, want: true },
+    { reason: "Under an own name.", user: "jane", manager: "kubectl", users: trusted, want: false },
+    { reason: "Nobody is named.", user: "jane", manager: crossplane, users: [], want: false },
+  ])("$reason", ({ user, manager, users, want }) => {
+    const trust = (one: string): boolean => one.startsWith("apiextensions.crossplane.io/");
+    expect(isImpostor(write(user, manager), trust, users)).toBe(want);
   });
 });

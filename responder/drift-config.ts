@@ -27,6 +27,8 @@ export const driftSettings = z
         tokens: z.array(namedSecret).min(1).max(20),
         /** How long a difference waits for the audit event that tells who made it. */
         wait: duration.prefault("3s"),
+        /** Users who may write under a trusted field manager's name; `*` and `?` are wildcards. None: nobody is asked. */
+        trustedUsers: z.array(z.string().min(1).max(256)).max(100).default([]),
       })
       .optional(),
   })

@@ -24,7 +24,11 @@ export type DriftPorts = RecordPorts & {
   readonly metrics: Metrics;
   readonly onFailure: (message: string) => void;
   /** Without its events field managers are the only hint at who changed something. */
-  readonly authors: { readonly writers: Writers; readonly waitMs: number };
+  readonly authors: {
+    readonly writers: Writers;
+    readonly waitMs: number;
+    readonly trustedUsers: readonly string[];
+  };
   readonly settings: {
     readonly namespace: string;
     readonly protectedNamespaces: readonly string[];

@@ -10,8 +10,9 @@ import {
   nextBaseline,
   type Trust,
 } from "#responder/drift";
-import { type Attribution, writeKey } from "#responder/drift-audit";
+import { type Attribution, type AuditedWrite, writeKey } from "#responder/drift-audit";
 import { isExcepted } from "#responder/drift-exception";
+import { impostorRule, isImpostor, reportImpostor } from "#responder/drift-impostor";
 import { answers, type DriftPorts, propose, recordNamespace } from "#responder/drift-propose";
 import { canonical } from "#responder/exact-json";
 import type { Target } from "#responder/plan";
@@ -58,6 +59,8 @@ export function watchDrift(
 ): { readonly watcher: Watcher; readonly work: WorkQueue } {
   const trust = makeTrust(ports.settings.trustedManagers);
   const tracked = new Map<string, Tracked>();
+  /** At most one for each object: the first is told, and those after it would say the same. */
+  const impostors = new Map<string, AuditedWrite>();
   const typeKey = writeKey(type, { namespace: "", name: "" }).trimEnd();
   const heals = ports.metrics.counter(
     "parapet_drift_owner_heals_total",
@@ -66,6 +69,11 @@ export function watchDrift(
   const work: WorkQueue = makeWorkQueue({
     concurrency,
     handle: async (key) => {
+      const write = impostors.get(key);
+      if (write !== undefined) {
+        if (!(await reportImpostor(ports, type, key, write))) return { inMs: healMs };
+        impostors.delete(key);
+      }
       const again = await examine(type, key, tracked.get(key), trust, ports);
       return again === undefined ? undefined : { inMs: again };
     },
@@ -83,6 +91,7 @@ export function watchDrift(
       const next = track(tracked.get(change.key), change, trust, ports.now());
       if (next === undefined) {
         tracked.delete(change.key);
+        impostors.delete(change.key);
         return;
       }
       tracked.set(change.key, next.tracked);
@@ -93,7 +102,9 @@ export function watchDrift(
   ports.authors.writers.subscribe((write) => {
     const [group, resource, key] = write.key.split(" ");
     if (key === undefined || `${group} ${resource}` !== typeKey) return;
-    if (tracked.get(key)?.before !== undefined) work.add(key);
+    const isImposed = tracked.has(key) && isImpostor(write, trust, ports.authors.trustedUsers);
+    if (isImposed) impostors.set(key, write);
+    if (isImposed || tracked.get(key)?.before !== undefined) work.add(key);
   });
   return { watcher, work };
 }
@@ -195,7 +206,7 @@ function authorOf(
 function isCovered(remediations: readonly Remediation[], target: Target, drift: Drift): boolean {
   const wanted = canonical([drift.edit.path, drift.edit.from ?? null]);
   return remediations.some((one) => {
-    if (one.target.uid !== target.uid) return false;
+    if (one.target.uid !== target.uid || one.cause.rule === impostorRule) return false;
     if (!answers(one)) return false;
     const edits = (one.plan?.actions ?? []).flatMap((action) =>
       action.changes.flatMap((change) => (change.kind === "edit" ? change.edits : [])),

@@ -155,13 +155,14 @@ function startWatchingDrift(
   recordPorts: ReturnType<typeof makeRecordPorts>,
 ) {
   const writers = makeWriters();
+  const { wait: waitMs = 0, trustedUsers = [] } = config.drift.audit ?? {};
   const managed = watchManaged(config.drift.managed, ports);
   const drift = startDrift(config.drift.resources, ports.log, {
     ...recordPorts,
     metrics: ports.metrics,
     onFailure: (message) => ports.log("warn", message),
     settings: { ...config, trustedManagers: config.drift.trustedManagers },
-    authors: { writers, waitMs: config.drift.audit?.wait ?? 0 },
+    authors: { writers, waitMs, trustedUsers },
   });
   return { drift, managed, writers };
 }

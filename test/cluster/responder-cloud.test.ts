@@ -115,7 +115,11 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
       drift: {
         resources: [{ apiVersion: "v1", kind: "ConfigMap" }],
         managed: { discover: true },
-        audit: { tokens: [{ name: "api-server", value: auditToken }], wait: "10s" },
+        audit: {
+          tokens: [{ name: "api-server", value: auditToken }],
+          wait: "10s",
+          trustedUsers: ["system:serviceaccount:crossplane-system:*"],
+        },
       },
     });
   });
@@ -247,6 +251,18 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
     expect(proposed.cause.actor).toBe("admin");
     expect(proposed.cause.message).toContain("changed by admin (by the API server's audit log)");
     expect(proposed.cause.message).toContain("field manager innocent-controller (a hint)");
+  });
+
+  it("says who wrote under Crossplane's name without being Crossplane", async () => {
+    const { api } = scene.plane;
+    await api.mergePatch(`${configMaps}/note`, { data: { text: "forged" } }, composed);
+    const told = await scene.inState("default", "Observed");
+    expect(told.cause).toMatchObject({
+      rule: "Trusted field manager used by another",
+      actor: "admin",
+    });
+    expect(told.plan).toBeUndefined();
+    expect(told.cause.message).toContain(`admin wrote as field manager ${composed}`);
   });
 
   it("takes no audit events from those who may send alerts, and none that are not for it", async () => {
