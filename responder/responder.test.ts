@@ -191,24 +191,6 @@ describe("a proposal", () => {
 });
 
 describe("a Falco alert", () => {
-  it.each([
-    {
-      reason: "One that waited longer than alertAgeMax is for review.",
-      ageMs: 121_000,
-      want: "Proposed",
-    },
-    { reason: "One that did not is acted on.", ageMs: 60_000, want: "Applied" },
-  ] as const)("that comes late: $reason", async ({ ageMs, want }) => {
-    const scene = await startScene({ alertAgeMax: "2m", settle: "10m" });
-    await scene.others.create(types.pod, pod("web-1"));
-    await scene.others.create(types.responsePolicy, policy("Automatic"));
-    await scene.responder.acting;
-    await scene.responder.intake.accept(alertBody("web-1", scene.now() - ageMs), "test");
-    const found = await scene.inState(want);
-    expect(found.status.history.at(-1)?.by).toBe("parapet");
-    expect((await networkPolicies(scene)).length > 0).toBe(want === "Applied");
-  });
-
   it("is proposed, approved, isolated, read back and undone by a Deny", async () => {
     const scene = await startScene();
     const made = await scene.others.create(types.pod, pod("web-1"));
