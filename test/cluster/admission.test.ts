@@ -761,6 +761,12 @@ const rows: readonly Row[] = [
     denied: undefined,
   },
   {
+    reason: "thousands of fields are compared within what an expression may cost",
+    as: "tenant",
+    call: merge(`${configMaps("team")}/large`, { metadata: { labels: { a: "b" } } }),
+    denied: undefined,
+  },
+  {
     reason: "what a pipeline reads is judged by what it makes of it",
     as: "tenant",
     call: post("/apis/apiextensions.crossplane.io/v1beta1/environmentconfigs", {
@@ -1047,6 +1053,12 @@ async function seed(api: Api): Promise<void> {
     spec: { package: "example.org/function-parapet:v1" },
   });
   await api.create(`${packages}/functionrevisions`, revision("function-parapet-1"));
+  const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, n) => [`key-${n}`, "x"]));
+  await api.apply(
+    `${configMaps("team")}/large`,
+    { ...configMap("large"), data: many },
+    "apiextensions.crossplane.io/composed/abc",
+  );
   await api.apply(
     `${deployments}/composed`,
     composedDeployment,
