@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Beginning } from "#responder/beginnings";
 import { removesTarget } from "#responder/plan";
 import type { Mode, Remediation } from "#responder/remediation";
 import { mayBeInForce } from "#responder/remediation";
@@ -15,6 +16,8 @@ export type BudgetQuestion = {
   readonly limits: Limits;
   /** Remediations that exist in the namespace. */
   readonly others: readonly Remediation[];
+  /** Of the same policy and not among them yet: decided a moment ago. */
+  readonly begun?: readonly Beginning[];
   /** Remediations that exist in the cluster; needed where the limits name one for it. */
   readonly everywhere?: readonly Remediation[];
   readonly isStale: boolean;
@@ -58,13 +61,17 @@ export function allow(question: BudgetQuestion): Allowance {
 function withinLimits(question: BudgetQuestion): Allowance {
   const counts = (remediation: Remediation): boolean => isCounted(question, remediation);
   const { perCluster } = question.limits;
+  const begun = question.begun ?? [];
   if (perCluster !== undefined) {
-    const count = (question.everywhere ?? question.others).filter(counts).length;
+    const count = (question.everywhere ?? question.others).filter(counts).length + begun.length;
     if (count >= perCluster) {
       return { mode: "Propose", reason: `${count} are in force in the cluster already` };
     }
   }
-  const inForce = question.others.filter(counts);
+  const inForce = [
+    ...question.others.filter(counts),
+    ...begun.filter((one) => one.name.namespace === question.namespace),
+  ];
   if (inForce.length >= question.limits.perNamespace) {
     return { mode: "Propose", reason: `${inForce.length} are in force in the namespace already` };
   }

@@ -13,7 +13,7 @@ import type { Metrics } from "#responder/metrics";
 import { type Plan, planDigest, type Target } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
 import { nextName, openRemediation, type RecordPorts } from "#responder/remediation-store";
-import { matchesDrift, type ResponsePolicy } from "#responder/response-policy";
+import { matchesDrift, modeIn, type ResponsePolicy } from "#responder/response-policy";
 import { workloadOf } from "#responder/target";
 
 export type DriftPorts = RecordPorts & {
@@ -58,37 +58,47 @@ export async function propose(
   const { kind, namespace, name } = target;
   const view = { kind, namespace, name, paths, managers };
   if (!matchesDrift(policy, kind, view).matches) return true;
-  const allowance = allow({
-    mode: policy.mode,
-    policy: policy.name,
-    namespace,
-    workload: workloadOf(object),
-    limits: policy.spec.limits,
-    others: ports.remediationsIn(recordNamespace(target, ports)),
-    // What may be older than we are is never put right without a person.
-    isStale: isGap,
-    isProtected: ports.settings.protectedNamespaces.includes(namespace),
-    stopped: ports.stopped(),
-  });
+  const where = recordNamespace(target, ports);
   const plan = planOf(type, target, drift);
   const finding = sha256(canonical([policy.name, target.uid, drift.map((one) => one.edit)])).slice(
     0,
     32,
   );
-  const free = await nextName(ports, recordNamespace(target, ports), finding, {
+  const free = await nextName(ports, where, finding, {
     prefix: name,
     answers,
   });
   if (!free.ok) return false;
   if (free.value === undefined) return true;
   const notHealed = drift.some((one) => one.verdict === "ownerHeals");
+  const rule = notHealed ? "Owned field not healed" : "Out-of-band change";
+  const workload = workloadOf(object);
+  const others = ports.remediationsIn(where);
+  const allowance = allow({
+    mode: modeIn(policy, namespace, rule),
+    policy: policy.name,
+    namespace,
+    workload,
+    limits: policy.spec.limits,
+    others,
+    begun: ports.beginnings?.of(policy.name, others) ?? [],
+    // What may be older than we are is never put right without a person.
+    isStale: isGap,
+    isProtected: ports.settings.protectedNamespaces.includes(namespace),
+    stopped: ports.stopped(),
+  });
+  const opensAs = { namespace: where, name: free.value };
+  // At once with the count: others are being decided on meanwhile.
+  if (allowance.mode === "Automatic" && plan !== undefined) {
+    ports.beginnings?.add({ policy: policy.name, name: opensAs, workload });
+  }
   const opened = await openRemediation(ports, {
-    name: { namespace: recordNamespace(target, ports), name: free.value },
+    name: opensAs,
     target,
-    workload: workloadOf(object),
+    workload,
     cause: {
       source: "Drift",
-      rule: notHealed ? "Owned field not healed" : "Out-of-band change",
+      rule,
       priority: "Warning",
       fingerprint: finding,
       actor: author?.user ?? managers.join(", ").slice(0, 256),
@@ -104,6 +114,7 @@ export async function propose(
     notes: allowance.reason,
     finding,
   });
+  if (!opened.ok) ports.beginnings?.drop(opensAs);
   return opened.ok;
 }
 

@@ -2,7 +2,7 @@
 import type { Json } from "#policy/json";
 import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Alert } from "#responder/alert";
-import { fieldText } from "#responder/alert";
+import { alertView, fieldText } from "#responder/alert";
 
 export type Provider = "aws" | "gcp" | "azure";
 
@@ -46,6 +46,12 @@ export function cloudClueOf(alert: Alert): CloudClue | undefined {
   if (["gcp_auditlog", "auditlogs"].includes(alert.source)) return gcpClue(alert);
   if (/^az(ure)?(_|$)/.test(alert.source)) return azureClue(alert);
   return undefined;
+}
+
+/** Whom the Kubernetes API server or the cloud authenticated; '' for what happens inside a container. */
+export function actorOf(alert: Alert): string {
+  const cloud = cloudClueOf(alert)?.actor ?? "";
+  return (cloud === "" ? alertView(alert).audit.user : cloud).slice(0, 256);
 }
 
 function awsClue(alert: Alert): CloudClue {

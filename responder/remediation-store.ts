@@ -2,6 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import { textAt } from "#policy/json";
 import type { AuditEntry } from "#responder/audit";
+import type { Beginnings } from "#responder/beginnings";
 import type { Cluster, ObjectName, Reply } from "#responder/cluster";
 import { failure, keyOf, nameOf, types } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
@@ -16,6 +17,8 @@ export type RecordPorts = {
   readonly knownOf: (finding: string) => readonly Remediation[];
   readonly remediationsIn: (namespace: string) => readonly Remediation[];
   readonly locks: Locks;
+  /** Undefined where nothing acts. */
+  readonly beginnings?: Beginnings;
   readonly audit: (entry: AuditEntry) => Promise<void>;
   /** Makes a remediation due in the work queue, without waiting for the watch. */
   readonly wake: (key: string) => void;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import type { Alert } from "#responder/alert";
-import { alertView, readAlerts } from "#responder/alert";
+import { readAlerts } from "#responder/alert";
 import type { StoredAlert } from "#responder/alert-queue";
 import { Hopeless } from "#responder/alert-queue";
 import { allow, type Allowance } from "#responder/budget";
 import type { Cluster, Reply } from "#responder/cluster";
 import { keyOf } from "#responder/cluster";
-import { cloudClueOf } from "#responder/external-names-clue";
+import { actorOf } from "#responder/external-names-clue";
 import { planManaged } from "#responder/external-names-plan";
 import { sha256 } from "#responder/finding";
 import { mask } from "#responder/mask";
@@ -138,6 +138,7 @@ async function respondTo(
     }
     const draft = await draftOf(ports, policy, alert, stored, resolved, open.value.freeName);
     const opened = await openRemediation(ports, { ...draft, finding });
+    if (!opened.ok) ports.beginnings?.drop(draft.name);
     if (!opened.ok) throw new NotNow(opened);
     const key = keyOf(opened.value.name);
     if (!opened.value.isNew) await ports.count(key, stored.fingerprint, stored.receivedAtMs);
@@ -161,7 +162,7 @@ async function draftOf(
   const startMs = ports.now();
   const planned = await planFor(ports, policy, resolved, name);
   ports.planned?.(stored, policy.name, startMs);
-  const allowance = await modeFor(ports, policy, alert, resolved, namespace, planned);
+  const allowance = await modeFor(ports, policy, alert, resolved, namespace, planned, name);
   // Without a plan only its absence needs a reason: what would have been allowed was never asked for.
   const reasons =
     planned.plan === undefined && planned.reason !== ""
@@ -197,12 +198,6 @@ const recordNamespace = (ports: RespondPorts, resolved: Resolved): string =>
     ? ports.settings.namespace
     : resolved.target.namespace;
 
-/** Whom the Kubernetes API server or the cloud authenticated; '' for what happens inside a container. */
-function actorOf(alert: Alert): string {
-  const cloud = cloudClueOf(alert)?.actor ?? "";
-  return (cloud === "" ? alertView(alert).audit.user : cloud).slice(0, 256);
-}
-
 async function modeFor(
   ports: RespondPorts,
   policy: ResponsePolicy,
@@ -210,21 +205,24 @@ async function modeFor(
   resolved: Resolved,
   namespace: string,
   planned: Awaited<ReturnType<typeof planFor>>,
+  name: string,
 ): Promise<Allowance> {
   const mode = modeIn(policy, namespace, alert.rule);
   const protection = mode === "Observe" ? "" : await protectedBy(ports, resolved);
   const ageMs =
     alert.timeNs === undefined ? Infinity : ports.now() - Number(alert.timeNs / 1_000_000n);
-  return allow({
+  const others = ports.remediationsIn(namespace);
+  const isCounted = policy.spec.limits.perCluster !== undefined;
+  const everywhere = isCounted ? ports.remediationsEverywhere?.() : undefined;
+  const allowance = allow({
     mode,
     policy: policy.name,
     namespace,
     workload: resolved.kind === "pod" ? workloadOf(resolved.pod) : "",
     limits: policy.spec.limits,
-    others: ports.remediationsIn(namespace),
-    ...(ports.remediationsEverywhere === undefined || policy.spec.limits.perCluster === undefined
-      ? {}
-      : { everywhere: ports.remediationsEverywhere() }),
+    others,
+    begun: ports.beginnings?.of(policy.name, everywhere ?? others) ?? [],
+    ...(everywhere === undefined ? {} : { everywhere }),
     isStale: ageMs > ports.settings.alertAgeMsMax,
     isProtected: protection !== "",
     protectedBy: protection,
@@ -233,6 +231,12 @@ async function modeFor(
     nowMs: ports.now(),
     stopped: ports.stopped(),
   });
+  // At once with the count: others are being decided on meanwhile.
+  if (allowance.mode === "Automatic" && planned.plan !== undefined) {
+    const workload = resolved.kind === "pod" ? workloadOf(resolved.pod) : "";
+    ports.beginnings?.add({ policy: policy.name, name: { namespace, name }, workload });
+  }
+  return allowance;
 }
 
 async function protectedBy(ports: RespondPorts, resolved: Resolved): Promise<string> {

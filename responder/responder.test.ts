@@ -394,6 +394,24 @@ describe("a Falco alert", () => {
     expect(at(kept, ["spec"])).toEqual(theirs.spec);
   });
 
+  it("keeps to the limits when alerts of many pods come at once", async () => {
+    const scene = await startScene();
+    const names = Array.from({ length: 30 }, (_, i) => `web-${i}`);
+    for (const name of names) await scene.others.create(types.pod, pod(name));
+    const limits = { perNamespace: 5, perWorkload: 100 };
+    await scene.others.create(types.responsePolicy, policy("Automatic", { limits }));
+    await scene.responder.acting;
+    const at = scene.now();
+    await Promise.all(
+      names.map((name, i) => scene.responder.intake.accept(alertBody(name, at + i), "test")),
+    );
+    const all = await eventually("all recorded", async () => {
+      const found = await scene.remediations();
+      return found.length === names.length && found;
+    });
+    expect(all.filter((one) => one.mode === "Automatic")).toHaveLength(5);
+  });
+
   it("is only proposed where a limit is reached", async () => {
     const scene = await startScene();
     for (const name of ["a", "b", "c"]) await scene.others.create(types.pod, pod(name));

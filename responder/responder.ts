@@ -2,6 +2,7 @@
 import type { AlertQueue } from "#responder/alert-queue";
 import type { AuditFile } from "#responder/adapters/audit-file";
 import type { Spool } from "#responder/adapters/spool";
+import { makeBeginnings } from "#responder/beginnings";
 import {
   type ApprovalCache,
   makeApprovalCache,
@@ -201,6 +202,7 @@ const makeRecordPorts = (
   remediationsIn: remediations.inNamespace,
   remediationsEverywhere: remediations.all,
   locks: makeLocks(),
+  beginnings: makeBeginnings(ports.now),
   audit: ports.audit.append,
   wake: work.add,
   now: ports.now,
