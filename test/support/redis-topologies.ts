@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Redis, type RedisOptions } from "ioredis";
@@ -40,49 +40,67 @@ export function makeRedisGroup(): RedisGroup | undefined {
     client.on("error", () => undefined);
     const one = { port, child, client };
     running.push(one);
-    await eventually(`redis-server on ${port}`, async () => (await client.ping()) === "PONG");
-    return one;
+    await eventually(`redis-server on ${port}`, async () => {
+      if (child.exitCode() !== null) return "ended";
+      return (await client.ping()) === "PONG";
+    });
+    if (child.exitCode() === null) return one;
+    client.disconnect();
+    return undefined;
+  };
+  /** Another port when somebody else took the one that was free a moment ago. */
+  const onFreePort = async (
+    name: string,
+    options: Options,
+    launch: (port: number) => Child,
+  ): Promise<RedisProcess> => {
+    for (let tries = 0; tries < 5; tries++) {
+      const port = await freePort();
+      const one = await ready(launch(port), port, options);
+      if (one !== undefined) return one;
+    }
+    throw new Error(
+      `${name} does not start: ${readFileSync(join(directory, `${name}.log`), "utf8")}`,
+    );
   };
   return {
     directory,
-    launch: async (name, flags, options = {}) => {
-      const port = await freePort();
+    launch: (name, flags, options = {}) => {
       const folder = join(directory, name);
       mkdirSync(folder);
-      const where = options.tls === undefined ? ["--port", `${port}`] : ["--tls-port", `${port}`];
-      const child = start(
-        name,
-        command,
-        [
-          ...where,
-          ...(options.tls === undefined ? [] : ["--port", "0"]),
-          ...["--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"],
-          ...["--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", ...flags],
-        ],
-        { logFile: join(directory, `${name}.log`) },
+      const isPlain = options.tls === undefined;
+      return onFreePort(name, options, (port) =>
+        start(
+          name,
+          command,
+          [
+            ...(isPlain ? ["--port", `${port}`] : ["--tls-port", `${port}`, "--port", "0"]),
+            ...["--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"],
+            ...["--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", ...flags],
+          ],
+          { logFile: join(directory, `${name}.log`) },
+        ),
       );
-      return ready(child, port, options);
     },
-    sentinel: async (name, masterPort) => {
-      const port = await freePort();
-      const file = join(directory, `${name}.conf`);
-      writeFileSync(
-        file,
-        [
-          `port ${port}`,
-          "bind 127.0.0.1",
-          `dir ${directory}`,
-          `sentinel monitor main 127.0.0.1 ${masterPort} 2`,
-          "sentinel down-after-milliseconds main 400",
-          "sentinel failover-timeout main 2000",
-          "",
-        ].join("\n"),
-      );
-      const child = start(name, command, [file, "--sentinel"], {
-        logFile: join(directory, `${name}.log`),
-      });
-      return ready(child, port, {});
-    },
+    sentinel: (name, masterPort) =>
+      onFreePort(name, {}, (port) => {
+        const file = join(directory, `${name}.conf`);
+        writeFileSync(
+          file,
+          [
+            `port ${port}`,
+            "bind 127.0.0.1",
+            `dir ${directory}`,
+            `sentinel monitor main 127.0.0.1 ${masterPort} 2`,
+            "sentinel down-after-milliseconds main 400",
+            "sentinel failover-timeout main 2000",
+            "",
+          ].join("\n"),
+        );
+        return start(name, command, [file, "--sentinel"], {
+          logFile: join(directory, `${name}.log`),
+        });
+      }),
     stop: async () => {
       for (const one of running) {
         one.client.disconnect();
