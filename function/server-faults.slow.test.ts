@@ -388,6 +388,34 @@ describe("the process", () => {
     expect(own.output()).not.toContain(secret);
   }, 120_000);
 
+  test("told to stop, it finishes the calls that its workers have and those that wait", async () => {
+    const own = await startProcess(
+      ["--insecure", "--address", "127.0.0.1:0", "--workers", "2", "--drain-seconds", "60"],
+      {},
+    );
+    const client = bytesClient(own.port, credentials.createInsecure());
+    const handler = reference();
+    const bodies = makeRequests(60, 50, "everything");
+    const replies = Promise.all(
+      Array.from({ length: 40 }, (_, i) =>
+        callOn(client, bodies[i % bodies.length] ?? Buffer.alloc(0), { deadlineMs: 60_000 }),
+      ),
+    );
+    await eventually("calls are under way and wait", async () => {
+      const page = await (await fetch(`http://127.0.0.1:${own.metricsPort}/metrics`)).text();
+      return /workers_busy [12]/.test(page) && /calls_waiting [1-9]/.test(page);
+    });
+    own.signal("SIGTERM");
+    for (const [index, reply] of (await replies).entries()) {
+      expect([reply.code, reply.details]).toEqual([status.OK, ""]);
+      const body = bodies[index % bodies.length] ?? Buffer.alloc(0);
+      expect(meaning(reply.body)).toBe(expected(handler, body));
+    }
+    client.close();
+    expect(await own.exited).toBe(0);
+    expect(own.output()).toContain('"stopped"');
+  }, 120_000);
+
   /** Within every limit of the engine, and seconds of work in sum: many policies, each as dear as it may be. */
   function dear(): Buffer {
     const list = Array.from({ length: 300 }, (_, i) => i);
