@@ -10,7 +10,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
-import { parseConfig } from "#responder/config";
+import { parseConfig } from "#responder/config/config";
 import { eventually } from "#test/support/processes";
 import { repository } from "#test/support/shared";
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Approval } from "#responder/approval";
-import { readApproval } from "#responder/approval-record";
+import { readApproval } from "#responder/record/approval-record";
 import type { JsonObject } from "#policy/json";
 import { textAt } from "#policy/json";
 import { keyOf } from "#responder/cluster";
 import type { Remediation } from "#responder/remediation";
-import { findingLabel, readRemediation } from "#responder/remediation-record";
+import { findingLabel, readRemediation } from "#responder/record/remediation-record";
 import type { Change } from "#responder/watcher";
 
 /** Things by key, and by one more name each; kept by a watch. */

@@ -8,7 +8,7 @@ import { makeChange, readBack, takeBack } from "#responder/changes";
 import { types, uidOf } from "#responder/cluster";
 import { type Edit, editState, inverse, pathText, valueAt } from "#responder/edit";
 import { type Change, type WriteChange, changesOf, changeText, planDigest } from "#responder/plan";
-import { readRemediation, remediationJson } from "#responder/remediation-record";
+import { readRemediation, remediationJson } from "#responder/record/remediation-record";
 import { exampleRemediation } from "#test/support/example-remediation";
 import { good } from "#test/support/cluster-contract";
 

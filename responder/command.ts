@@ -2,7 +2,12 @@
 import { hostname } from "node:os";
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
-import { type Config, configSchema, environmentSettings, parseConfig } from "#responder/config";
+import {
+  type Config,
+  configSchema,
+  environmentSettings,
+  parseConfig,
+} from "#responder/config/config";
 import { readConfigFiles } from "#responder/adapters/config-files";
 import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import { makeLog } from "#responder/log";
@@ -10,7 +15,7 @@ import { runResponder } from "#responder/run";
 
 const help = async (): Promise<string> => {
   // Needed here only, and every file costs a start some milliseconds.
-  const { settingsOf } = await import("#responder/settings");
+  const { settingsOf } = await import("#responder/config/settings");
   return `parapet responder: takes Falco alerts and drift, decides by ResponsePolicies, proposes or acts, and can undo all of it.
 
 Usage: npm run responder -- [--config FILE] [--check]

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from "node:crypto";
 import type { Approval } from "#responder/approval";
-import { approvalJson, readApproval } from "#responder/approval-record";
+import { approvalJson, readApproval } from "#responder/record/approval-record";
 import type { Cluster, ObjectName, Reply } from "#responder/cluster";
 import { failure, keyOf, nameOf, types } from "#responder/cluster";
 import type { ConsolePorts } from "#responder/console/routes";
 import type { WriteChange } from "#responder/plan";
 import { mask } from "#responder/mask";
 import type { Remediation } from "#responder/remediation";
-import { cut, readRemediation } from "#responder/remediation-record";
+import { cut, readRemediation } from "#responder/record/remediation-record";
 import type { Responder } from "#responder/responder";
 
 /** A decision made in the console holds so long; after that it must be made again. */

@@ -5,7 +5,7 @@ import type { Cluster, Reply } from "#responder/cluster";
 import { failure, types, uidOf } from "#responder/cluster";
 import type { EvidenceStore } from "#responder/evidence";
 import { checkGuard } from "#responder/guard";
-import type { Send } from "#responder/notification";
+import type { Send } from "#responder/notify/notification";
 import type { Effect, Target } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
 import { textAt } from "#policy/json";

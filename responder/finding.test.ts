@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readAlerts } from "#responder/alert";
+import { readAlerts } from "#responder/intake/alert";
 import { fingerprint } from "#responder/finding";
 import { type Rewriting, toSidekickBody } from "#test/support/falcosidekick";
 import { shared } from "#test/support/shared";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
-import type { Alert } from "#responder/alert";
-import { alertView, fieldText, isHostAlert } from "#responder/alert";
+import type { Alert } from "#responder/intake/alert";
+import { alertView, fieldText, isHostAlert } from "#responder/intake/alert";
 import type { ExactJson } from "#responder/exact-json";
 import { canonical } from "#responder/exact-json";
 

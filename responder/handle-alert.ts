@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { AlertQueue } from "#responder/alert-queue";
+import type { AlertQueue } from "#responder/intake/alert-queue";
 import type { Log } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
 import { NotNow } from "#responder/not-now";

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { makeMemoryQueue } from "#responder/adapters/memory-queue";
 import { openSpool } from "#responder/adapters/spool";
-import type { Credentials } from "#responder/credentials";
+import type { Credentials } from "#responder/config/credentials";
 import {
   httpLimits,
   listen,
@@ -17,7 +17,7 @@ import {
   makeIntakeHandler,
   makeOperationsHandler,
 } from "#responder/http";
-import { makeIntake } from "#responder/intake";
+import { makeIntake } from "#responder/intake/intake";
 import { makeMetrics } from "#responder/metrics";
 import { type Authority, type Certificate, makeAuthority } from "#test/support/certificates";
 

@@ -3,8 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { authenticate, type ClientCertificate, type Credentials } from "#responder/credentials";
-import type { Intake } from "#responder/intake";
+import {
+  authenticate,
+  type ClientCertificate,
+  type Credentials,
+} from "#responder/config/credentials";
+import type { Intake } from "#responder/intake/intake";
 import type { Metrics } from "#responder/metrics";
 
 export type Handle = (request: IncomingMessage, response: ServerResponse) => Promise<void>;

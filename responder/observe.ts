@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: timers, and what the adapters that it loads do.
 import type { ConfigFiles } from "#responder/adapters/config-files";
-import type { AlertQueue, QueueDepth } from "#responder/alert-queue";
+import type { AlertQueue, QueueDepth } from "#responder/intake/alert-queue";
 import type { Spool } from "#responder/adapters/spool";
 import type { Cluster } from "#responder/cluster";
-import type { Config } from "#responder/config";
-import { countFalcoMessages } from "#responder/falco-messages";
+import type { Config } from "#responder/config/config";
+import { countFalcoMessages } from "#responder/intake/falco-messages";
 import type { Log } from "#responder/log";
-import type { LossWatch } from "#responder/loss-watch";
+import type { LossWatch } from "#responder/intake/loss-watch";
 import type { Metrics } from "#responder/metrics";
-import { makeQueueHealth } from "#responder/queue-health";
+import { makeQueueHealth } from "#responder/intake/queue-health";
 import type { Observer } from "#responder/tracing";
 
 export type Observed = {
@@ -144,7 +144,7 @@ async function openLosses(
   const settings = config.lossDetection;
   if (settings === undefined) return undefined;
   const { makeMemoryCounts, makeRedisCounts } = await import("#responder/adapters/received-counts");
-  const { makeLossWatch } = await import("#responder/loss-watch");
+  const { makeLossWatch } = await import("#responder/intake/loss-watch");
   const { scrapeFalcos } = await import("#responder/adapters/scrape-falco");
   const counts =
     files.redis === undefined

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { exactChange, reasonsOf } from "#responder/audit";
+import { exactChange, reasonsOf } from "#responder/record/audit";
 import { type Made, type Seen, makeChange, readBack, takeBack } from "#responder/changes";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { failure, keyOf } from "#responder/cluster";

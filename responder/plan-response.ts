@@ -14,8 +14,8 @@ import type { Failure } from "#responder/cluster";
 import type { Edit } from "#responder/edit";
 import { controllerOf } from "#responder/guard";
 import type { Change, Plan, PlannedAction, ResidualAllow } from "#responder/plan";
-import { type IsolatePorts, planIsolate } from "#responder/plan-isolate";
-import { residualAllowsMax } from "#responder/plan-record";
+import { type IsolatePorts, planIsolate } from "#responder/isolation/plan-isolate";
+import { residualAllowsMax } from "#responder/record/plan-record";
 import { planDigest } from "#responder/plan";
 import type { PolicySpec } from "#responder/response-policy";
 

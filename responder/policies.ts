@@ -2,7 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import { at } from "#policy/json";
 import type { AuditFile } from "#responder/adapters/audit-file";
-import { lastWriter } from "#responder/audit";
+import { lastWriter } from "#responder/record/audit";
 import type { Cluster } from "#responder/cluster";
 import { types } from "#responder/cluster";
 import { canonical } from "#responder/exact-json";

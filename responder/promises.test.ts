@@ -6,7 +6,7 @@ import type { Approval } from "#responder/approval";
 import { viewApprovals } from "#responder/approval";
 import { decide } from "#responder/decide";
 import { approversOf, type Change, type Plan, planDigest, type Target } from "#responder/plan";
-import { planJson, planSchema, toPlan } from "#responder/plan-record";
+import { planJson, planSchema, toPlan } from "#responder/record/plan-record";
 import type { Remediation } from "#responder/remediation";
 import { exampleRemediation } from "#test/support/example-remediation";
 

@@ -4,7 +4,7 @@ import { type ActionName, actionNames } from "#responder/action-spec";
 import type { RbacRule } from "#responder/actions/action";
 import { rollbackVerbs } from "#responder/actions/rollback";
 import { actionTable } from "#responder/actions/table";
-import type { Config } from "#responder/config";
+import type { Config } from "#responder/config/config";
 import { backendStatusRbac } from "#responder/verification/backend-status";
 import { detectRbac } from "#responder/verification/detect-network";
 import { probeBindings, type ProbePlaces, probeRoles } from "#responder/verification/probe-rbac";

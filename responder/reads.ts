@@ -2,7 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import type { Cluster, ResourceType } from "#responder/cluster";
 import { fromKey, types } from "#responder/cluster";
-import { makeReadNetwork } from "#responder/network-view";
+import { makeReadNetwork } from "#responder/isolation/network-view";
 import { makeShared } from "#responder/target";
 
 /** Long enough that a burst is one read, and short enough to count as now. */

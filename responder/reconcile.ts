@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import type { Approval } from "#responder/approval";
-import { type AuditEntry, reasonsOf } from "#responder/audit";
+import { type AuditEntry, reasonsOf } from "#responder/record/audit";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { fromKey, keyOf, retryable, types } from "#responder/cluster";
 import { decide, type Facts } from "#responder/decide";
@@ -20,7 +20,7 @@ import {
   hasNoStatus,
   readRemediation,
   statusJson,
-} from "#responder/remediation-record";
+} from "#responder/record/remediation-record";
 import { check, type VerificationPorts } from "#responder/verification/check";
 import type { Again } from "#responder/work-queue";
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { AlertQueue } from "#responder/alert-queue";
+import type { AlertQueue } from "#responder/intake/alert-queue";
 import type { AuditFile } from "#responder/adapters/audit-file";
 import type { Spool } from "#responder/adapters/spool";
 import { makeBeginnings } from "#responder/beginnings";
@@ -11,18 +11,18 @@ import {
 } from "#responder/caches";
 import type { Cluster } from "#responder/cluster";
 import { keyOf, types } from "#responder/cluster";
-import type { Config } from "#responder/config";
+import type { Config } from "#responder/config/config";
 import { type Counter, makeCounter } from "#responder/counts";
-import { type Intake, makeIntake } from "#responder/intake";
+import { type Intake, makeIntake } from "#responder/intake/intake";
 import { makeLocks } from "#responder/locks";
 import { type EffectPorts, noEffects } from "#responder/effects";
-import { makeWriters, type Writers } from "#responder/drift-audit";
-import { startDrift } from "#responder/drift-kinds";
+import { makeWriters, type Writers } from "#responder/drift/drift-audit";
+import { startDrift } from "#responder/drift/drift-kinds";
 import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
 import { makePolicies, type Policies } from "#responder/policies";
 import { holding } from "#responder/perform";
-import { Rechecker } from "#responder/rechecker";
+import { Rechecker } from "#responder/isolation/rechecker";
 import { makeReconcile, type ReconcilePorts } from "#responder/reconcile";
 import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
@@ -30,11 +30,11 @@ import { makeReads, type Reads } from "#responder/reads";
 import { makeHandler } from "#responder/handle-alert";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
 import { startVerification, type Verification } from "#responder/verification/start";
-import { startRetention } from "#responder/retention";
+import { startRetention } from "#responder/record/retention";
 import { makeStop, type Stop } from "#responder/stop";
-import { watchManaged } from "#responder/external-names-watch";
+import { watchManaged } from "#responder/cloud/external-names-watch";
 import type { Observer } from "#responder/tracing";
-import { makeTellers } from "#responder/tellers";
+import { makeTellers } from "#responder/notify/tellers";
 import { type Change, makeWatcher, namesOnly, type Watcher } from "#responder/watcher";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
 

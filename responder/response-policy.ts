@@ -12,12 +12,12 @@ import { matchesWildcard } from "#policy/kubernetes/wildcard";
 import type { Problem } from "#policy/problem";
 import { actionProblem, actionSchema } from "#responder/action-spec";
 import { duration, ttlMsMax } from "#responder/actions/parameters";
-import type { Alert, Priority } from "#responder/alert";
-import { alertView, priorities } from "#responder/alert";
+import type { Alert, Priority } from "#responder/intake/alert";
+import { alertView, priorities } from "#responder/intake/alert";
 import type { ExactJson } from "#responder/exact-json";
 import { isExactArray, isExactObject } from "#responder/exact-json";
 import type { Mode } from "#responder/remediation";
-import { noticeKinds } from "#responder/notices";
+import { noticeKinds } from "#responder/notify/notices";
 import { modes } from "#responder/remediation";
 
 const priorityMatch = z.string().transform((text, context) => {

@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { AlertQueue } from "#responder/alert-queue";
+import type { AlertQueue } from "#responder/intake/alert-queue";
 import { openAuditFile } from "#responder/adapters/audit-file";
 import { makeApiServer } from "#responder/adapters/api-server";
 import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
@@ -12,7 +12,7 @@ import { lockDirectory } from "#responder/adapters/pid-lock";
 import { makeSendHttp } from "#responder/adapters/send-http";
 import { openSpool } from "#responder/adapters/spool";
 import type { Cluster } from "#responder/cluster";
-import type { Config } from "#responder/config";
+import type { Config } from "#responder/config/config";
 import { makeConsolePorts } from "#responder/console-ports";
 import type { EvidenceStore } from "#responder/evidence";
 import {
@@ -22,7 +22,7 @@ import {
   makeIntakeHandler,
   makeOperationsHandler,
 } from "#responder/http";
-import { auditPath, makeAuditHandler } from "#responder/drift-audit-http";
+import { auditPath, makeAuditHandler } from "#responder/drift/drift-audit-http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
 import { type Observed, observe } from "#responder/observe";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import type { AuditFile } from "#responder/adapters/audit-file";
-import { lastWriter } from "#responder/audit";
+import { lastWriter } from "#responder/record/audit";
 import type { Cluster } from "#responder/cluster";
 import type { Log } from "#responder/log";
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { at, isArray, textAt } from "#policy/json";
-import type { Alert } from "#responder/alert";
+import type { Alert } from "#responder/intake/alert";
 import type { Cluster, Reply, ResourceType } from "#responder/cluster";
 import { failure, keyOf, uidOf } from "#responder/cluster";
-import type { ExternalNames } from "#responder/external-names";
-import { type CloudClue, cloudClueOf } from "#responder/external-names-clue";
-import { readManaged } from "#responder/external-names-plan";
+import type { ExternalNames } from "#responder/cloud/external-names";
+import { type CloudClue, cloudClueOf } from "#responder/cloud/external-names-clue";
+import { readManaged } from "#responder/cloud/external-names-plan";
 import { clueOf } from "#responder/finding";
 import type { Target } from "#responder/plan";
 

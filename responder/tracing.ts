@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StoredAlert } from "#responder/alert-queue";
+import type { StoredAlert } from "#responder/intake/alert-queue";
 import type { Cluster } from "#responder/cluster";
 import { types } from "#responder/cluster";
 import { sha256 } from "#responder/finding";
 import type { HistoryEntry, Remediation, State } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { readRemediation } from "#responder/record/remediation-record";
 
 /**
  * All that a span may say. Names of rules, policies and objects are what the records show too; texts of alerts, credentials and

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { RemediationCache } from "#responder/caches";
-import type { Intake } from "#responder/intake";
+import type { Intake } from "#responder/intake/intake";
 import type { Metrics } from "#responder/metrics";
 import { isFinal } from "#responder/remediation";
 import type { ResponderPorts } from "#responder/responder";

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "#policy/json";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
-import { authenticate } from "#responder/credentials";
+import { authenticate } from "#responder/config/credentials";
 import {
   type Cluster,
   failure,
@@ -12,10 +12,10 @@ import {
   uidOf,
   type WatchEvent,
 } from "#responder/cluster";
-import { parseConfig } from "#responder/config";
+import { parseConfig } from "#responder/config/config";
 import { makeLocks } from "#responder/locks";
 import { resolveTarget } from "#responder/target";
-import { toAlert } from "#responder/alert";
+import { toAlert } from "#responder/intake/alert";
 import { type Change, makeWatcher } from "#responder/watcher";
 import { makeWorkQueue } from "#responder/work-queue";
 import { good } from "#test/support/cluster-contract";

@@ -3,7 +3,7 @@ import { digestLabel, digestLabelValue } from "#function/approvals";
 import { type Composite, readComposite } from "#function/composite";
 import { at, type Json, type JsonObject, textAt } from "#policy/json";
 import { type Failure, failure, type Reply, types } from "#responder/cluster";
-import { iso } from "#responder/remediation-record";
+import { iso } from "#responder/record/remediation-record";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";
 import { showControls } from "../output/table.ts";

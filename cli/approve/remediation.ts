@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { ttlMsMax } from "#responder/actions/parameters";
-import { approvalJson } from "#responder/approval-record";
+import { approvalJson } from "#responder/record/approval-record";
 import { type Reply, failure, types } from "#responder/cluster";
 import { pathText } from "#responder/edit";
 import { type Change, changeJson, changeText, type Plan, residualText } from "#responder/plan";
 import { isFinal, type Remediation } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { readRemediation } from "#responder/record/remediation-record";
 import type { Evidence } from "#responder/verification/evidence";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";

@@ -5,7 +5,7 @@ import { readComposite } from "#function/composite";
 import { at, type Json, type JsonObject, textAt } from "#policy/json";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { type Cluster, type ResourceType, types } from "#responder/cluster";
-import { remediationJson, statusJson } from "#responder/remediation-record";
+import { remediationJson, statusJson } from "#responder/record/remediation-record";
 import type { Remediation, State } from "#responder/remediation";
 import { exampleRemediation } from "#test/support/example-remediation";
 import type { HeldChange } from "../approve/composite.ts";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { afterAll, describe, expect, test } from "vitest";
-import { auditLine, chainStart, genesis } from "#responder/audit";
+import { auditLine, chainStart, genesis } from "#responder/record/audit";
 import { keptText } from "#responder/evidence";
 import { makeFolder } from "../testing.ts";
 import { auditCommand } from "./audit.ts";

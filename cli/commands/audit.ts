@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { isObject, textAt } from "#policy/json";
-import { type ChainEnd, chainStart, endOfLine, verifyAudit } from "#responder/audit";
+import { type ChainEnd, chainStart, endOfLine, verifyAudit } from "#responder/record/audit";
 import { keptIn } from "#responder/evidence";
 import type { Arguments } from "../arguments.ts";
 import { type Command, exitCodes, type Io } from "../command.ts";

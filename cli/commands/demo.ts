@@ -11,7 +11,7 @@ import { showDrift } from "#cli/demo/drift";
 import { type Place, openPlace } from "#cli/demo/place";
 import { showResponse } from "#cli/demo/response";
 import { makeStage } from "#cli/demo/stage";
-import { parseConfig } from "#responder/config";
+import { parseConfig } from "#responder/config/config";
 import type { Log } from "#responder/log";
 import { type Running, runResponder } from "#responder/run";
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isObject, type JsonObject, textAt } from "#policy/json";
 import { formatProblem } from "#policy/problem";
-import { type ReadAlert, readAlerts } from "#responder/alert";
-import { type Config, parseConfig } from "#responder/config";
+import { type ReadAlert, readAlerts } from "#responder/intake/alert";
+import { type Config, parseConfig } from "#responder/config/config";
 import { parseResponsePolicy, type ResponsePolicy } from "#responder/response-policy";
 import type { Arguments } from "../arguments.ts";
 import { clusterOptions, connectFromProcess, failureText } from "../cluster/connect.ts";

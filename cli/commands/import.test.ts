@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, describe, expect, test } from "vitest";
 import { at, isArray, isObject, type Json, type JsonObject, parseJson, textAt } from "#policy/json";
-import { readAlerts } from "#responder/alert";
+import { readAlerts } from "#responder/intake/alert";
 import { parseResponsePolicy, preselects, whenHolds } from "#responder/response-policy";
 import { makeFolder } from "../testing.ts";
 import { importCommand } from "./import.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { CORE_SCHEMA, load } from "js-yaml";
-import { parseConfig } from "#responder/config";
+import { parseConfig } from "#responder/config/config";
 import { repository } from "#test/support/shared";
 import { parseArguments } from "../arguments.ts";
 import type { Command } from "../command.ts";

@@ -8,7 +8,7 @@ import { nameOf, types } from "#responder/cluster";
 import { writeApproval } from "#responder/console-ports";
 import { changeText, changesOf } from "#responder/plan";
 import type { Remediation, State } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { readRemediation } from "#responder/record/remediation-record";
 
 /** What the demo knows of the running responder. */
 export type Scene = {

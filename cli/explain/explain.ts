@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
-import { type Alert, type ReadAlert } from "#responder/alert";
+import { type Alert, type ReadAlert } from "#responder/intake/alert";
 import {
   type Cluster,
   type Failure,
@@ -10,13 +10,13 @@ import {
   type Reply,
   types,
 } from "#responder/cluster";
-import type { Config } from "#responder/config";
+import type { Config } from "#responder/config/config";
 import { clueOf, fingerprint } from "#responder/finding";
 import { makeLocks } from "#responder/locks";
 import { topOwner } from "#responder/owner";
 import { protectionOf } from "#responder/protection";
 import type { Remediation } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { readRemediation } from "#responder/record/remediation-record";
 import { NotNow } from "#responder/not-now";
 import { makeRespond, type Response, type RespondPorts } from "#responder/respond";
 import type { ResponsePolicy } from "#responder/response-policy";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { alertView } from "#responder/alert";
+import { alertView } from "#responder/intake/alert";
 import type { Remediation } from "#responder/remediation";
 import { modeIn, type ResponsePolicy } from "#responder/response-policy";
 import { formatPlan, planView } from "../approve/remediation.ts";

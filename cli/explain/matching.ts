@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Alert } from "#responder/alert";
+import type { Alert } from "#responder/intake/alert";
 import {
   preselects,
   type ResponsePolicy,

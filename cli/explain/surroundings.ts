@@ -12,7 +12,7 @@ import {
   type ResourceType,
   types,
 } from "#responder/cluster";
-import { makeReadNetwork, type ReadNetwork } from "#responder/network-view";
+import { makeReadNetwork, type ReadNetwork } from "#responder/isolation/network-view";
 import { policyKinds, typeOfKind } from "#responder/reachability/policy-kinds";
 import { stopName } from "#responder/stop";
 import type { SourceDocument } from "../input/files.ts";

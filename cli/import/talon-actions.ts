@@ -134,7 +134,11 @@ function toIsolate(parameters: JsonObject, ttl: string): Carried {
       // falco-talon selects k8s.io/metadata.name; the label that namespaces have is kubernetes.io/metadata.name.
       ...(namespaces.length === 0
         ? []
-        : [differs("Talon's allow_namespaces asks for a label that no namespace has; here it allows")]),
+        : [
+            differs(
+              "Talon's allow_namespaces asks for a label that no namespace has; here it allows",
+            ),
+          ]),
     ],
   };
 }

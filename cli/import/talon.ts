@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { priorities } from "#responder/alert";
+import { priorities } from "#responder/intake/alert";
 import type { Mode } from "#responder/remediation";
 import { parseResponsePolicy } from "#responder/response-policy";
 import { importActions, type Remark } from "./talon-actions.ts";

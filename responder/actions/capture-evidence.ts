@@ -10,7 +10,7 @@ import { mask, maskJson } from "#responder/mask";
 import { ownersOf } from "#responder/owner";
 import type { Effect } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
-import { iso } from "#responder/remediation-record";
+import { iso } from "#responder/record/remediation-record";
 
 export const captureEvidenceInfo: ActionInfo = {
   name: "capture-evidence",

@@ -2,7 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import { textAt } from "#policy/json";
 import { controllerOf } from "#responder/guard";
-import type { NetworkView } from "#responder/network-view";
+import type { NetworkView } from "#responder/isolation/network-view";
 import type { BackendChoice, Considered } from "#responder/reachability/backend";
 
 /** What an approver should know of an isolation beside its manifests. */

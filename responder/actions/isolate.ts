@@ -8,7 +8,7 @@ import { labelKey, labelValue, ttl, ttlMsDefault } from "#responder/actions/para
 import { editOf, podChange } from "#responder/actions/pod-edit";
 import type { ResourceType } from "#responder/cluster";
 import type { Edit } from "#responder/edit";
-import type { NetworkView } from "#responder/network-view";
+import type { NetworkView } from "#responder/isolation/network-view";
 import type { Change, PlannedAction, ResidualAllow, Target } from "#responder/plan";
 import { isolationPrefix, ownershipLabel } from "#responder/plan";
 import {

@@ -8,7 +8,7 @@ import { sha256 } from "#responder/finding";
 import type { Effect } from "#responder/plan";
 import { changesOf } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
-import { cut, iso } from "#responder/remediation-record";
+import { cut, iso } from "#responder/record/remediation-record";
 
 export const notifyInfo: ActionInfo = {
   name: "notify",

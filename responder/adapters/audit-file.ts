@@ -2,7 +2,13 @@
 // This file performs I/O: the audit log on the disk.
 import { type FileHandle, open, readdir, rename } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { type AuditEntry, auditLine, type ChainEnd, chainStart, endOfLine } from "#responder/audit";
+import {
+  type AuditEntry,
+  auditLine,
+  type ChainEnd,
+  chainStart,
+  endOfLine,
+} from "#responder/record/audit";
 
 export type AuditFile = {
   /** Resolves when the entry is on the disk. */

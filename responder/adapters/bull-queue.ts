@@ -8,8 +8,13 @@ import {
 } from "bullmq";
 import { Worker } from "bullmq";
 import { Cluster } from "ioredis";
-import type { AlertQueue, QueueDepth, QueueProblem, StoredAlert } from "#responder/alert-queue";
-import { Hopeless } from "#responder/alert-queue";
+import type {
+  AlertQueue,
+  QueueDepth,
+  QueueProblem,
+  StoredAlert,
+} from "#responder/intake/alert-queue";
+import { Hopeless } from "#responder/intake/alert-queue";
 import type { PglitePool } from "#responder/adapters/pglite-pool";
 import { checkRedis } from "#responder/adapters/redis-check";
 import {

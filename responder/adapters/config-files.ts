@@ -2,10 +2,10 @@
 // This file performs I/O: reads the files that the configuration names.
 import { readFile } from "node:fs/promises";
 import type { RedisTarget, RedisTls } from "#responder/adapters/redis-connection";
-import type { Config } from "#responder/config";
-import type { Credentials } from "#responder/credentials";
+import type { Config } from "#responder/config/config";
+import type { Credentials } from "#responder/config/credentials";
 import type { TlsFiles } from "#responder/http";
-import type { Destination } from "#responder/notification";
+import type { Destination } from "#responder/notify/notification";
 
 /** What stands in the files that a configuration names, and the secrets that stand in itself. */
 export type ConfigFiles = {

@@ -9,7 +9,7 @@ import type {
 } from "@aws-sdk/client-s3";
 import { failure, type Failure, type Reply } from "#responder/cluster";
 import type { EvidenceStore, Kept } from "#responder/evidence";
-import type { S3Settings } from "#responder/evidence-s3-settings";
+import type { S3Settings } from "#responder/config/evidence-s3-settings";
 
 /** Far above the largest bundle: a store that answers more does not hold what we wrote. */
 const readBytesMax = 64 * 1024 * 1024;

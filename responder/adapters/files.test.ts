@@ -12,13 +12,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import type { StoredAlert } from "#responder/alert-queue";
+import type { StoredAlert } from "#responder/intake/alert-queue";
 import { openAuditFile } from "#responder/adapters/audit-file";
 import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
 import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import { lockDirectory } from "#responder/adapters/pid-lock";
 import { openSpool, SpoolFull } from "#responder/adapters/spool";
-import { verifyAudit } from "#responder/audit";
+import { verifyAudit } from "#responder/record/audit";
 import { evidenceContract } from "#test/support/evidence-contract";
 
 const root = mkdtempSync(join(tmpdir(), "parapet-files-"));

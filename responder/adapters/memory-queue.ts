@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AlertQueue, StoredAlert } from "#responder/alert-queue";
-import { Hopeless } from "#responder/alert-queue";
+import type { AlertQueue, StoredAlert } from "#responder/intake/alert-queue";
+import { Hopeless } from "#responder/intake/alert-queue";
 
 /** Pause before an alert whose handler threw is handed over again. */
 const retryMs = 20;

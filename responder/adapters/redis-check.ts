@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: asks Redis for its settings.
 import { Cluster, type Redis } from "ioredis";
-import type { QueueProblem } from "#responder/alert-queue";
+import type { QueueProblem } from "#responder/intake/alert-queue";
 import type { RedisTarget } from "#responder/adapters/redis-connection";
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: asks Falco for its metrics.
 import { lookup } from "node:dns/promises";
-import { type FalcoFigures, parseFalcoMetrics } from "#responder/falco-metrics";
+import { type FalcoFigures, parseFalcoMetrics } from "#responder/intake/falco-metrics";
 
 export type ScrapeTargets = {
   readonly metricsUrls: readonly string[];

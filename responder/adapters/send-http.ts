@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: messages to configured destinations.
 import { failure } from "#responder/cluster";
-import { type Destination, messageFor, type Send } from "#responder/notification";
+import { type Destination, messageFor, type Send } from "#responder/notify/notification";
 
 /** Answers 4xx that ask for the same message later; the others refuse it for good (RFC 9110 section 15.5). */
 const later: ReadonlySet<number> = new Set([408, 425, 429]);

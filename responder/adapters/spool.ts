@@ -2,7 +2,7 @@
 import { type FileHandle, mkdir, open, readdir, readFile, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import type { StoredAlert } from "#responder/alert-queue";
+import type { StoredAlert } from "#responder/intake/alert-queue";
 
 /** The spool is full, or its disk is: the alert was not taken. */
 export class SpoolFull extends Error {}

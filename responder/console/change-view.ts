@@ -7,7 +7,7 @@ import type { Reply } from "#responder/cluster";
 import { diffLines, type Hunk, hunksOf } from "#responder/console/line-diff";
 import { type Edit, type Path, valueAt } from "#responder/edit";
 import { maskJson } from "#responder/mask";
-import { cut } from "#responder/remediation-record";
+import { cut } from "#responder/record/remediation-record";
 import type { WriteChange } from "#responder/plan";
 
 /** Where a change stands in the cluster now. `Unknown`: it could not be read. */

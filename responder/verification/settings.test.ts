@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { parseConfig } from "#responder/config";
+import { parseConfig } from "#responder/config/config";
 import { networks } from "#responder/verification/networks";
 import { repository } from "#test/support/shared";
 

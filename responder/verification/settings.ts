@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from "zod";
-import { duration } from "#responder/config-parts";
+import { duration } from "#responder/config/config-parts";
 import { networks } from "#responder/verification/networks";
 
 const namespaceName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);

@@ -4,12 +4,12 @@ import { isolationLabel, planIsolation, withLabels } from "#responder/actions/is
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { type Cluster, type Reply, types, uidOf } from "#responder/cluster";
 import { makeMetrics } from "#responder/metrics";
-import { makeReadNetwork, type NetworkView } from "#responder/network-view";
+import { makeReadNetwork, type NetworkView } from "#responder/isolation/network-view";
 import { planDigest } from "#responder/plan";
 import { podViewOf } from "#responder/reachability/pod-view";
 import { policyKinds, typeOfKind } from "#responder/reachability/policy-kinds";
 import { residualAllows } from "#responder/reachability/residual";
-import { Rechecker } from "#responder/rechecker";
+import { Rechecker } from "#responder/isolation/rechecker";
 import type { Remediation } from "#responder/remediation";
 import { exampleRemediation } from "#test/support/example-remediation";
 import { eventually } from "#test/support/processes";

@@ -8,7 +8,7 @@ import { makeApiServer } from "#responder/adapters/api-server";
 import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import { types } from "#responder/cluster";
 import type { Remediation } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { readRemediation } from "#responder/record/remediation-record";
 import { makeWatcher } from "#responder/watcher";
 import {
   intakeToken,

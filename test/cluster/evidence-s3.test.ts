@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { CreateBucketCommand, GetObjectRetentionCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { openS3Evidence, type S3Evidence } from "#responder/adapters/evidence-s3";
-import { type S3Settings, s3Settings } from "#responder/evidence-s3-settings";
+import { type S3Settings, s3Settings } from "#responder/config/evidence-s3-settings";
 import { objectStore } from "#test/cluster/binaries";
 import { evidenceContract } from "#test/support/evidence-contract";
 import { accessKey, startObjectStore, type TestObjectStore } from "#test/support/object-store";

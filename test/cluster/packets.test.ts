@@ -10,7 +10,7 @@ import { makeApiServer } from "#responder/adapters/api-server";
 import { fromKubeconfig } from "#responder/adapters/kubeconfig";
 import { makeChange, takeBack } from "#responder/changes";
 import { type Cluster, failure, nameOf, type ResourceType, types, uidOf } from "#responder/cluster";
-import { makeReadNetwork } from "#responder/network-view";
+import { makeReadNetwork } from "#responder/isolation/network-view";
 import { changesOf, type Plan, type WriteChange } from "#responder/plan";
 import { planResponse } from "#responder/plan-response";
 import { addressesOf } from "#responder/verification/probe-pod";

@@ -4,7 +4,7 @@ import { textAt } from "#policy/json";
 import type { Reply } from "#responder/cluster";
 import { nameOf, types } from "#responder/cluster";
 import { actionNames } from "#responder/action-spec";
-import { approvalJson } from "#responder/approval-record";
+import { approvalJson } from "#responder/record/approval-record";
 import { rolesFor } from "#responder/rbac";
 import type { Remediation } from "#responder/remediation";
 import { makePod, namespaceObject, type ResponderScene } from "#test/cluster/responder-scene";

@@ -8,11 +8,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, isObject, type JsonObject, textAt } from "#policy/json";
 import { makeRedisQueue } from "#responder/adapters/bull-queue";
-import { readAlerts } from "#responder/alert";
+import { readAlerts } from "#responder/intake/alert";
 import { types } from "#responder/cluster";
 import { fingerprint } from "#responder/finding";
 import { type Remediation, shortFingerprint } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { readRemediation } from "#responder/record/remediation-record";
 import { makeWatcher, type Watcher } from "#responder/watcher";
 import { kubernetesBinaries } from "#test/cluster/binaries";
 import {

@@ -12,7 +12,7 @@ import { nameOf, types } from "#responder/cluster";
 import { writeApproval } from "#responder/console-ports";
 import { bindingsFor, rolesFor } from "#responder/rbac";
 import type { Remediation, State } from "#responder/remediation";
-import { readRemediation } from "#responder/remediation-record";
+import { readRemediation } from "#responder/record/remediation-record";
 import { installCrds } from "#test/cluster/api";
 import { type ControlPlane, startControlPlane } from "#test/cluster/control-plane";
 import { type Child, eventually, freePort, start } from "#test/support/processes";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, type JsonObject, textAt } from "#policy/json";
 import { isolationLabel } from "#responder/actions/isolate";
-import { verifyAudit } from "#responder/audit";
+import { verifyAudit } from "#responder/record/audit";
 import { types, uidOf } from "#responder/cluster";
 import { kubernetesBinaries } from "#test/cluster/binaries";
 import {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
-import type { AlertQueue, StoredAlert } from "#responder/alert-queue";
-import { Hopeless } from "#responder/alert-queue";
+import type { AlertQueue, StoredAlert } from "#responder/intake/alert-queue";
+import { Hopeless } from "#responder/intake/alert-queue";
 import { eventually } from "#test/support/processes";
 
 export const storedAlert = (fingerprint: string, more: Partial<StoredAlert> = {}): StoredAlert => ({

@@ -8,7 +8,7 @@ import { makeHandler } from "#function/handler";
 import { startServer } from "#function/server";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { types } from "#responder/cluster";
-import { parseConfig } from "#responder/config";
+import { parseConfig } from "#responder/config/config";
 import { makeLog } from "#responder/log";
 import { runResponder } from "#responder/run";
 

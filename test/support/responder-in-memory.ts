@@ -2,7 +2,7 @@
 // The responder as a process of its own, on a cluster in memory: for tests that attack it and measure it from outside.
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { types } from "#responder/cluster";
-import { parseConfig } from "#responder/config";
+import { parseConfig } from "#responder/config/config";
 import { makeLog } from "#responder/log";
 import { runResponder } from "#responder/run";
 
