@@ -97,29 +97,24 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     spec.composed().filter((object) => isOf(object, query));
   const get = (asked: ObjectQuery): Answer => {
     touches++;
-    const query = isClusterScoped(asked) ? { ...asked, namespace: "" } : asked;
+    const query = scoped(asked);
     const composed = matching(query).find((object) => nameOf(object) === query.name);
     if (composed !== undefined) return { kind: "found", value: composed };
     const kind = fetchableKind(query);
     if (kind === undefined) return unknownKind(query, spec) ?? { kind: "absent" };
     // Crossplane's client would refuse it, and the whole pipeline with it.
     if (query.name === "" || (query.namespace === "" && !isClusterScoped(query))) return noIdentity;
-    const objects = fetch(
-      `get/${query.apiVersion}/${query.resource}/${query.namespace}/${query.name}`,
-      {
-        apiVersion: query.apiVersion,
-        kind,
-        match: { name: query.name },
-        namespace: query.namespace === "" ? undefined : query.namespace,
-      },
-    );
+    const name = `get/${query.apiVersion}/${query.resource}/${query.namespace}/${query.name}`;
+    const match = { name: query.name };
+    const namespace = query.namespace === "" ? undefined : query.namespace;
+    const objects = fetch(name, { apiVersion: query.apiVersion, kind, match, namespace });
     if (objects === undefined) return notFetched;
     const found = objects.find((object) => nameOf(object) === query.name && isIn(object, query));
     return found === undefined ? { kind: "absent" } : { kind: "found", value: found };
   };
   const list = (asked: ListQuery): Answer => {
     touches++;
-    const query = isClusterScoped(asked) ? { ...asked, namespace: "" } : asked;
+    const query = scoped(asked);
     const composed = matching(query).filter((object) => hasLabels(object, query.labels));
     const kind = fetchableKind(query);
     if (kind === undefined) return unknownKind(query, spec) ?? foundList(composed);
@@ -190,6 +185,10 @@ const noNetwork: Answer = {
 
 const nameOf = (object: JsonObject): string => textAt(object, ["metadata", "name"]);
 const namespaceOf = (object: JsonObject): string => textAt(object, ["metadata", "namespace"]);
+
+/** Objects of cluster-scoped kinds have no namespace, whatever a policy says. */
+const scoped = <Query extends Omit<ObjectQuery, "name">>(query: Query): Query =>
+  isClusterScoped(query) ? { ...query, namespace: "" } : query;
 
 function isClusterScoped(query: Omit<ObjectQuery, "name">): boolean {
   const kind = fetchableKind(query);

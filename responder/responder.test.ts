@@ -401,9 +401,9 @@ describe("a Falco alert", () => {
     const limits = { perNamespace: 5, perWorkload: 100 };
     await scene.others.create(types.responsePolicy, policy("Automatic", { limits }));
     await scene.responder.acting;
-    const at = scene.now();
+    const startMs = scene.now();
     await Promise.all(
-      names.map((name, i) => scene.responder.intake.accept(alertBody(name, at + i), "test")),
+      names.map((name, i) => scene.responder.intake.accept(alertBody(name, startMs + i), "test")),
     );
     const all = await eventually("all recorded", async () => {
       const found = await scene.remediations();
