@@ -63,9 +63,12 @@ export function putVarint(writer: Writer, value: number): void {
   }
 }
 
-/** The payload of a google.protobuf.Struct; undefined properties are left out. */
+/**
+ * The payload of a google.protobuf.Struct, keys sorted; undefined properties are left out. An object that was read like
+ * an earlier one has its keys in that one's order: the same request gets the same bytes whatever came before it.
+ */
 export function putStruct(writer: Writer, object: JsonObject): void {
-  const keys = Object.keys(object);
+  const keys = Object.keys(object).sort();
   for (let i = keys.length - 1; i >= 0; i--) {
     const key = keys[i] ?? "";
     const value = object[key];
