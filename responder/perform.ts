@@ -2,7 +2,7 @@
 import { exactChange, reasonsOf } from "#responder/record/audit";
 import { type Made, type Seen, makeChange, readBack, takeBack } from "#responder/changes";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
-import { failure, keyOf } from "#responder/cluster";
+import { failure, keyOf, uidOf } from "#responder/cluster";
 import { takeLease } from "#responder/lease";
 import { type Done, doEffect, podEnd } from "#responder/effects";
 import type { Change, Plan, Target, WriteChange } from "#responder/plan";
@@ -19,7 +19,10 @@ export type Worked = {
   readonly againMs?: number;
 };
 
-type Ports = Pick<ReconcilePorts, "cluster" | "now" | "settings" | "audit" | "busy" | "effects">;
+type Ports = Pick<
+  ReconcilePorts,
+  "cluster" | "now" | "settings" | "audit" | "busy" | "effects" | "getPod"
+>;
 
 /**
  * Makes the plan's changes: dry run of all writes, then each change, then each write read back. Safe to repeat after a crash at any point:
@@ -56,7 +59,7 @@ async function makeAll(
 ): Promise<Reply<{ readonly writes: number; readonly notes: readonly string[] }>> {
   const { cluster } = ports;
   const owner = remediation.name.name;
-  const seen: Seen = new Map();
+  const seen = await seenOf(ports, remediation);
   const pending = await pendingOf(cluster, remediation, plan);
   if (!pending.ok) return pending;
   // A dry run changes nothing, so none has to wait for another.
@@ -87,6 +90,12 @@ async function makeAll(
     }
   }
   return { ok: true, value: { writes, notes } };
+}
+
+/** The pod as it was read a moment ago, on the way here. */
+async function seenOf(ports: Ports, { target }: Remediation): Promise<Seen> {
+  const pod = target.kind === "Pod" ? await ports.getPod(keyOf(target)) : undefined;
+  return new Map(pod?.ok === true ? [[uidOf(pod.value), pod.value]] : []);
 }
 
 const withoutNote = (made: Made): Done =>

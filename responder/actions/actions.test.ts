@@ -13,7 +13,7 @@ import { makeEvidenceDirectory } from "#responder/adapters/evidence-directory";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { exactChange, reasonsOf } from "#responder/record/audit";
 import type { Cluster, Reply, ResourceType } from "#responder/cluster";
-import { failure, types, uidOf } from "#responder/cluster";
+import { failure, fromKey, types, uidOf } from "#responder/cluster";
 import type { EffectPorts } from "#responder/effects";
 import { keptIn } from "#responder/evidence";
 import { sha256 } from "#responder/finding";
@@ -180,6 +180,7 @@ async function remediate(scene: Scene, actions: readonly Json[], limits: JsonObj
     effects: scene.effects,
     now: () => Date.UTC(2026, 10, 22),
     busy: scene.busy,
+    getPod: (key: string) => scene.cluster.get(types.pod, fromKey(key)),
     settings: { namespace: "shop", identity: "one", settleMs: 0 },
     audit: (entry: { readonly what: string; readonly detail: JsonObject }) => {
       const note = textAt(entry.detail, ["note"]);

@@ -224,6 +224,9 @@ async function respond(scene: ResponderScene, seen: Seen, namespace: string, loa
   return { ms, last, acceptedMs, drained: Date.now() - startMs };
 }
 
+/** As shipped: an isolation is looked at again once the network has had its time. */
+const asShipped = { settle: "10s" };
+
 /** From the post of an alert to the moment its isolation was read back, as the records say. */
 async function isolation(scene: ResponderScene, seen: Seen, child: Child): Promise<readonly Row[]> {
   const before = memoryOf(child);
@@ -271,7 +274,7 @@ async function killed(
   await child.stop("SIGKILL");
   agent.destroy();
   const killedAt = Date.now();
-  const again = await scene.startResponder();
+  const again = await scene.startResponder(asShipped);
   const all = await eventually(
     "all isolated and counted",
     () => {
@@ -440,7 +443,7 @@ export async function benchResponder(): Promise<readonly Row[]> {
     const seen = watchRemediations(scene);
     const limits = { perNamespace: 1_000, perWorkload: 1_000 };
     await scene.people.create(types.responsePolicy, shellPolicy("Automatic", { limits }));
-    const child = await scene.startResponder();
+    const child = await scene.startResponder(asShipped);
     await sleep(500);
     rows.push(...(await isolation(scene, seen, child)));
     rows.push(...(await repeated(scene, seen)));
