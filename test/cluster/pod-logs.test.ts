@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -88,7 +88,9 @@ describe("logs in the evidence, through a real API server", () => {
     const effect = { kind: "capture", ...nameOf(pod), uid: uidOf(pod), logLines: 50 } as const;
     const done = await captureEvidence({ cluster, evidence, now: Date.now }, effect, one);
     expect(done).toMatchObject({ ok: true, value: { wrote: true } });
-    const bundle = parseJson(readFileSync(join(directory, `prod_${name}.json`), "utf8"));
+    const [file = ""] = readdirSync(directory);
+    expect(file).toMatch(new RegExp(`^prod_${name}_.*\\.json$`));
+    const bundle = parseJson(readFileSync(join(directory, file), "utf8"));
     const parts = at(bundle, ["parts"]);
     if (!isObject(parts)) throw new Error("no parts");
     return parts;
