@@ -301,7 +301,8 @@ export async function decideFor(
       expiresAtMs: Date.now() + 3_600_000,
     });
     const reply = await scene.people.create(types.approval, object);
-    if (!reply.ok && reply.code !== "AlreadyExists" && reply.code !== "Unavailable") good(reply);
+    // A person who gets no answer says it again: what the API server did not hear while it was down was never said.
+    if (!reply.ok && reply.code !== "AlreadyExists") good(reply);
   }
 }
 
