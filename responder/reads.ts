@@ -8,19 +8,19 @@ import { makeShared } from "#responder/target";
 /** Long enough that a burst is one read, and short enough to count as now. */
 const nowMs = 100;
 
-/** What many ask for at once is read once. */
-export const makeReads = (cluster: Cluster, now: () => number) => ({
-  getPod: makeShared((key) => cluster.get(types.pod, fromKey(key)), now),
-  getPodNow: makeShared((key) => cluster.get(types.pod, fromKey(key)), now, nowMs),
-  getNamespace: makeShared((name) => cluster.get(types.namespace, { namespace: "", name }), now),
-  getNamespaceNow: makeShared(
-    (name) => cluster.get(types.namespace, { namespace: "", name }),
-    now,
-    nowMs,
-  ),
-  network: makeReadNetwork(cluster, now),
-  dryRun: (type: ResourceType, manifest: JsonObject) =>
-    cluster.create(type, manifest, { dryRun: true }),
-});
+/** What many ask for at once is read once. What is read anew has a memory of its own: an older answer must not serve for it. */
+export function makeReads(cluster: Cluster, now: () => number) {
+  const readPod = (key: string) => cluster.get(types.pod, fromKey(key));
+  const readNamespace = (name: string) => cluster.get(types.namespace, { namespace: "", name });
+  return {
+    getPod: makeShared(readPod, now),
+    getPodNow: makeShared(readPod, now, nowMs),
+    getNamespace: makeShared(readNamespace, now),
+    getNamespaceNow: makeShared(readNamespace, now, nowMs),
+    network: makeReadNetwork(cluster, now),
+    dryRun: (type: ResourceType, manifest: JsonObject) =>
+      cluster.create(type, manifest, { dryRun: true }),
+  };
+}
 
 export type Reads = ReturnType<typeof makeReads>;
