@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Socket } from "node:net";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Authority, makeAuthority } from "#test/support/certificates";
-import { type Child, eventually, freePort, start } from "#test/support/processes";
+import { answers, type Child, eventually, freePort, start } from "#test/support/processes";
 
 export type TestObjectStore = {
   readonly endpoint: string;
@@ -62,17 +61,4 @@ export async function startObjectStore(program: string): Promise<TestObjectStore
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = new Socket();
-    const done = (good: boolean) => {
-      socket.destroy();
-      resolve(good);
-    };
-    socket.setTimeout(500, () => done(false));
-    socket.once("error", () => done(false));
-    socket.connect(port, "127.0.0.1", () => done(true));
-  });
 }

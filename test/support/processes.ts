@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export type Child = {
@@ -97,4 +97,26 @@ export async function eventually<T>(
     }
     await sleep(everyMs);
   }
+}
+
+/** Whether somebody listens on a port of loopback, and, where there is something to say, answers to it as expected. */
+export function answers(
+  port: number,
+  talk?: { readonly say: string; readonly hear: string },
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = new Socket();
+    const done = (good: boolean) => {
+      socket.destroy();
+      resolve(good);
+    };
+    socket.setTimeout(500, () => done(false));
+    socket.once("error", () => done(false));
+    if (talk === undefined) {
+      socket.connect(port, "127.0.0.1", () => done(true));
+      return;
+    }
+    socket.once("data", (data) => done(data.toString("utf8").startsWith(talk.hear)));
+    socket.connect(port, "127.0.0.1", () => socket.write(talk.say));
+  });
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Child, eventually, freePort, start } from "#test/support/processes";
+import { answers, type Child, eventually, freePort, start } from "#test/support/processes";
 
 export type TestRedis = {
   readonly port: number;
@@ -54,7 +53,12 @@ export async function startRedis(flags: readonly string[] = []): Promise<TestRed
       { logFile: join(directory, "redis.log") },
     );
   let child: Child = launch();
-  const ready = () => eventually("redis-server answers", () => answers(port), 15_000);
+  const ready = () =>
+    eventually(
+      "redis-server answers",
+      () => answers(port, { say: "PING\r\n", hear: "+PONG" }),
+      15_000,
+    );
   await ready();
   return {
     port,
@@ -72,18 +76,4 @@ export async function startRedis(flags: readonly string[] = []): Promise<TestRed
       rmSync(directory, { recursive: true, force: true });
     },
   };
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = new Socket();
-    const done = (good: boolean) => {
-      socket.destroy();
-      resolve(good);
-    };
-    socket.setTimeout(500, () => done(false));
-    socket.once("error", () => done(false));
-    socket.once("data", (data) => done(data.toString("utf8").startsWith("+PONG")));
-    socket.connect(port, "127.0.0.1", () => socket.write("PING\r\n"));
-  });
 }
