@@ -920,6 +920,45 @@ describe("what is told", () => {
     expect(a.equals(b)).toBe(true);
   });
 
+  const labels = Object.fromEntries(["c", "a", "e", "b", "d"].map((key) => [key, "x"]));
+  const maps = ["team-c", "team-a", "team-b"].map((namespace) => ({
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: "limits", namespace },
+  }));
+  test.each([
+    [
+      "keys of a map",
+      "object.metadata.labels.map(key, key).join(',')",
+      "a,b,c,d,e,crossplane.io/composite",
+    ],
+    [
+      "objects of a list",
+      "dyn(resource.List('v1', 'configmaps', '').items).map(each, each.metadata.namespace).join(',')",
+      "team-a,team-b,team-c",
+    ],
+    [
+      "composed objects of a list",
+      "dyn(resource.List('s3.aws.m.upbound.io/v1beta1', 'buckets', 'team-a').items).map(each, each.metadata.name).join(',')",
+      "a,b,c",
+    ],
+  ])(
+    "a policy sees the %s in one order, whatever order the request has",
+    (_, messageExpression, want) => {
+      const spec = { validations: [{ expression: "false", messageExpression }] };
+      const { condition } = run({
+        input: guardrails([validating("told", "false", { spec })]),
+        desired: {
+          c: bucket({}, { name: "a", labels }),
+          a: bucket({}, { name: "c", labels }),
+          b: bucket({}, { name: "b", labels }),
+        },
+        required: { "list/v1/configmaps//": maps },
+      });
+      expect(condition?.message).toContain(`a: ${want} (`);
+    },
+  );
+
   test("status.parapet is written when asked for, beside the status of others", () => {
     const { response } = run({
       ...violating,

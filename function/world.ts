@@ -117,7 +117,8 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
     const query = scoped(asked);
     const composed = matching(query).filter((object) => hasLabels(object, query.labels));
     const kind = fetchableKind(query);
-    if (kind === undefined) return unknownKind(query, spec) ?? foundList(composed);
+    if (kind === undefined)
+      return unknownKind(query, spec) ?? foundList(composed.toSorted(byIdentity));
     const labels = Object.entries(query.labels).map(([key, value]) => `${key}=${value}`);
     const name = `list/${query.apiVersion}/${query.resource}/${query.namespace}/${labels.sort().join(",")}`;
     const objects = fetch(name, {
@@ -134,7 +135,7 @@ export function makeWorld(spec: WorldSpec): CompositionWorld {
           (known) => nameOf(known) === nameOf(each) && namespaceOf(known) === namespaceOf(each),
         ),
     );
-    return foundList([...composed, ...others]);
+    return foundList([...composed, ...others].sort(byIdentity));
   };
   const namespace = (name: string): JsonObject | undefined => {
     if (name === "" || !spec.needsNamespaces) return undefined;
@@ -232,6 +233,13 @@ function isOf(object: JsonObject, query: Omit<ObjectQuery, "name">): boolean {
 function hasLabels(object: JsonObject, labels: Readonly<Record<string, string>>): boolean {
   const own = field(field(object, "metadata"), "labels");
   return Object.entries(labels).every(([key, value]) => field(own, key) === value);
+}
+
+/** The API server lists by namespace and name; composed objects that have no name yet keep their order. */
+function byIdentity(a: JsonObject, b: JsonObject): number {
+  const [one, other] = [a, b].map((each) => `${namespaceOf(each)}/${nameOf(each)}`);
+  if (one === other || one === undefined || other === undefined) return 0;
+  return one < other ? -1 : 1;
 }
 
 const foundList = (items: readonly Json[]): Answer => ({ kind: "found", value: { items } });

@@ -8,6 +8,7 @@ import {
   type Slice,
   type WireField,
 } from "./reader.ts";
+import { decodeKey, structAt } from "./struct.ts";
 
 /** RunFunctionRequest (Crossplane proto/fn/v1/run_function.proto), read only as far as it must be understood. */
 export type Request = {
@@ -19,7 +20,10 @@ export type Request = {
   readonly desired: State;
   readonly input: Slice | undefined;
   readonly context: Slice | undefined;
-  /** By requirement name: Struct bytes of each object. A name that was asked for and not found has an empty list. */
+  /**
+   * By requirement name: Struct bytes of each object, sorted by namespace and name as the API server lists them, since
+   * Crossplane's cache gives them in any order. A name that was asked for and not found has an empty list.
+   */
   readonly required: ReadonlyMap<string, readonly Slice[]>;
 };
 
@@ -27,6 +31,7 @@ export type State = {
   /** The whole message, to be given back as it is; undefined when the request has none. */
   readonly whole: Slice | undefined;
   readonly composite: ResourceBytes | undefined;
+  /** Sorted by name: Go writes a map in another order each time. */
   readonly resources: ReadonlyMap<string, ResourceBytes>;
 };
 
@@ -123,8 +128,11 @@ function readState(whole: Slice | undefined): State {
       addEntry(resources, readMapEntry(sliceOf(whole, field)), readResource);
     }
   });
-  return { whole, composite, resources };
+  return { whole, composite, resources: sortedMap(resources) };
 }
+
+const sortedMap = <T>(map: ReadonlyMap<string, T>): ReadonlyMap<string, T> =>
+  new Map([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
 
 function readResource(whole: Slice): ResourceBytes {
   let struct: Slice | undefined;
@@ -180,5 +188,19 @@ function readItems(resources: Slice): readonly Slice[] {
     const { struct } = readResource(sliceOf(resources, field));
     if (struct !== undefined) items.push(struct);
   });
-  return items;
+  return items.length < 2 ? items : sortedItems(items);
+}
+
+function sortedItems(items: readonly Slice[]): readonly Slice[] {
+  const keyed = items.map((item) => ({ item, key: identityOf(item) }));
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ item }) => item);
+}
+
+function identityOf(item: Slice): string {
+  const metadata = structAt(item, "metadata");
+  const text = (key: string): string => {
+    const value = metadata && decodeKey(metadata, key);
+    return typeof value === "string" ? value : "";
+  };
+  return `${text("namespace")}/${text("name")}`;
 }

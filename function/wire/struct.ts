@@ -59,14 +59,19 @@ export function findKey(slice: Slice, key: string): Slice | undefined {
   return found;
 }
 
-/** Reads entries up to `end`. `read` reads a value that ends there, and is left out for the usual way. */
+/**
+ * Reads entries up to `end`. `read` reads a value that ends there, and is left out for the usual way. Go writes the entries
+ * of a map in another order each time; an object has its keys sorted, so that nothing that walks over it gives another
+ * result for the same request.
+ */
 export function readStruct(
   cursor: Cursor,
   end: number,
   depth: number,
   read?: (key: string, valueEnd: number) => Json,
 ): JsonObject {
-  const object: Building = {};
+  const keys: string[] = [];
+  const values: Json[] = [];
   const { bytes } = cursor;
   while (cursor.pos < end) {
     if (bytes[cursor.pos] !== tagEntry) {
@@ -76,12 +81,44 @@ export function readStruct(
     cursor.pos++;
     const entryEnd = endOf(cursor, end);
     const key = readKey(cursor, entryEnd);
-    if (key === undefined) readUnusualEntry(object, cursor, entryEnd, depth);
-    else if (read === undefined) put(object, key, readValue(cursor, entryEnd, depth));
-    else put(object, key, read(key, entryEnd));
+    if (key === undefined) insertUnusual(keys, values, cursor, entryEnd, depth);
+    else if (read === undefined) insert(keys, values, key, readValue(cursor, entryEnd, depth));
+    else insert(keys, values, key, read(key, entryEnd));
     cursor.pos = entryEnd;
   }
-  return object;
+  return built(keys, values);
+}
+
+/** Most keys that are sorted while they are read; larger objects are rare and would take too many moves. */
+const insertedMax = 64;
+
+/** Puts an entry behind all whose keys are not greater. */
+function insert(keys: string[], values: Json[], key: string, value: Json): void {
+  let index = keys.length;
+  if (index < insertedMax) {
+    for (; index > 0; index--) {
+      const before = keys[index - 1];
+      const valueBefore = values[index - 1];
+      if (before === undefined || valueBefore === undefined || before <= key) break;
+      keys[index] = before;
+      values[index] = valueBefore;
+    }
+  }
+  keys[index] = key;
+  values[index] = value;
+}
+
+/** The object; of equal keys the last counts, as in every map of protobuf. */
+function built(keys: readonly string[], values: readonly Json[]): JsonObject {
+  const object: Building = {};
+  for (let i = 0; i < keys.length; i++) put(object, keys[i] ?? "", values[i] ?? null);
+  return keys.length <= insertedMax ? object : sortedObject(object);
+}
+
+function sortedObject(object: JsonObject): JsonObject {
+  const sorted: Building = {};
+  for (const key of Object.keys(object).sort()) put(sorted, key, object[key] ?? null);
+  return sorted;
 }
 
 /**
@@ -104,10 +141,16 @@ export function readKey(cursor: Cursor, entryEnd: number): string | undefined {
   return undefined;
 }
 
-function readUnusualEntry(object: Building, cursor: Cursor, entryEnd: number, depth: number): void {
+function insertUnusual(
+  keys: string[],
+  values: Json[],
+  cursor: Cursor,
+  entryEnd: number,
+  depth: number,
+): void {
   const entry = entryParts(cursor, entryEnd);
   cursor.pos = entry.start;
-  put(object, entry.key, readValue(cursor, entry.end, depth));
+  insert(keys, values, entry.key, readValue(cursor, entry.end, depth));
 }
 
 /** Assignment that also holds for the one key that objects treat as their prototype. */

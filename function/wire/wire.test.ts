@@ -184,7 +184,7 @@ describe("RunFunction", () => {
   test("takes a request apart", () => {
     const { request } = read();
     expect(request.tag).toBe("t-1");
-    expect([...request.desired.resources.keys()]).toEqual(["two", "one", "three"]);
+    expect([...request.desired.resources.keys()]).toEqual(["one", "three", "two"]);
     expect([...request.observed.resources.keys()]).toEqual(["one"]);
     expect(request.desired.resources.get("two")?.ready).toBe(1);
     expect([...request.required].map(([name, items]) => [name, items.length])).toEqual([
@@ -250,7 +250,7 @@ describe("RunFunction", () => {
     expect(decoded.meta).toEqual({ tag: "t-1", ttl: { seconds: 60, nanos: 0 } });
     expect(decoded.desired?.composite?.ready).toBe(2);
     expect(decoded.desired?.composite?.resource).toEqual({ status: { a: 1 } });
-    expect(Object.keys(decoded.desired?.resources ?? {})).toEqual(["two", "three", "added"]);
+    expect(Object.keys(decoded.desired?.resources ?? {})).toEqual(["three", "two", "added"]);
     expect(decoded.desired?.resources["two"]?.resource).toEqual(changed);
     expect(decoded.desired?.resources["two"]?.ready).toBe(1);
     expect(decoded.desired?.resources["two"]?.connectionDetails).toEqual(

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert";
 import { RunFunctionRequest, RunFunctionResponse } from "@crossplane-org/function-sdk-typescript";
 import { makeHandler } from "#function/handler";
 import type { LogFields } from "#function/log";
-import type { Json, JsonObject } from "#policy/json";
+import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
+import { makeRandom, type Random } from "#test/conformance/cel-spec-generate";
 
 /** A request as tests write it; the generated codec of Crossplane's SDK makes the bytes. */
 export type TestRequest = {
@@ -29,57 +31,85 @@ export type TestCall = {
 
 export const nowMs = Date.parse("2026-06-01T00:00:00Z");
 
-/** Calls the function as its server does: bytes in, bytes out. */
+/**
+ * Calls the function as its server does: bytes in, bytes out. Go writes maps in any order and Crossplane's cache lists
+ * objects in any, so each request is asked once more in another order, of a function that lived through the same: were
+ * the answers not the same, two replicas would write objects anew in turns.
+ */
 export function makeCaller(approvalNamespace = ""): (request: TestRequest) => TestCall {
   const log: string[] = [];
+  const now = () => nowMs;
   const handler = makeHandler({
-    now: () => nowMs,
+    now,
     log: (level, message, fields: LogFields = {}) => {
       log.push(`${level} ${message} ${JSON.stringify(fields)}`);
     },
     approvalNamespace,
   });
+  const replica = makeHandler({ now, log: () => undefined, approvalNamespace });
+  const random = makeRandom(20);
   return (request) => {
     const bytes = handler(encodeRequest(request));
-    return { response: RunFunctionResponse.decode(bytes), bytes, log };
+    const response = RunFunctionResponse.decode(bytes);
+    const same = RunFunctionResponse.decode(replica(encodeRequest(request, random)));
+    assert.deepStrictEqual(same, response);
+    return { response, bytes, log };
   };
 }
 
-export function encodeRequest(request: TestRequest): Buffer {
+/** The bytes of a request; with a source of chance, keys of objects and objects of lookups come in any order. */
+export function encodeRequest(request: TestRequest, random?: Random): Buffer {
+  const inOrder = <T>(items: readonly T[]): T[] =>
+    random === undefined ? [...items] : shuffled(items, random);
+  const keys = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(inOrder(Object.entries(record)));
+  const ordered = (value: Json): Json => {
+    if (isArray(value)) return value.map(ordered);
+    return isObject(value) ? orderedObject(value) : value;
+  };
+  const orderedObject = (object: JsonObject): JsonObject =>
+    keys(Object.fromEntries(Object.entries(object).map(([key, value]) => [key, ordered(value)])));
+  const optional = (object: JsonObject | undefined) => object && orderedObject(object);
   const resources = (objects: Readonly<Record<string, JsonObject>> = {}, ready = request.ready) =>
     Object.fromEntries(
-      Object.entries(objects).map(([name, resource]) => [
+      inOrder(Object.entries(objects)).map(([name, resource]) => [
         name,
-        { resource, ready: ready?.[name] ?? 0 },
+        { resource: orderedObject(resource), ready: ready?.[name] ?? 0 },
       ]),
     );
+  const lookups = (required: TestRequest["required"] = {}) =>
+    Object.fromEntries(
+      inOrder(Object.entries(required)).map(([name, items]) => [
+        name,
+        { items: inOrder(items).map((resource) => ({ resource: orderedObject(resource) })) },
+      ]),
+    );
+  const status = optional(request.desiredStatus);
+  const context = optional(request.context);
   const message = RunFunctionRequest.fromPartial({
     meta: { tag: "tag", capabilities: [...(request.capabilities ?? [1, 2, 3, 4, 5])] },
-    input: request.input,
+    input: optional(request.input),
     observed: {
-      composite: { resource: request.composite ?? composite() },
+      composite: { resource: orderedObject(request.composite ?? composite()) },
       resources: resources(request.observed, {}),
     },
     desired: {
-      ...(request.desiredStatus === undefined
-        ? {}
-        : { composite: { resource: { status: request.desiredStatus } } }),
+      ...(status === undefined ? {} : { composite: { resource: { status } } }),
       resources: resources(request.desired),
     },
-    requiredResources: itemsOf(request.required),
-    extraResources: itemsOf(request.extra),
-    ...(request.context === undefined ? {} : { context: request.context }),
+    requiredResources: lookups(request.required),
+    extraResources: lookups(request.extra),
+    ...(context === undefined ? {} : { context }),
   });
   return Buffer.from(RunFunctionRequest.encode(message).finish());
 }
 
-const itemsOf = (required: TestRequest["required"] = {}) =>
-  Object.fromEntries(
-    Object.entries(required).map(([name, items]) => [
-      name,
-      { items: items.map((resource) => ({ resource })) },
-    ]),
-  );
+function shuffled<T>(items: readonly T[], random: Random): T[] {
+  return items
+    .map((item) => ({ item, place: random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item);
+}
 
 export const composite = (conditions: readonly JsonObject[] = [], metadata: JsonObject = {}) => ({
   apiVersion: "example.org/v1",
