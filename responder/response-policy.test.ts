@@ -8,7 +8,7 @@ import { at, isArray, isObject, type Json, type JsonObject } from "#policy/json"
 import { type Alert, toAlert } from "#responder/intake/alert";
 import { approvalSpec } from "#responder/record/approval-record";
 import { allow } from "#responder/budget";
-import { driftExceptionSpec } from "#responder/drift/drift-exception";
+import { driftExceptionSpec } from "#responder/drift/exception";
 import type { ExactJson } from "#responder/exact-json";
 import { mask } from "#responder/mask";
 import { remediationSpec, remediationStatus } from "#responder/record/remediation-record";

@@ -22,7 +22,7 @@ import {
   makeIntakeHandler,
   makeOperationsHandler,
 } from "#responder/http";
-import { auditPath, makeAuditHandler } from "#responder/drift/drift-audit-http";
+import { auditPath, makeAuditHandler } from "#responder/drift/audit-http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
 import { type Observed, observe } from "#responder/observe";

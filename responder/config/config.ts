@@ -12,7 +12,7 @@ import {
   secretMembers,
   tracing,
 } from "#responder/config/config-parts";
-import { driftSettings } from "#responder/drift/drift-config";
+import { driftSettings } from "#responder/drift/config";
 import { s3Settings } from "#responder/config/evidence-s3-settings";
 import { notify, reviewer } from "#responder/config/people-settings";
 import { verificationSettings } from "#responder/verification/settings";

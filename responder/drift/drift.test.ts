@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "#policy/json";
 import { difference, findDrift, firstBaseline, nextBaseline } from "#responder/drift/drift";
-import { makeTrust } from "#responder/drift/drift-watch";
+import { makeTrust } from "#responder/drift/watch";
 import { pathText } from "#responder/edit";
 
 const crossplane = "apiextensions.crossplane.io/composed/0123";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { authenticate, type Credentials } from "#responder/config/credentials";
-import { type AuditedWrite, readAuditBatch } from "#responder/drift/drift-audit";
+import { type AuditedWrite, readAuditBatch } from "#responder/drift/audit";
 import { type Handle, readBody, send } from "#responder/http";
 import type { Metrics } from "#responder/metrics";
 

@@ -10,10 +10,10 @@ import {
   nextBaseline,
   type Trust,
 } from "#responder/drift/drift";
-import { type Attribution, type AuditedWrite, writeKey } from "#responder/drift/drift-audit";
-import { isExcepted } from "#responder/drift/drift-exception";
-import { impostorRule, isImpostor, reportImpostor } from "#responder/drift/drift-impostor";
-import { answers, type DriftPorts, propose, recordNamespace } from "#responder/drift/drift-propose";
+import { type Attribution, type AuditedWrite, writeKey } from "#responder/drift/audit";
+import { isExcepted } from "#responder/drift/exception";
+import { impostorRule, isImpostor, reportImpostor } from "#responder/drift/impostor";
+import { answers, type DriftPorts, propose, recordNamespace } from "#responder/drift/propose";
 import { canonical } from "#responder/exact-json";
 import type { Target } from "#responder/plan";
 import { isFinal, type Remediation } from "#responder/remediation";

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { makeIndex } from "#responder/caches";
 import { types } from "#responder/cluster";
 import type { Config } from "#responder/config/config";
-import { type DriftException, readDriftException } from "#responder/drift/drift-exception";
-import type { DriftPorts } from "#responder/drift/drift-propose";
-import { watchDrift } from "#responder/drift/drift-watch";
+import { type DriftException, readDriftException } from "#responder/drift/exception";
+import type { DriftPorts } from "#responder/drift/propose";
+import { watchDrift } from "#responder/drift/watch";
 import type { Log } from "#responder/log";
 import { makeWatcher } from "#responder/watcher";
 

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import type { JsonObject } from "#policy/json";
-import {
-  type AuditedWrite,
-  makeWriters,
-  readAuditBatch,
-  writeKey,
-} from "#responder/drift/drift-audit";
-import { isImpostor } from "#responder/drift/drift-impostor";
-import { track } from "#responder/drift/drift-watch";
+import { type AuditedWrite, makeWriters, readAuditBatch, writeKey } from "#responder/drift/audit";
+import { isImpostor } from "#responder/drift/impostor";
+import { track } from "#responder/drift/watch";
 
 const event = (more: JsonObject = {}): JsonObject => ({
   level: "RequestResponse",
