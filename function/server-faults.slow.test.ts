@@ -60,7 +60,7 @@ beforeAll(async () => {
   server = await startProcess([...args, "--address", "127.0.0.1:0"], {
     TLS_SERVER_CERTS_DIR: folder,
   });
-}, 60_000);
+});
 afterAll(() => {
   server.signal("SIGKILL");
   rmSync(directory, { recursive: true, force: true });
@@ -155,7 +155,7 @@ describe("callers who go away", () => {
       return (await figure("calls_waiting")) === 0 && (await figure("workers_busy")) === 0;
     });
     await isWell();
-  }, 60_000);
+  });
 });
 
 describe("bytes that are no request", () => {
@@ -185,7 +185,7 @@ describe("bytes that are no request", () => {
     client.close();
     expect(refused).toBeGreaterThan(500);
     await isWell();
-  }, 120_000);
+  });
 
   function damaged(bytes: Buffer, random: (below: number) => number): Buffer {
     const copy = Buffer.from(bytes);
@@ -288,34 +288,28 @@ describe("connections that misbehave", () => {
         ),
     },
   };
-  test.each(Object.entries(floods))(
-    "a flood of %s",
-    async (_name, { count, piece }) => {
-      const before = rssMb();
-      const socket = await openRaw();
-      socket.pause();
-      let sent = 0;
-      while (sent < count && !socket.destroyed) {
-        const batch = Array.from({ length: Math.min(500, count - sent) }, (_, i) =>
-          piece(sent + i),
-        );
-        sent += batch.length;
-        await new Promise<void>((resolve) => {
-          socket.once("close", () => resolve());
-          const timer = setTimeout(resolve, 1000);
-          socket.write(Buffer.concat(batch), () => {
-            clearTimeout(timer);
-            resolve();
-          });
+  test.each(Object.entries(floods))("a flood of %s", async (_name, { count, piece }) => {
+    const before = rssMb();
+    const socket = await openRaw();
+    socket.pause();
+    let sent = 0;
+    while (sent < count && !socket.destroyed) {
+      const batch = Array.from({ length: Math.min(500, count - sent) }, (_, i) => piece(sent + i));
+      sent += batch.length;
+      await new Promise<void>((resolve) => {
+        socket.once("close", () => resolve());
+        const timer = setTimeout(resolve, 1000);
+        socket.write(Buffer.concat(batch), () => {
+          clearTimeout(timer);
+          resolve();
         });
-      }
-      await isWell();
-      socket.destroy();
-      await isWell();
-      expect(rssMb() - before).toBeLessThan(150);
-    },
-    60_000,
-  );
+      });
+    }
+    await isWell();
+    socket.destroy();
+    await isWell();
+    expect(rssMb() - before).toBeLessThan(150);
+  });
 });
 
 describe("the process", () => {
@@ -349,14 +343,14 @@ describe("the process", () => {
     let output = "";
     for (let kill = 0; kill < 3; kill++) {
       const before = right;
-      await eventually("calls are answered", () => Promise.resolve(right > before + 50), 30_000);
+      await eventually("calls are answered", () => Promise.resolve(right > before + 50));
       running.signal("SIGKILL");
       await running.exited;
       output += running.output();
       running = await startProcess(own, env);
     }
     const before = right;
-    await eventually("calls are answered again", () => Promise.resolve(right > before), 30_000);
+    await eventually("calls are answered again", () => Promise.resolve(right > before));
     isOver = true;
     await Promise.all(callers);
     client.close();
@@ -366,7 +360,7 @@ describe("the process", () => {
     expect(wrong).toEqual([]);
     expect(failures).toBeGreaterThan(0);
     expect(output).not.toContain(secret);
-  }, 120_000);
+  });
 
   test("a worker that is stopped by its time limit answers with an error, and others go on", async () => {
     const own = await startProcess(
@@ -386,7 +380,7 @@ describe("the process", () => {
     expect(await own.exited).toBe(0);
     expect(own.output()).toContain('"reason":"late"');
     expect(own.output()).not.toContain(secret);
-  }, 120_000);
+  });
 
   test("told to stop, it finishes the calls that its workers have and those that wait", async () => {
     const own = await startProcess(
@@ -414,7 +408,7 @@ describe("the process", () => {
     client.close();
     expect(await own.exited).toBe(0);
     expect(own.output()).toContain('"stopped"');
-  }, 120_000);
+  });
 
   /** Within every limit of the engine, and seconds of work in sum: many policies, each as dear as it may be. */
   function dear(): Buffer {
@@ -468,7 +462,7 @@ describe("rotation of certificates", () => {
     expect(seen.size).toBe(8);
     expect(codes.length).toBeGreaterThan(50);
     expect(codes.filter((code) => code !== status.OK)).toEqual([]);
-  }, 60_000);
+  });
 
   test("an authority that is replaced ends old connections by their age, and no call fails", async () => {
     const read = readCertificates(folder, new Date());
@@ -500,7 +494,7 @@ describe("rotation of certificates", () => {
     expect(codes.filter((code) => code !== status.OK)).toEqual([]);
     expect(counting.connections()).toBeGreaterThan(3);
     counting.stop();
-  }, 30_000);
+  });
 
   /** Passes bytes on, and counts connections. */
   async function startCounting(to: number) {

@@ -152,7 +152,7 @@ describe("the process", () => {
     );
     client.close();
     expect(reasons).toEqual(reasons.map((_, i) => (i % 2 === 0 ? "Held" : "Compliant")));
-  }, 60_000);
+  });
 
   test("stops within its limit when it is told to", async () => {
     const own = await startProcess([
@@ -191,7 +191,7 @@ test("the bundle of the image evaluates on several threads, too", async () => {
   });
   server.signal("SIGTERM");
   expect(await server.exited).toBe(0);
-}, 60_000);
+});
 
 describe("what it refuses to start with", () => {
   const expiredFolder = (): string => {
@@ -323,5 +323,5 @@ describe("the server", () => {
     expect((await callServer(server.port, channel(crossplane))).code).not.toBe(status.OK);
     creds.stop();
     await server.drain(100);
-  }, 30_000);
+  });
 });

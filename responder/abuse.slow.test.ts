@@ -65,7 +65,7 @@ beforeAll(async () => {
   const line = await eventually("the responder is up", () => started.last() || undefined);
   const shape = z.object({ intake: z.number(), operations: z.number(), review: z.number() });
   ports = shape.parse(JSON.parse(line));
-}, 60_000);
+});
 afterAll(async () => {
   for (const child of children) child.kill("SIGKILL");
   await sleep(100);
@@ -174,10 +174,10 @@ describe("the service stands, with bounded memory", () => {
     expect(performance.now() - startedAt).toBeLessThan(3_000);
     await standing();
     // They are not kept for ever either; those few that a busy kernel dropped do not know it yet.
-    await eventually("all closed", () => held.now().open < 100, 40_000);
+    await eventually("all closed", () => held.now().open < 100);
     held.end();
     await standing();
-  }, 120_000);
+  });
 
   it("under more connections than it takes: strangers make room for senders", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -190,23 +190,23 @@ describe("the service stands, with bounded memory", () => {
     agent.destroy();
     held.end();
     await standing();
-  }, 120_000);
+  });
 
   it("under 2,000 that send headers a byte at a time", async () => {
     const held = await hold(2_000, "POST /falco HTTP/1.1\r\nHost: x\r\n", "X");
     await standing();
-    await eventually("all closed", () => held.now().open < 100, 40_000);
+    await eventually("all closed", () => held.now().open < 100);
     held.end();
-  }, 120_000);
+  });
 
   it("under 2,000 that send an authenticated body a byte at a time", async () => {
     const beginning = `POST /falco HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${intakeToken}\r\nContent-Length: 200000\r\n\r\n{`;
     const held = await hold(2_000, beginning, " ");
     await standing();
-    await eventually("all closed", () => held.now().open < 100, 60_000);
+    await eventually("all closed", () => held.now().open < 100);
     held.end();
     await standing();
-  }, 120_000);
+  });
 
   it("under bodies of 10 MB, announced and not", async () => {
     const body = Buffer.alloc(10 * 1_024 * 1_024, " ");
@@ -229,7 +229,7 @@ describe("the service stands, with bounded memory", () => {
       ]);
     }
     await standing();
-  }, 120_000);
+  });
 
   it("under bodies as large and as deep as they may be", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 20 });
@@ -251,7 +251,7 @@ describe("the service stands, with bounded memory", () => {
     agent.destroy();
     expect([...statuses].sort((a, b) => a - b)).toEqual([202, 400]);
     await standing();
-  }, 120_000);
+  });
 
   it("under a thousand malformed bodies, of which none but whole alerts is accepted", async () => {
     let seed = 3;
@@ -271,7 +271,7 @@ describe("the service stands, with bounded memory", () => {
     agent.destroy();
     expect([...statuses].filter((status) => status !== 202 && status !== 400)).toEqual([]);
     await standing();
-  }, 120_000);
+  });
 
   it("under requests that are no HTTP", async () => {
     const garbage = [
@@ -292,7 +292,7 @@ describe("the service stands, with bounded memory", () => {
       });
     await Promise.all(garbage.flatMap((text) => Array.from({ length: 50 }, () => send(text))));
     await standing();
-  }, 120_000);
+  });
 });
 
 describe("what of a body is accepted", () => {

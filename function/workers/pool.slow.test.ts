@@ -163,7 +163,6 @@ describe("a worker", () => {
         `error a worker ended and is replaced ${JSON.stringify({ worker: 0, reason: lost })}`,
       ]);
     },
-    60_000,
   );
 
   test("lives on after an unexpected error, whose text goes nowhere", async () => {

@@ -188,7 +188,7 @@ describe.skipIf(kubernetes === undefined)("policies see of a request what a serv
     await eventually(
       "the policy is at work",
       async () => (await send(first)).status !== 201,
-      30_000,
+      200_000,
     );
   });
   afterAll(async () => {

@@ -67,7 +67,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         users: ["tenant", "jane", "joe"],
         policies: [limit("few", "size", "1"), limit("cheap", "cost", "2")],
       });
-    }, 240_000);
+    });
     afterAll(() => scene?.stop());
 
     /** The digest that waits, once the composite says so. */
@@ -101,18 +101,16 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       expect(textAt(reply.body, ["message"])).toBe("");
       return reply.body;
     };
-    const specIs = (box: string, want: JsonObject, timeoutMs = wakeMsMax) =>
-      eventually(
-        `${box} has ${JSON.stringify(want)}`,
-        async () => {
-          expect((await scene.thing(box, "x"))?.["spec"]).toEqual(want);
-          return true;
-        },
-        timeoutMs,
-      );
+    const specIs = (box: string, want: JsonObject) =>
+      eventually(`${box} has ${JSON.stringify(want)}`, async () => {
+        expect((await scene.thing(box, "x"))?.["spec"]).toEqual(want);
+        return true;
+      });
     const isHeld = async (box: string): Promise<boolean> =>
       textAt(conditionOf(await scene.box(box), "PolicyCompliant"), ["reason"]) === "Held";
 
+    /** What that takes on this machine. */
+    let wokenMs = 0;
     it("wakes the composite within seconds", async () => {
       await scene.setBox("tenant", "wake", { x: { size: 50 } });
       const digest = await waiting("wake");
@@ -122,7 +120,8 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       expect(textAt(made, ["spec", "approvedBy"])).toBe("jane");
       await specIs("wake", { size: 50 });
       await scene.saying("wake", "ApprovalPending", "Approved", "approved by jane");
-      expect(Date.now() - start).toBeLessThan(wakeMsMax);
+      wokenMs = Date.now() - start;
+      expect(wokenMs).toBeLessThan(wakeMsMax);
     });
 
     it("holds what was swapped in after the approver had looked", async () => {
@@ -191,7 +190,8 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await create("jane", approval("expired", digest, { expiresAt: "2020-01-01T00:00:00Z" }));
       await quiet();
       expect(await scene.thing("expired", "x")).toBe(undefined);
-      const soon = new Date(Date.now() + 5_000).toISOString();
+      // Not over before it has its effect, on a machine however slow.
+      const soon = new Date(Date.now() + Math.max(5_000, 10 * wokenMs)).toISOString();
       await create("jane", approval("expired", digest, { expiresAt: soon }));
       await specIs("expired", { size: 50 });
       // What exists stays; that nobody vouches for it any more is told without anything else happening.

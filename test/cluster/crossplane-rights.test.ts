@@ -77,7 +77,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         policies: [few],
         crossplaneRules: [...chart, ...managed],
       });
-    }, 240_000);
+    });
     afterAll(() => scene?.stop());
 
     it("of its chart alone are not enough: nothing is composed, and nobody is told for two minutes", async () => {
@@ -97,8 +97,8 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
           if (textAt(told, ["reason"]) === "WaitingForApproval") return true;
           throw new Error(textAt(conditionOf(await scene.box("large"), "Synced"), ["message"]));
         },
-        90_000,
+        200_000,
       );
-    }, 120_000);
+    });
   },
 );

@@ -14,7 +14,7 @@ const run = promisify(execFile);
 async function demo(env: Readonly<Record<string, string>>): Promise<string> {
   const child = run(process.execPath, [join(repository, "cli/main.ts"), "demo"], {
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env },
-    timeout: 110_000,
+    timeout: 280_000,
   });
   // Where it got to is all that tells why it did not end.
   let said = "";

@@ -354,7 +354,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await plane.api.apply(`${apis}/v1/compositions/still`, still);
       const recorded = composition("recorded", { inline: [private_] }, { recordApplied: true });
       await plane.api.apply(`${apis}/v1/compositions/recorded`, recorded);
-    }, 240_000);
+    });
 
     afterAll(async () => {
       composer?.stop();

@@ -446,7 +446,7 @@ describe("an isolation", () => {
       await eventually(
         "the policy of the cluster is gone",
         async () => !(await scene.people.get(clusterPolicy, own)).ok,
-        60_000,
+        200_000,
       );
     },
   );

@@ -164,7 +164,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
           if (report === undefined) throw new Error(JSON.stringify(found).slice(0, 1000));
           return report;
         },
-        60_000,
+        200_000,
       );
     const operations = async () =>
       (await plane.api.list("/apis/ops.crossplane.io/v1alpha1/operations")).filter((each) => {
@@ -192,7 +192,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       await eventually(
         "the report has gone",
         async () => (await plane.api.list(all)).length === 0,
-        60_000,
+        200_000,
       );
     });
 
@@ -214,7 +214,7 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
           if (list.length < 2) throw new Error(JSON.stringify(list).slice(0, 1000));
           return list;
         },
-        110_000,
+        200_000,
       );
       const summaries = found
         .map((each) => [textAt(each, ["scope", "name"]), at(each, ["summary", "fail"])] as const)

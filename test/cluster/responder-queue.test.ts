@@ -60,7 +60,7 @@ describe.skipIf(redisServer() === undefined)("the queue in Redis", () => {
     });
     await eventually("both handed over", () => got.has("before") && got.has("after"));
     await queue.close();
-  }, 60_000);
+  });
 
   it("begins to work when Redis comes up after it", async () => {
     await redis.kill();
@@ -78,7 +78,7 @@ describe.skipIf(redisServer() === undefined)("the queue in Redis", () => {
     });
     await eventually("handed over", () => got.has("late"));
     await queue.close();
-  }, 60_000);
+  });
 });
 
 describe.skipIf(redisServer() === undefined)("a redis-server of our own", () => {
@@ -111,4 +111,4 @@ describe("the queue in PGlite", () => {
   queueContract(() =>
     makePgliteQueue({ pool: database.pool, close: () => Promise.resolve() }, options()),
   );
-}, 120_000);
+});

@@ -8,12 +8,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeRedisQueue } from "#responder/adapters/bull-queue";
 import { checkRedis } from "#responder/adapters/redis-check";
 import { makeRedisCounts } from "#responder/adapters/received-counts";
+import { makeRedisBeginnings } from "#responder/adapters/redis-beginnings";
 import { redisAt, type RedisTarget } from "#responder/adapters/redis-connection";
 import { openSpool } from "#responder/adapters/spool";
 import type { StoredAlert } from "#responder/intake/alert-queue";
 import { makeIntake } from "#responder/intake/intake";
 import { makeMetrics } from "#responder/metrics";
 import { queueContract, storedAlert } from "#test/support/alert-queue-contract";
+import { beginning, beginningsContract, modeOf, upTo } from "#test/support/beginnings-contract";
 import { makeAuthority } from "#test/support/certificates";
 import { eventually } from "#test/support/processes";
 import { receivedCountsContract } from "#test/support/received-counts-contract";
@@ -32,6 +34,18 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 let number = 0;
 const options = () => ({ name: `q-${(number += 1)}`, concurrency: 20, onError: () => undefined });
+
+/** Two replicas' counts of what has begun, connected. */
+async function openBeginnings(target: RedisTarget) {
+  const { name } = options();
+  const ports = { isThere: () => Promise.resolve(true), onError: () => undefined };
+  const open = () => makeRedisBeginnings(target, name, ports);
+  const both = [open(), open()] as const;
+  for (const one of both) {
+    await eventually("connected", async () => (await one.begin(beginning("x"), upTo(0))).ok);
+  }
+  return both;
+}
 
 /** Adds one alert and hands it over again: the whole way through a queue. */
 async function roundTrip(target: RedisTarget): Promise<string[]> {
@@ -206,6 +220,68 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
     );
   });
 
+  describe("beside what has begun", () => {
+    beginningsContract(() => openBeginnings(redisAt(redis.url)));
+
+    const isThere = (there: boolean) => () => Promise.resolve(there);
+    it.each([
+      {
+        reason: "Under way, or written and not told of yet.",
+        ageMs: 59_000,
+        there: false,
+        want: "Propose",
+      },
+      {
+        reason: "A crash between count and record.",
+        ageMs: 61_000,
+        there: false,
+        want: "Automatic",
+      },
+      {
+        reason: "A record that our watch is late with.",
+        ageMs: 61_000,
+        there: true,
+        want: "Propose",
+      },
+      { reason: "No watch is that late.", ageMs: 601_000, there: true, want: "Automatic" },
+    ])("$want beside one of $ageMs ms: $reason", async ({ ageMs, there, want }) => {
+      const { name } = options();
+      const client = new Redis(redis.url);
+      const key = `bull:${name}-begun:p`;
+      await client.hset(key, "shop/web-1", `${Date.now() - ageMs} ReplicaSet/web`);
+      const ports = { isThere: isThere(there), onError: () => undefined };
+      const counted = makeRedisBeginnings(redisAt(redis.url), name, ports);
+      const answer = await counted.begin(beginning("web-2"), upTo(1));
+      const fields = await client.hkeys(key);
+      expect([modeOf(answer), fields.includes("shop/web-2")]).toEqual([want, want === "Automatic"]);
+      expect(want !== "Automatic" || !fields.includes("shop/web-1")).toBe(true);
+      expect(want !== "Automatic" || (await client.pttl(key)) > 600_000).toBe(true);
+      counted.close();
+      client.disconnect();
+    });
+
+    it("nothing begins while Redis hangs, and it is said why; what was cut short begins later, once", async () => {
+      const [a, b] = await openBeginnings(redisAt(redis.url));
+      redis.freeze();
+      const denied = await a.begin(beginning("web-1"), upTo(1));
+      redis.thaw();
+      expect(denied).toMatchObject({ ok: false, code: "Unavailable" });
+      expect(denied).toMatchObject({
+        message: expect.stringContaining("limits are counted in Redis"),
+      });
+      const again = await eventually("counted again", async () => {
+        const reply = await a.begin(beginning("web-1"), upTo(1));
+        return reply.ok && reply.value.mode;
+      });
+      expect([again, modeOf(await b.begin(beginning("web-2"), upTo(1)))]).toEqual([
+        "Automatic",
+        "Propose",
+      ]);
+      a.close();
+      b.close();
+    });
+  });
+
   it("asked for while Redis hangs, or is dead, are refused in time", async () => {
     const queue = makeRedisQueue(redisAt(redis.url), options());
     await eventually("checked", () => queue.check());
@@ -301,6 +377,8 @@ describe.skipIf(!hasRedis)("Redis behind Sentinel", () => {
     return queue;
   });
 
+  beginningsContract(() => openBeginnings(target()));
+
   it("fails over while alerts come, and loses none that was accepted", async () => {
     const { accepted, spooled } = await overFailover(
       target(),
@@ -310,11 +388,12 @@ describe.skipIf(!hasRedis)("Redis behind Sentinel", () => {
     expect(accepted).toBeGreaterThan(100);
     // While there was no master, and while its successor had no replica that could have them too.
     expect(spooled).toBeGreaterThan(0);
-  }, 60_000);
+  });
 });
 
 describe.skipIf(!hasRedis)("Redis Cluster", () => {
   receivedCountsContract(() => makeRedisCounts(target(0), options().name, () => undefined));
+  beginningsContract(() => openBeginnings(target(1)));
 
   let redis: Awaited<ReturnType<typeof startCluster>>;
   const target = (replicas: number): RedisTarget => ({
@@ -342,5 +421,5 @@ describe.skipIf(!hasRedis)("Redis Cluster", () => {
       () => anyMaster(redis?.replicas ?? []),
     );
     expect(accepted).toBeGreaterThan(100);
-  }, 60_000);
+  });
 });

@@ -152,7 +152,7 @@ describe.skipIf(!isPossible)("responder on a real API server and a real Redis", 
     const startMs = Date.now();
     for (const [i, name] of pods.entries())
       sender.accept(shellAlert("shop-crash", name, startMs, i));
-    await eventually("some are accepted", () => sender.delivered() >= 5, 10_000, 1);
+    await eventually("some are accepted", () => sender.delivered() >= 5, 90_000, 1);
     await responder.stop("SIGKILL");
     await sender.drained();
     const accepted = sender.delivered();
@@ -165,7 +165,7 @@ describe.skipIf(!isPossible)("responder on a real API server and a real Redis", 
         const done = found.filter((one) => one.status.state === "Realised");
         return done.length >= accepted ? found : false;
       },
-      60_000,
+      200_000,
     );
     expect(await networkPolicies("shop-crash")).toHaveLength(all.length);
     for (const one of all) {
@@ -190,7 +190,7 @@ describe.skipIf(!isPossible)("responder on a real API server and a real Redis", 
         const found = await scene.remediations("shop-down");
         return found.filter((one) => one.status.state === "Realised").length === 2;
       },
-      90_000,
+      200_000,
     );
     expect(await networkPolicies("shop-down")).toHaveLength(2);
   });
@@ -220,7 +220,7 @@ describe.skipIf(!isPossible)("responder on a real API server and a real Redis", 
         const done = found.filter((one) => one.status.state === "Realised");
         return done.length === 20 && counted === 60 ? found : false;
       },
-      60_000,
+      200_000,
     );
     expect(all).toHaveLength(20);
     expect(await networkPolicies("shop-two")).toHaveLength(20);

@@ -166,7 +166,7 @@ const inState = (namespace: string, ...states: readonly State[]): Promise<Remedi
       if (found === undefined) throw new Error(last);
       return found;
     },
-    100_000,
+    200_000,
     100,
   );
 
@@ -184,7 +184,7 @@ describe.skipIf(why !== undefined)("an isolation is", () => {
     await eventually(
       "a stand-in runs",
       async () => (await probePods()).some((one) => nameOf(one).name.endsWith("-isolated")),
-      60_000,
+      200_000,
     );
     await responder?.stop("SIGKILL");
     responder = await restart("each", verification);
@@ -228,7 +228,7 @@ describe.skipIf(why !== undefined)("an isolation is", () => {
     await eventually(
       "the self-test has an answer",
       () => responder?.log().includes("open ones live on"),
-      90_000,
+      200_000,
       500,
     );
     await attacked("shop-tracked");
@@ -248,7 +248,7 @@ describe.skipIf(why !== undefined)("an isolation is", () => {
     await eventually(
       "the self-test has an answer",
       () => responder?.log().includes("new connections passed all the same"),
-      90_000,
+      200_000,
       500,
     );
     await attacked("shop-none");

@@ -47,7 +47,7 @@ export async function startObjectStore(program: string): Promise<TestObjectStore
   const secretAccessKeyFile = join(folder, "secret-access-key");
   writeFileSync(accessKeyIdFile, `${accessKey.id}\n`);
   writeFileSync(secretAccessKeyFile, `${accessKey.secret}\n`);
-  await eventually("the object store listens", () => answers(port), 15_000);
+  await eventually("the object store listens", () => answers(port));
   return {
     endpoint: `https://127.0.0.1:${port}`,
     authority,

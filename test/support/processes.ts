@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { createServer, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -57,29 +58,47 @@ export function start(
   };
 }
 
-/** A TCP port of the loopback interface that was free a moment ago. */
+/** Ports that this process gave out: a server that is killed comes back on its own. */
+const given = new Set<number>();
+
+/**
+ * A TCP port of the loopback interface that nobody has, and that stays free until its server is there, and while it is
+ * restarted: below 32768, where Linux gives ports to nobody who did not name one (ip_local_port_range), neither to
+ * outgoing connections nor to servers that take any.
+ */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = randomInt(20_000, 32_768);
+    if (given.has(port) || !(await canListen(port))) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error("no free TCP port");
+}
+
+async function canListen(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
+  const good = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
   });
-  const address = server.address();
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  if (address === null || typeof address === "string") throw new Error("no TCP address");
-  return address.port;
+  if (good) {
+    await new Promise<void>((resolve) => {
+      server.close(() => resolve());
+    });
+  }
+  return good;
 }
 
 /**
- * Polls until `probe` gives a value other than undefined or false.
+ * Polls until `probe` gives a value other than undefined or false. The limit is for what will never come: it costs nothing
+ * where it comes at once, and leaves time to a machine that is ten times slower.
  * @throws with `what` and the last error when `timeoutMs` has passed.
  */
 export async function eventually<T>(
   what: string,
   probe: () => Promise<T | undefined | false> | T | undefined | false,
-  timeoutMs = 30_000,
+  timeoutMs = 90_000,
   everyMs = 25,
 ): Promise<T> {
   const deadline = Date.now() + timeoutMs;

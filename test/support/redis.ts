@@ -54,11 +54,7 @@ export async function startRedis(flags: readonly string[] = []): Promise<TestRed
     );
   let child: Child = launch();
   const ready = () =>
-    eventually(
-      "redis-server answers",
-      () => answers(port, { say: "PING\r\n", hear: "+PONG" }),
-      15_000,
-    );
+    eventually("redis-server answers", () => answers(port, { say: "PING\r\n", hear: "+PONG" }));
   await ready();
   return {
     port,
