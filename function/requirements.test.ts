@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import { isObject, type JsonObject } from "#policy/json";
+import { workedMs } from "#test/support/cpu-time";
 import {
   bucket,
   composite,
@@ -153,10 +154,10 @@ describe("policies from the cluster", () => {
     ["nesting without end", "[".repeat(100_000), "is not YAML"],
     ["a number that cannot be kept exactly", "a: 9007199254740993", "does not fit a double"],
   ])("in ConfigMaps have limits, and hold everything beyond them: %s", (_, text, want) => {
-    const started = performance.now();
+    const started = workedMs();
     const held = run({ input, desired, required: { ...none, [configMaps]: [configMap(text)] } });
     expect([held.reason, held.message]).toEqual(["Held", expect.stringContaining(want)]);
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(workedMs() - started).toBeLessThan(5_000);
   });
 
   const unwanted: Record<string, { reason: string; object: JsonObject; under: string }> = {

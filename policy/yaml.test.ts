@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { isObject } from "#policy/json";
 import type { Json } from "#policy/json";
 import { formatYaml, parseText } from "#policy/yaml";
+import { workedMs } from "#test/support/cpu-time";
 
 const parsed = (text: string): Json => {
   const result = parseText(text);
@@ -99,10 +100,10 @@ describe("refused", () => {
       const below = Array.from({ length: 10 }, () => `*a${level - 1}`).join(", ");
       bomb.push(`a${level}: &a${level} [${below}]`);
     }
-    const started = performance.now();
+    const started = workedMs();
     const result = parseText(bomb.join("\n"));
     expect(result.ok ? "accepted" : result.message).toMatch(/values/);
-    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(workedMs() - started).toBeLessThan(20_000);
   });
 });
 

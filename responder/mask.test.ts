@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import { mask, maskJson } from "#responder/mask";
+import { workedMs } from "#test/support/cpu-time";
 
 const jwt = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl";
 
@@ -76,9 +77,9 @@ describe("a text for records that many may read", () => {
     { reason: "mysql again and again", text: "mysql ".repeat(100_000) },
     { reason: "dashes", text: " -u a".repeat(100_000) },
   ])("takes no longer for a text that is made to be slow: $reason", ({ text }) => {
-    const before = performance.now();
+    const before = workedMs();
     mask(text);
-    expect(performance.now() - before).toBeLessThan(2_000);
+    expect(workedMs() - before).toBeLessThan(2_000);
   });
 
   it("of an object masks the value beside a name that tells what it is", () => {

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Json } from "#policy/json";
 import { compileQuery, functionTable } from "#policy/jmespath/compile";
 import { QueryFailure } from "#policy/jmespath/query";
+import { workedMs } from "#test/support/cpu-time";
 
 const runtime = { nowMs: Date.UTC(2026, 10, 22, 9, 8, 7), random: () => 0.25 };
 
@@ -342,16 +343,16 @@ describe("hostile input", () => {
         "parse_yaml('a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*d,*d,*d,*d,*d,*d,*d,*d,*d]')",
     },
   ])("$reason ends soon", ({ expression }) => {
-    const started = performance.now();
+    const started = workedMs();
     compileQuery(expression).evaluate(data, runtime);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(workedMs() - started).toBeLessThan(1_000);
   });
 
   test("a regular expression that would backtrack takes linear time", () => {
-    const started = performance.now();
+    const started = workedMs();
     const query = compileQuery("regex_match('^(a+)+$', @)");
     expect(query.evaluate(`${"a".repeat(50_000)}!`, runtime)).toBe(false);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(workedMs() - started).toBeLessThan(2_000);
   });
 
   test("no expression and no data makes it throw", () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
+import { workedMs } from "#test/support/cpu-time";
 import { namedFormats } from "./format-names.ts";
 
 const problems = (name: string, text: string): readonly string[] | undefined =>
@@ -53,7 +54,7 @@ test.each([
 });
 
 test("a long text that almost fits is refused in no time", () => {
-  const started = performance.now();
+  const started = workedMs();
   for (const name of namedFormats.keys()) problems(name, `${"a-".repeat(100_000)}!`);
-  expect(performance.now() - started).toBeLessThan(2_000);
+  expect(workedMs() - started).toBeLessThan(2_000);
 });

@@ -5,6 +5,7 @@ import type { Json, JsonObject } from "#policy/json";
 import { sameJson } from "#policy/kubernetes/json-patch";
 import { mergeTypeNamed, mergeTypeOf } from "#policy/kubernetes/merge-keys";
 import { strategicMerge } from "#policy/kubernetes/strategic-merge";
+import { workedMs } from "#test/support/cpu-time";
 
 const pod = (spec: JsonObject, more: JsonObject = {}): JsonObject => ({
   apiVersion: "v1",
@@ -294,9 +295,9 @@ describe("long lists", () => {
 
   test("items with keys of their own merge in linear time", () => {
     const count = 20_000;
-    const started = performance.now();
+    const started = workedMs();
     const outcome = merged(pod({ containers: named(count, (index) => `c${index}`) }), patch);
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(workedMs() - started).toBeLessThan(5_000);
     const containers = at(outcome, ["spec", "containers"]);
     expect(isArray(containers) ? containers.length : 0).toBe(count);
   });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, test } from "vitest";
 import { compileWildcard, compileWildcards, matchesWildcard } from "#policy/kubernetes/wildcard";
+import { workedMs } from "#test/support/cpu-time";
 
 const rows = [
   { reason: "a star takes any run", pattern: "*", text: "anything", want: true },
@@ -50,9 +51,9 @@ describe("wildcards", () => {
 
   test("a pattern that would backtrack takes linear time", () => {
     const matches = compileWildcard(`${"*a".repeat(500)}*b`);
-    const started = performance.now();
+    const started = workedMs();
     expect(matches("a".repeat(200_000))).toBe(false);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(workedMs() - started).toBeLessThan(1_000);
   });
 
   test("agrees with a plain search on random patterns", () => {

@@ -6,6 +6,7 @@ import { html } from "#responder/console/html";
 import { emptyQuery, linkTo, listPage, rows, rowsMax, select } from "#responder/console/list-page";
 import { type ConsoleDecision, type ConsolePorts, makeConsole } from "#responder/console/routes";
 import { openSession, sealSession, sessionMs } from "#responder/console/session";
+import { workedMs } from "#test/support/cpu-time";
 import { exampleRemediation } from "#test/support/example-remediation";
 
 const key = "k".repeat(32);
@@ -389,10 +390,10 @@ describe("a list of 10,000", () => {
 
   it("costs no more than a page does", () => {
     listPage(list, emptyQuery, context);
-    const before = performance.now();
+    const before = workedMs();
     const text = listPage(list, { ...emptyQuery, text: "terminal" }, context).text;
     // Measured 20 to 40 ms; a page that grows with the list would take seconds.
-    expect(performance.now() - before).toBeLessThan(1_000);
+    expect(workedMs() - before).toBeLessThan(1_000);
     expect(text.length).toBeLessThan(100_000);
   });
 });

@@ -10,6 +10,7 @@ import {
   readAlerts,
 } from "#responder/intake/alert";
 import { clueOf, fingerprint } from "#responder/finding";
+import { workedMs } from "#test/support/cpu-time";
 import { toSidekickBody } from "#test/support/falcosidekick";
 import { shared } from "#test/support/shared";
 
@@ -179,11 +180,11 @@ describe("a body", () => {
 
   it("of nothing but faults is given up soon", () => {
     const lines = '{"a":[\n'.repeat(30_000);
-    const startedAt = performance.now();
+    const startedAt = workedMs();
     expect(read(lines).alerts).toEqual([]);
     expect(read('{"rule":"r\n'.repeat(30_000)).problems).toHaveLength(20);
     expect(read(`{${"x".repeat(250_000)}\n{`.repeat(4)).alerts).toEqual([]);
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(workedMs() - startedAt).toBeLessThan(500);
   });
 
   it("with too many members or values is refused", () => {

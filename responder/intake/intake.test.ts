@@ -91,10 +91,9 @@ describe("an intake whose queue goes away and comes back", () => {
     hanging.splice(0).forEach((end) => end());
     expect((await first).status).toBe(202);
     clock.ms += 60_000;
-    const startedAt = performance.now();
     for (let n = 2; n < 50; n++) expect((await intake.accept(body(n), "falco")).status).toBe(202);
+    // Whoever had asked the queue would wait without end.
     expect(hanging).toEqual([]);
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
   });
 
   it("begins with what an earlier process left in the spool", async () => {

@@ -4,6 +4,7 @@ import type { Priority } from "#responder/intake/alert";
 import { parseFalcoMetrics } from "#responder/intake/falco-metrics";
 import { compareLosses, lossKey, type LossState, lossText } from "#responder/intake/loss-detection";
 import { readLossState, writeLossState } from "#responder/intake/loss-state";
+import { workedMs } from "#test/support/cpu-time";
 
 const exposition = `# HELP falcosecurity_evt_hostname_info https://falco.org/docs/metrics/
 # TYPE falcosecurity_evt_hostname_info gauge
@@ -47,7 +48,7 @@ falcosecurity_falco_rules_Test_rule_total{raw_name="rules.Test_rule",priority="5
   });
 
   it("that are broken or hostile do not count, and cost no time", () => {
-    const startedAt = performance.now();
+    const startedAt = workedMs();
     const figures = parseFalcoMetrics(
       [
         'falcosecurity_falco_version_info{version="0.44.1"} 1',
@@ -63,7 +64,7 @@ falcosecurity_falco_rules_Test_rule_total{raw_name="rules.Test_rule",priority="5
       ].join("\n"),
     );
     expect(figures?.matches.size).toBe(2_000);
-    expect(performance.now() - startedAt).toBeLessThan(500);
+    expect(workedMs() - startedAt).toBeLessThan(500);
   });
 });
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
 import { parseCalicoSelector } from "#responder/reachability/calico-selector";
+import { workedMs } from "#test/support/cpu-time";
 
 // The table of docs.tigera.io/calico/latest/reference/resources/networkpolicy#selectors.
 const labels = new Map([
@@ -46,9 +47,9 @@ describe("Calico's selectors", () => {
   });
 
   it("reads 10,000 characters of spaces and quotes without backtracking", () => {
-    const start = performance.now();
+    const start = workedMs();
     parseCalicoSelector(`role == '${" ".repeat(9_000)}`);
     parseCalicoSelector(" ".repeat(9_000) + "'");
-    expect(performance.now() - start).toBeLessThan(200);
+    expect(workedMs() - start).toBeLessThan(200);
   });
 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
 import { optionalLibrary } from "#policy/cel/optionals";
+import { workedMs } from "#test/support/cpu-time";
 import { inShort, makeEvaluate } from "./evaluate.fixture.ts";
 import { extendedListsLibrary } from "./extended-lists.ts";
 import { regexExtensionLibrary } from "./regex-extension.ts";
@@ -47,7 +48,7 @@ test.each(rows)("%s is %j: %s", (source, want) => {
 
 test("patterns that make backtracking engines run for years end in linear time", () => {
   const text = `${"a".repeat(5_000)}!`;
-  const started = performance.now();
+  const started = workedMs();
   for (const pattern of ["(a+)+$", "(a|aa)+$", "(a*)*b", "^(([a-z])+.)+[A-Z]([a-z])+$"]) {
     expect(evaluate(`d.find('${pattern}')`, text)).toMatch(/^$|cost limit/);
   }
@@ -57,5 +58,5 @@ test("patterns that make backtracking engines run for years end in linear time",
     evaluate("lists.range(100000).exists(i, 'x'.find('x{0,900}' + string(i)) == '!')"),
   ).toContain("cost");
   expect(evaluate("'x'.find(d)", "(".repeat(4_000))).toContain("error: Illegal regex");
-  expect(performance.now() - started).toBeLessThan(5_000);
+  expect(workedMs() - started).toBeLessThan(5_000);
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from "vitest";
+import { workedMs } from "#test/support/cpu-time";
 import { makeEvaluate } from "./evaluate.fixture.ts";
 import { textLengthMax } from "./declare.ts";
 import { newestStringsLibrary, stringsLibrary } from "./strings.ts";
@@ -111,7 +112,7 @@ test("a format from outside is judged when it is used", () => {
 });
 
 test("searches in hostile texts end in bounded time", () => {
-  const started = performance.now();
+  const started = workedMs();
   const text = `\u{1d518}${"a".repeat(1_000_000)}`;
   expect(evaluate("d.lastIndexOf('a')", text)).toBe(1_000_000);
   expect(evaluate("d.indexOf('b' + d)", text)).toContain("cost limit exceeded");
@@ -119,7 +120,7 @@ test("searches in hostile texts end in bounded time", () => {
     "cost limit exceeded",
   );
   expect(evaluate("d.split('')", text)).toHaveLength(1_000_001);
-  expect(performance.now() - started).toBeLessThan(3_000);
+  expect(workedMs() - started).toBeLessThan(3_000);
 });
 
 test("results have a size limit", () => {

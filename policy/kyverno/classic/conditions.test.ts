@@ -6,6 +6,7 @@ import { findOperator } from "#policy/kyverno/classic/condition-operators";
 import { makeScope, type Scope } from "#policy/kyverno/classic/scope";
 import type { Review } from "#policy/review";
 import { emptyWorld } from "#policy/world";
+import { workedMs } from "#test/support/cpu-time";
 
 const review: Review = {
   operation: "CREATE",
@@ -429,10 +430,10 @@ describe("operators", () => {
 
   test("lists too large to compare by wildcards are an error, not a guess", () => {
     const many = Array.from({ length: 20_000 }, (_, index) => `*${index}?`);
-    const started = performance.now();
+    const started = workedMs();
     const outcome = compileConditions([{ key: many, operator: "AllNotIn", value: many }]);
     expect(outcome.evaluate(scope).kind).toBe("error");
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(workedMs() - started).toBeLessThan(5_000);
   });
 
   test("values nested without end are an error", () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "#policy/json";
 import { pod, validateRule, verdict } from "#policy/kyverno/classic/testing";
+import { workedMs } from "#test/support/cpu-time";
 
 const passed = "pass: Validation rule 'r' passed.";
 
@@ -110,11 +111,11 @@ describe("podSecurity with exclusions", () => {
   test("many containers take no longer than they have to", () => {
     const names = Array.from({ length: 5_000 }, (_, index) => `c${index}`);
     const containers = names.map((name) => c(name, "x", adds("NET_RAW")));
-    const started = performance.now();
+    const started = workedMs();
     expect(judge("baseline", [{ ...Capabilities, images: ["x"] }], pod({ containers }))).toBe(
       passed,
     );
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(workedMs() - started).toBeLessThan(5_000);
   });
 });
 

@@ -5,6 +5,7 @@ import { makeScope, type Scope } from "#policy/kyverno/classic/scope";
 import { compileTemplate, type TemplateOptions } from "#policy/kyverno/classic/variables";
 import type { Review } from "#policy/review";
 import { emptyWorld } from "#policy/world";
+import { workedMs } from "#test/support/cpu-time";
 
 const object: JsonObject = {
   apiVersion: "v1",
@@ -311,17 +312,17 @@ describe("hostile input", () => {
       want: /more than/,
     },
   ])("$reason ends with a clear error", ({ variables, text, want }) => {
-    const started = performance.now();
+    const started = workedMs();
     expect(substitute(text, scopeOf({}, variables))).toMatch(want);
-    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(workedMs() - started).toBeLessThan(2_000);
   });
 
   test("braces without end take linear time", () => {
-    const started = performance.now();
+    const started = workedMs();
     for (const text of ["{", "{{", "{{{", "{{a", "{{ {a} ", "\\{{", "$(", "$(a ", "x$("]) {
       substitute(text.repeat(Math.floor(20_000 / text.length)));
     }
-    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(workedMs() - started).toBeLessThan(3_000);
   });
 
   test("values nested without end are an error", () => {
