@@ -7,10 +7,10 @@ import { failure, keyOf, nameOf, uidOf, versionOf } from "#responder/cluster";
 import type { Edit } from "#responder/edit";
 import { editState, pathText } from "#responder/edit";
 import type { WriteChange } from "#responder/plan";
-import { changeText, inverseEdits, ownershipLabel } from "#responder/plan";
+import { changeText, ownershipLabel } from "#responder/plan";
 
 /** Times that an edit is worked out anew because the object moved between read and write. */
-const conflictsMax = 5;
+export const conflictsMax = 5;
 
 /** What became of one change: whether the cluster had to be written. */
 export type Made = Reply<{ readonly wrote: boolean }>;
@@ -38,7 +38,7 @@ export function makeChange(
 }
 
 type Apply = Extract<WriteChange, { kind: "apply" }>;
-type EditChange = Extract<WriteChange, { kind: "edit" }>;
+export type EditChange = Extract<WriteChange, { kind: "edit" }>;
 
 async function applyOwn(
   cluster: Cluster,
@@ -60,7 +60,7 @@ async function applyOwn(
 const wrote: Made = { ok: true, value: { wrote: true } };
 const already: Made = { ok: true, value: { wrote: false } };
 
-const isOwn = (object: JsonObject, remediation: string): boolean =>
+export const isOwn = (object: JsonObject, remediation: string): boolean =>
   textAt(object, ["metadata", "labels", ownershipLabel]) === remediation;
 
 const notOurs = (change: WriteChange): Failure =>
@@ -86,11 +86,7 @@ async function applyEdits(
     const steps = isGuessed ? guess : stepsFor(live.value, edits);
     if (!steps.ok) return steps;
     if (steps.value.length === 0) return already;
-    const guards: readonly PatchStep[] = [
-      { op: "test", path: "/metadata/uid", value: change.uid },
-      { op: "test", path: "/metadata/resourceVersion", value: versionOf(live.value) },
-    ];
-    const patch = [...guards, ...steps.value];
+    const patch = [...boundTo(live.value), ...steps.value];
     const reply = await cluster.patch(change.type, change, patch, { dryRun });
     if (reply.ok) {
       // A dry run leaves the object as it was; what comes after a write works on what that made.
@@ -103,8 +99,14 @@ async function applyEdits(
   return last;
 }
 
+/** Tests that hold a patch to the very version that it was worked out on. */
+export const boundTo = (live: JsonObject): readonly PatchStep[] => [
+  { op: "test", path: "/metadata/uid", value: uidOf(live) },
+  { op: "test", path: "/metadata/resourceVersion", value: versionOf(live) },
+];
+
 /** What is to be patched to bring about all edits; empty when they are there. */
-function stepsFor(live: JsonObject, edits: readonly Edit[]): Reply<readonly PatchStep[]> {
+export function stepsFor(live: JsonObject, edits: readonly Edit[]): Reply<readonly PatchStep[]> {
   const steps: PatchStep[] = [];
   let object = live;
   for (const edit of edits) {
@@ -121,7 +123,7 @@ function stepsFor(live: JsonObject, edits: readonly Edit[]): Reply<readonly Patc
 }
 
 /** The object of that name, NotFound unless it is the very one that the change is bound to. */
-async function readTarget(cluster: Cluster, change: EditChange): Promise<Reply<JsonObject>> {
+export async function readTarget(cluster: Cluster, change: EditChange): Promise<Reply<JsonObject>> {
   const live = await cluster.get(change.type, change);
   if (!live.ok || uidOf(live.value) === change.uid) return live;
   return failure("NotFound", `${change.type.kind} ${change.name} is another one now`);
@@ -161,54 +163,3 @@ const asPlanned = (live: JsonObject): ReadBack => {
 const differs = (difference: string): ReadBack => ({ ok: true, value: { difference } });
 const missing = (reply: Failure, change: WriteChange): ReadBack =>
   reply.code === "NotFound" ? differs(`${changeText(change)}: not there`) : reply;
-
-/** What became of taking one change back; `left` says what was not touched because somebody changed it meanwhile. */
-export type TakenBack = Reply<{ readonly left: string | undefined }>;
-
-/** Takes one change back. What is already gone, or whose object is, is done. */
-export async function takeBack(
-  cluster: Cluster,
-  change: WriteChange,
-  remediation: string,
-): Promise<TakenBack> {
-  if (change.kind === "edit") {
-    if (change.undo === "delete") return endEdited(cluster, change);
-    const reply = await applyEdits(cluster, change, inverseEdits(change.edits), {
-      dryRun: false,
-      seen: new Map(),
-    });
-    if (reply.ok || reply.code === "NotFound") return takenBack;
-    if (reply.code === "Invalid") return { ok: true, value: { left: reply.message } };
-    return reply;
-  }
-  const name = nameOf(change.manifest);
-  const live = await cluster.get(change.type, name);
-  if (!live.ok) return live.code === "NotFound" ? takenBack : live;
-  if (!isOwn(live.value, remediation)) {
-    return { ok: true, value: { left: `${changeText(change)}: belongs to somebody else` } };
-  }
-  const removed = await cluster.remove(change.type, name, uidOf(live.value));
-  return removed.ok || removed.code === "NotFound" ? takenBack : removed;
-}
-
-/**
- * Deletes the object that was edited, as long as it still is what the edits made of it. Not done until it is gone: what is taken back
- * after it, as the policies that cut its network, holds a pod on its way out as well.
- */
-async function endEdited(cluster: Cluster, change: EditChange): Promise<TakenBack> {
-  const live = await readTarget(cluster, change);
-  if (!live.ok) return live.code === "NotFound" ? takenBack : live;
-  const states = change.edits.map((edit) => editState(live.value, edit).kind);
-  // Nothing was written before it failed, so there is nothing to take back.
-  if (states.every((state) => state === "pending")) return takenBack;
-  if (states.some((state) => state !== "done")) {
-    return { ok: true, value: { left: `${changeText(change)}: somebody changed it since` } };
-  }
-  const removed = await cluster.remove(change.type, change, change.uid);
-  if (!removed.ok) return removed.code === "NotFound" ? takenBack : removed;
-  const left = await readTarget(cluster, change);
-  if (!left.ok) return left.code === "NotFound" ? takenBack : left;
-  return failure("Unavailable", `${change.type.kind} ${change.name} is on its way out`);
-}
-
-const takenBack: TakenBack = { ok: true, value: { left: undefined } };

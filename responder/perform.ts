@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { exactChange, reasonsOf } from "#responder/record/audit";
-import { type Made, type Seen, makeChange, readBack, takeBack } from "#responder/changes";
+import { type Made, type Seen, makeChange, readBack } from "#responder/changes";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { failure, keyOf, uidOf } from "#responder/cluster";
 import { takeLease } from "#responder/lease";
+import { wantedByOthers } from "#responder/shared-edits";
+import { takeBack } from "#responder/take-back";
 import { type Done, doEffect, podEnd } from "#responder/effects";
 import type { Change, Plan, Target, WriteChange } from "#responder/plan";
 import { changesOf, changeText, outlivesTarget, removesTarget } from "#responder/plan";
@@ -21,7 +23,7 @@ export type Worked = {
 
 type Ports = Pick<
   ReconcilePorts,
-  "cluster" | "now" | "settings" | "audit" | "busy" | "effects" | "getPod"
+  "cluster" | "now" | "settings" | "audit" | "busy" | "effects" | "getPod" | "remediations"
 >;
 
 /**
@@ -133,9 +135,10 @@ async function pendingOf(
 export function undo(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
   return holding(ports, remediation, async () => {
     const left: string[] = [];
+    const wantedBy = wantedByOthers(ports.remediations?.() ?? [], remediation);
     const changes = remediation.plan === undefined ? [] : changesOf(remediation.plan);
     for (const change of changes.filter(isWrite).toReversed()) {
-      const taken = await takeBack(ports.cluster, change, remediation.name.name);
+      const taken = await takeBack(ports.cluster, change, remediation.name.name, wantedBy);
       if (!taken.ok) return taken;
       const note = taken.value.left ?? "";
       if (note !== "") left.push(note);

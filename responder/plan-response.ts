@@ -17,9 +17,14 @@ import type { Change, Plan, PlannedAction, ResidualAllow } from "#responder/plan
 import { type IsolatePorts, planIsolate } from "#responder/isolation/plan-isolate";
 import { residualAllowsMax } from "#responder/record/plan-record";
 import { planDigest } from "#responder/plan";
+import type { Remediation } from "#responder/remediation";
 import type { PolicySpec } from "#responder/response-policy";
+import { withFirstValues } from "#responder/shared-edits";
 
-export type PlanInput = IsolatePorts;
+export type PlanInput = IsolatePorts & {
+  /** Records that are known: what several responses set is taken back by the last of them. Undefined: none. */
+  readonly others?: readonly Remediation[];
+};
 
 /** `plan` undefined: not possible, for that reason; nothing of it is done then, so that no half of a response passes for the whole. */
 export type PlannedResponse = {
@@ -41,24 +46,25 @@ export async function planResponse(
 ): Promise<{ readonly ok: true; readonly value: PlannedResponse } | Failure> {
   const ordered = inOrder(spec.do);
   const ttlMs = Math.max(0, ...ordered.map(ttlOf));
-  const actions: PlannedAction[] = [];
+  const planned: PlannedAction[] = [];
   const notes: string[] = [];
   const residualAllows: ResidualAllow[] = [];
   const isolation = ordered.find((one) => one.isolate !== undefined)?.isolate;
   const label = await planLabel(input, ordered, isolation !== undefined);
   for (const one of ordered) {
-    const planned = await planOne(input, one, label);
-    if (!planned.ok) {
-      if (planned.code !== "NotPlanned") return planned;
-      const reason = `${actionName(one)}: ${planned.message}`;
+    const step = await planOne(input, one, label);
+    if (!step.ok) {
+      if (step.code !== "NotPlanned") return step;
+      const reason = `${actionName(one)}: ${step.message}`;
       return { ok: true, value: { plan: undefined, ttlMs, reason, askFirst: "" } };
     }
     const guard = guardFor(input, one, spec.limits.minReady);
-    const changes = [...guard, ...planned.action.changes];
-    actions.push({ action: planned.action.action, changes });
-    notes.push(...planned.notes);
-    residualAllows.push(...(planned.residualAllows ?? []));
+    const changes = [...guard, ...step.action.changes];
+    planned.push({ action: step.action.action, changes });
+    notes.push(...step.notes);
+    residualAllows.push(...(step.residualAllows ?? []));
   }
+  const actions = withFirstValues(planned, input.others ?? []);
   const digest = planDigest(input.target, actions);
   const unlisted = residualAllows.length - residualAllowsMax;
   if (unlisted > 0) notes.push(`${unlisted} more allow(s) stay open than are listed here`);

@@ -45,6 +45,8 @@ export type ReconcilePorts = {
   readonly getNamespaceNow: (name: string) => Promise<Reply<JsonObject>>;
   /** All Approvals of a namespace, as known from a watch. */
   readonly approvals: (namespace: string) => readonly Approval[];
+  /** All that are known: what several of them want is taken back by the last. Undefined: none but the one at hand. */
+  readonly remediations?: () => readonly Remediation[];
   readonly counts: Counts;
   readonly audit: (entry: AuditEntry) => Promise<void>;
   /** For what is done beside writing values. */

@@ -93,7 +93,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const tellers = makeTellers(config, quietly, { remediations, policies });
   const known = makeKnown();
   const reads = makeReads(cluster, now);
-  const engine = makeEngine(config, ports, quiet, { approvals, known, stop, reads });
+  const engine = makeEngine(config, ports, quiet, { approvals, remediations, known, stop, reads });
   const { work, counter, verification, rechecker } = engine;
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
@@ -231,6 +231,7 @@ function makeEngine(
   readonly counter: Counter;
   readonly verification: Verification;
   readonly rechecker: Rechecker;
+    readonly remediations: RemediationCache;
 } {
   const identity = config.identity ?? "parapet";
   const verification = startVerification({ ...ports, settings: config.verification, identity });
@@ -255,6 +256,7 @@ function makeEngine(
     protectedNamespaces: config.protectedNamespaces,
     now: ports.now,
     busy: new Set(),
+    remediations: on.remediations.all,
     settings: {
       namespace: config.namespace,
       identity,

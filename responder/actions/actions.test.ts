@@ -119,7 +119,12 @@ const remediationName = ({ pod }: Pick<Scene, "pod">): string => {
   return `${name}-${name === "web-1" ? "0123456789" : sha256(name).slice(0, 10)}`;
 };
 
-async function plan(scene: Scene, actions: readonly Json[], limits: JsonObject = {}) {
+async function plan(
+  scene: Scene,
+  actions: readonly Json[],
+  limits: JsonObject = {},
+  others: readonly Remediation[] = [],
+) {
   const specs: readonly ActionSpec[] = actions.map((one) => actionSchema.parse(one));
   const { minReady } = limits;
   return good(
@@ -134,6 +139,7 @@ async function plan(scene: Scene, actions: readonly Json[], limits: JsonObject =
         },
         pod: scene.pod,
         remediation: remediationName(scene),
+        others,
         read: scene.cluster.get,
         listIn: async (type, namespace) => {
           const listed = await scene.cluster.list(type, { namespace });
@@ -155,8 +161,13 @@ async function plan(scene: Scene, actions: readonly Json[], limits: JsonObject =
 }
 
 /** Plans, stores and reads the plan back as the custom resource holds it, so that all below runs on what was stored. */
-async function remediate(scene: Scene, actions: readonly Json[], limits: JsonObject = {}) {
-  const planned = await plan(scene, actions, limits);
+async function remediate(
+  scene: Scene,
+  actions: readonly Json[],
+  limits: JsonObject = {},
+  others: readonly Remediation[] = [],
+) {
+  const planned = await plan(scene, actions, limits, others);
   if (planned.plan === undefined) throw new Error(planned.reason);
   const stored = toPlan(planSchema.parse(JSON.parse(JSON.stringify(planJson(planned.plan)))));
   if (typeof stored === "string") throw new Error(stored);
@@ -194,7 +205,8 @@ async function remediate(scene: Scene, actions: readonly Json[], limits: JsonObj
     records,
     act: () => act(ports, remediation),
     check: () => check(ports, remediation),
-    undo: () => undo(ports, remediation),
+    undo: (beside: readonly Remediation[] = []) =>
+      undo({ ...ports, remediations: () => [remediation, ...beside] }, remediation),
   };
 }
 
@@ -397,14 +409,18 @@ describe("cordon and scale-to-zero", () => {
     expect(at(good(await scene.cluster.get(types.node, node)), ["spec"])).toEqual({});
   });
 
-  it("is not planned on a node that is cordoned already: the undo would free what we did not close", async () => {
+  it("is held to a node that is cordoned already, and leaves it so: the undo would free what we did not close", async () => {
     const scene = await startScene();
-    good(
-      await scene.people.patch(types.node, { namespace: "", name: "node-1" }, [
-        { op: "add", path: "/spec/unschedulable", value: true },
-      ]),
-    );
-    expect((await plan(scene, [{ cordon: {} }])).reason).toContain("unschedulable already");
+    await cordonBy(scene.people);
+    const run = await remediate(scene, [
+      { annotate: { annotations: { seen: "1" } } },
+      { cordon: {} },
+    ]);
+    expect(run.remediation.plan?.notes.join()).toContain("unschedulable already");
+    good(await run.act());
+    expect(at(await live(scene.cluster), ["metadata", "annotations", "seen"])).toBe("1");
+    expect(good(await run.undo()).event?.message).toBe("all taken back");
+    expect(await isCordoned(scene)).toBe(true);
   });
 
   it("scales the Deployment behind the ReplicaSet to 0 and back, also when the pod has gone meanwhile", async () => {
@@ -432,6 +448,96 @@ describe("cordon and scale-to-zero", () => {
       ]),
     );
     expect(good(await run.undo()).event?.message).toContain("left as it is");
+  });
+});
+
+const node = { namespace: "", name: "node-1" };
+const cordonBy = async (who: Cluster): Promise<JsonObject> =>
+  good(
+    await who.patch(types.node, node, [{ op: "add", path: "/spec/unschedulable", value: true }]),
+  );
+const isCordoned = async ({ cluster }: Scene): Promise<boolean> =>
+  at(good(await cluster.get(types.node, node)), ["spec", "unschedulable"]) === true;
+
+describe("taking back, when somebody had a hand in it meanwhile", () => {
+  it.each([
+    {
+      reason: "A person cordoned the node between the plan and the act.",
+      early: async ({ people }: Scene) => cordonBy(people),
+      late: () => Promise.resolve(),
+    },
+    {
+      reason: "A person made it schedulable, looked, and cordoned it again.",
+      early: () => Promise.resolve(),
+      late: async ({ people }: Scene) => {
+        const steps = [{ op: "remove", path: "/spec/unschedulable" }] as const;
+        good(await people.patch(types.node, node, steps));
+        await cordonBy(people);
+      },
+    },
+  ])("leaves a node cordoned that a person cordoned. $reason", async ({ early, late }) => {
+    const scene = await startScene();
+    const run = await remediate(scene, [{ cordon: {} }]);
+    await early(scene);
+    good(await run.act());
+    await late(scene);
+    expect(good(await run.undo()).event?.message).toBe(
+      "left as it is: spec.unschedulable was set by field manager kubectl as well",
+    );
+    expect(await isCordoned(scene)).toBe(true);
+  });
+
+  it("puts back each value that is still ours, and names those that are not", async () => {
+    const scene = await startScene();
+    const annotations = { "a.example/one": "1", "a.example/two": "2", "a.example/three": "3" };
+    const run = await remediate(scene, [{ annotate: { annotations, ttl: "1h" } }]);
+    good(await run.act());
+    // One is changed by a person, one is from now on in Git too, with the same value.
+    good(
+      await scene.people.patch(types.pod, webPod, [
+        { op: "replace", path: "/metadata/annotations/a.example~1one", value: "mine" },
+      ]),
+    );
+    const metadata = { ...webPod, annotations: { "a.example/two": "2" } };
+    good(await scene.memory.client("argocd-controller").apply(types.pod, { metadata }));
+    const { event } = good(await run.undo());
+    expect(event?.message).toContain('["a.example/one"] is neither the old nor the new value');
+    expect(event?.message).toContain(
+      '["a.example/two"] was set by field manager argocd-controller',
+    );
+    expect(at(await live(scene.cluster), ["metadata", "annotations"])).toEqual({
+      "a.example/one": "mine",
+      "a.example/two": "2",
+    });
+  });
+
+  const isLabelled = async ({ cluster }: Scene): Promise<boolean> =>
+    textAt(await live(cluster), ["metadata", "labels", "parapet.dev/quarantine"]) === "true";
+  const standing = (one: Remediation, name: string): Remediation => ({
+    ...one,
+    uid: `uid-${name}`,
+    name: { ...one.name, name },
+    status: { ...one.status, state: "Verified" },
+  });
+
+  it.each([
+    { reason: "The one that came first ends first.", order: ["first", "second"] },
+    { reason: "The one that came last ends first.", order: ["second", "first"] },
+  ] as const)("leaves a label to the last of those who want it. $reason", async ({ order }) => {
+    const scene = await startScene();
+    const first = await remediate(scene, [{ "quarantine-label": {} }]);
+    good(await first.act());
+    const began = standing(first.remediation, "first");
+    scene.pod = await live(scene.cluster);
+    const second = await remediate(scene, [{ "quarantine-label": {} }], {}, [began]);
+    good(await second.act());
+    const runs = { first, second };
+    const beside = { first: standing(second.remediation, "second"), second: began };
+    const early = good(await runs[order[0]].undo([beside[order[0]]]));
+    expect(early.event?.message).toContain("wants it as well");
+    expect(await isLabelled(scene)).toBe(true);
+    expect(good(await runs[order[1]].undo()).event?.message).toBe("all taken back");
+    expect(await isLabelled(scene)).toBe(false);
   });
 });
 

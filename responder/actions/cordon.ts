@@ -15,7 +15,8 @@ export const cordonInfo: ActionInfo = {
   name: "cordon",
   does: "marks the pod's node unschedulable, so that no new pod comes to it",
   targets: ["Node"],
-  inverse: "the node becomes schedulable again, unless it was unschedulable before",
+  inverse:
+    "the node becomes schedulable again, unless it was unschedulable before or somebody else made it so meanwhile",
   verified: "read back at once and after the settle time",
   rbac: [{ apiGroups: [""], resources: ["nodes"], verbs: ["get", "patch"] }],
 };
@@ -28,9 +29,8 @@ export async function planCordon(input: ActionInput): Promise<Planned> {
   if (name === "") return notPlanned("the pod is on no node yet");
   const node = await input.read(types.node, { namespace: "", name });
   if (!node.ok) return node.code === "NotFound" ? notPlanned(`node ${name} is unknown`) : node;
-  if (at(node.value, ["spec", "unschedulable"]) === true) {
-    return notPlanned(`node ${name} is unschedulable already`);
-  }
+  // Planned all the same: it is held to that while it lasts, and what else the policy does need not wait for it.
+  const already = at(node.value, ["spec", "unschedulable"]) === true;
   const edits = [editOf(node.value, ["spec", "unschedulable"], true)];
   return {
     ok: true,
@@ -41,7 +41,9 @@ export async function planCordon(input: ActionInput): Promise<Planned> {
       ],
     },
     notes: [
-      `node ${name} takes no new pods; those that are on it go on running`,
+      already
+        ? `node ${name} is unschedulable already, and stays so afterwards unless another response made it so`
+        : `node ${name} takes no new pods; those that are on it go on running`,
       "changes a node: needs two approvers",
     ],
   };

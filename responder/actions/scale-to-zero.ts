@@ -54,7 +54,6 @@ export async function planScaleToZero(input: ActionInput): Promise<Planned> {
   const { type, object } = owner.value;
   const name = textAt(object, ["metadata", "name"]);
   const replicas = at(object, ["spec", "replicas"]);
-  if (replicas === 0) return notPlanned(`${type.kind} ${name} has 0 replicas already`);
   const { namespace } = input.target;
   const edits = [editOf(object, ["spec", "replicas"], 0)];
   return {
@@ -64,7 +63,9 @@ export async function planScaleToZero(input: ActionInput): Promise<Planned> {
       changes: [{ kind: "edit", type: scaleOf(type), namespace, name, uid: uidOf(object), edits }],
     },
     notes: [
-      `stops all ${JSON.stringify(replicas ?? 1)} replica(s) of ${type.kind} ${name}`,
+      replicas === 0
+        ? `${type.kind} ${name} has 0 replicas already, and keeps them afterwards unless another response set them`
+        : `stops all ${JSON.stringify(replicas ?? 1)} replica(s) of ${type.kind} ${name}`,
       "an autoscaler or a GitOps controller that owns the number may set it again; that is seen and said",
     ],
   };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { at, field, isObject, textAt } from "#policy/json";
+import { at, field, isArray, isObject, textAt } from "#policy/json";
 import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
 import { parseLabelSelectorText } from "#responder/adapters/label-selector-text";
 import { makeDiscovery } from "#responder/adapters/memory-discovery";
@@ -200,12 +200,15 @@ function keepStatus(object: JsonObject, from: JsonObject): JsonObject {
 const isSameVersion = (live: JsonObject, sent: JsonObject): boolean =>
   versionOf(sent) === "" || versionOf(sent) === versionOf(live);
 
-/** What a no-op write leaves as it is: everything but the bookkeeping of managers. */
+/** What a no-op write leaves as it is: everything but when a manager wrote; one that states what is there already holds it from now on. */
 function content(object: JsonObject): JsonObject {
   const metadata = field(object, "metadata");
   if (!isObject(metadata)) return object;
-  const kept = Object.entries(metadata).filter(([key]) => key !== "managedFields");
-  return { ...object, metadata: Object.fromEntries(kept) };
+  const entries = at(metadata, ["managedFields"]);
+  const managedFields = (isArray(entries) ? entries : []).map((entry) =>
+    isObject(entry) ? { ...entry, time: "" } : entry,
+  );
+  return { ...object, metadata: { ...metadata, managedFields } };
 }
 
 function stamped(

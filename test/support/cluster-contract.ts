@@ -10,6 +10,7 @@ import {
   versionOf,
   type WatchEvent,
 } from "#responder/cluster";
+import { holds, managersOf } from "#responder/drift/ownership";
 import { eventually } from "#test/support/processes";
 
 const configMap = { apiVersion: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true };
@@ -91,6 +92,17 @@ export function clusterContract(client: (manager: string) => Cluster): void {
     expect(live["data"]).toEqual({ mine: "1", theirs: "2" });
     const entries = at(live, ["metadata", "managedFields"]);
     expect(JSON.stringify(entries)).toContain('"f:theirs":{}');
+  });
+
+  it("makes a manager who applies what is there already a holder of it, beside who set it", async () => {
+    const [one, two] = [client("one"), client("two")];
+    const object = fresh({ both: "1" });
+    const made = good(await one.create(configMap, object));
+    good(await two.apply(configMap, object));
+    const live = good(await one.get(configMap, nameOf(object)));
+    expect(live["data"]).toEqual(made["data"]);
+    const holders = managersOf(live).filter((entry) => holds(entry, ["data", "both"]));
+    expect(holders.map((entry) => entry.manager).sort()).toEqual(["one", "two"]);
   });
 
   it("replaces only the version that was read", async () => {
