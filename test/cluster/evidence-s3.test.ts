@@ -126,7 +126,7 @@ describe.skipIf(program === undefined)("evidence in a real S3-compatible store",
   it("gives up at its deadline with a store that accepts and never answers", async () => {
     const bucket = await newBucket();
     const evidence = await open(bucket, { timeout: "1s", tries: 10 });
-    store.freeze();
+    await store.freeze();
     const before = performance.now();
     const reply = await evidence.keep("x", "y");
     store.thaw();

@@ -50,7 +50,7 @@ describe.skipIf(redisServer() === undefined)("the queue in Redis", () => {
       await queue.add([storedAlert("after")]);
       return true;
     });
-    redis.freeze();
+    await redis.freeze();
     expect(await refusal()).toBeLessThan(3_000);
     redis.thaw();
     const got = new Set<string>();

@@ -262,7 +262,7 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
 
     it("nothing begins while Redis hangs, and it is said why; what was cut short begins later, once", async () => {
       const [a, b] = await openBeginnings(redisAt(redis.url));
-      redis.freeze();
+      await redis.freeze();
       const denied = await a.begin(beginning("web-1"), upTo(1));
       redis.thaw();
       expect(denied).toMatchObject({ ok: false, code: "Unavailable" });
@@ -285,7 +285,7 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
   it("asked for while Redis hangs, or is dead, are refused in time", async () => {
     const queue = makeRedisQueue(redisAt(redis.url), options());
     await eventually("checked", () => queue.check());
-    redis.freeze();
+    await redis.freeze();
     const startedAt = performance.now();
     await expect(queue.check()).rejects.toBeInstanceOf(Error);
     redis.thaw();

@@ -13,7 +13,7 @@ export type TestObjectStore = {
   readonly secretAccessKeyFile: string;
   /** Where an object's bytes lie on the disk. */
   readonly fileOf: (location: string) => string;
-  readonly freeze: () => void;
+  readonly freeze: () => Promise<void>;
   readonly thaw: () => void;
   readonly stop: () => Promise<void>;
 };
@@ -54,8 +54,8 @@ export async function startObjectStore(program: string): Promise<TestObjectStore
     accessKeyIdFile,
     secretAccessKeyFile,
     fileOf: (location) => join(data, location.replace(/^s3:\/\//, "")),
-    freeze: () => process.kill(child.pid, "SIGSTOP"),
-    thaw: () => process.kill(child.pid, "SIGCONT"),
+    freeze: () => child.freeze(),
+    thaw: () => child.thaw(),
     stop: async () => {
       await child.stop("SIGTERM");
       rmSync(folder, { recursive: true, force: true });

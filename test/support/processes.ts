@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -11,6 +11,9 @@ export type Child = {
   /** What the process wrote so far, both streams. */
   readonly log: () => string;
   readonly exitCode: () => number | null;
+  /** It accepts connections and never answers; resolves once it has come to a stand. */
+  readonly freeze: () => Promise<void>;
+  readonly thaw: () => void;
   /** Resolves once the process is gone; SIGKILL after `graceMs`. */
   readonly stop: (signal?: NodeJS.Signals, graceMs?: number) => Promise<void>;
 };
@@ -49,6 +52,11 @@ export function start(
     name,
     log: () => readFileSync(options.logFile, "utf8"),
     exitCode: () => child.exitCode ?? (child.signalCode === null ? null : -1),
+    freeze: async () => {
+      child.kill("SIGSTOP");
+      await eventually(`${name} stands still`, () => standsStill(child.pid ?? 0));
+    },
+    thaw: () => void child.kill("SIGCONT"),
     stop: async (signal = "SIGKILL", graceMs = 5_000) => {
       child.kill(signal);
       const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
@@ -56,6 +64,17 @@ export function start(
       clearTimeout(timer);
     },
   };
+}
+
+/** A signal to stop is heard by one thread when it gets the processor, and the others work on until then: each has to be asked. */
+function standsStill(pid: number): boolean {
+  const threads = `/proc/${pid}/task`;
+  if (!existsSync(threads)) return true;
+  return readdirSync(threads).every((thread) => {
+    // The name in parentheses may have spaces; the state is the first letter after it.
+    const stat = readFileSync(`${threads}/${thread}/stat`, "utf8");
+    return stat.charAt(stat.lastIndexOf(")") + 2) === "T";
+  });
 }
 
 /** Ports that this process gave out: a server that is killed comes back on its own. */

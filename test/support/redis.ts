@@ -12,7 +12,7 @@ export type TestRedis = {
   readonly kill: () => Promise<void>;
   readonly restart: () => Promise<void>;
   /** SIGSTOP and SIGCONT: a server that accepts connections and never answers. */
-  readonly freeze: () => void;
+  readonly freeze: () => Promise<void>;
   readonly thaw: () => void;
   readonly stop: () => Promise<void>;
 };
@@ -65,8 +65,8 @@ export async function startRedis(flags: readonly string[] = []): Promise<TestRed
       child = launch();
       await ready();
     },
-    freeze: () => process.kill(child.pid, "SIGSTOP"),
-    thaw: () => process.kill(child.pid, "SIGCONT"),
+    freeze: () => child.freeze(),
+    thaw: () => child.thaw(),
     stop: async () => {
       await child.stop("SIGKILL");
       rmSync(directory, { recursive: true, force: true });
