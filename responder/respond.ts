@@ -276,8 +276,8 @@ async function planFor(
       },
       network: ports.network,
       dryRun: ports.dryRun,
-    },
       others: ports.remediationsEverywhere?.() ?? [],
+    },
     policy.spec,
   );
   if (!planned.ok) throw new NotNow(planned);

@@ -222,6 +222,7 @@ function makeEngine(
   quiet: Log,
   on: {
     readonly approvals: ApprovalCache;
+    readonly remediations: RemediationCache;
     readonly known: KnownVersions;
     readonly reads: Reads;
     readonly stop: Stop;
@@ -231,7 +232,6 @@ function makeEngine(
   readonly counter: Counter;
   readonly verification: Verification;
   readonly rechecker: Rechecker;
-    readonly remediations: RemediationCache;
 } {
   const identity = config.identity ?? "parapet";
   const verification = startVerification({ ...ports, settings: config.verification, identity });
@@ -247,6 +247,7 @@ function makeEngine(
     known: on.known,
     ...on.reads,
     approvals: on.approvals.inNamespace,
+    remediations: on.remediations.all,
     counts: counter,
     audit: ports.audit.append,
     effects: { cluster: ports.cluster, now: ports.now, ...(ports.effects ?? noEffects) },
@@ -256,7 +257,6 @@ function makeEngine(
     protectedNamespaces: config.protectedNamespaces,
     now: ports.now,
     busy: new Set(),
-    remediations: on.remediations.all,
     settings: {
       namespace: config.namespace,
       identity,
