@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { at, isArray, textAt, type Json, type JsonObject } from "#policy/json";
+import { textAt, type JsonObject } from "#policy/json";
 import type { Followers } from "./answer.ts";
 import { hasClaim, type Composite } from "./composite.ts";
 import { dependantsOf, type Named } from "./references.ts";
-import { steadyStatus, steadyText } from "./steady.ts";
+import { knownCondition, policyCompliant, sentenceOf } from "./sentences.ts";
 import { isBlocking, oneLine, type Violation } from "./violation.ts";
 import type { PendingApproval, Verdict } from "./verdict.ts";
 import type { Condition, FunctionResult, Target } from "./wire/response.ts";
@@ -21,7 +21,6 @@ const namedMax = 20;
 /** Most events of one call: Crossplane's event broadcaster drops bursts. */
 const eventsMax = 10;
 
-export const policyCompliant = "PolicyCompliant";
 export const approvalPending = "ApprovalPending";
 
 type Line = { readonly text: string; readonly violation: Violation };
@@ -31,8 +30,6 @@ export type Surroundings = {
   /** All resources of the composition. */
   readonly composed: () => readonly Named[];
   readonly followers: Followers;
-  /** Whether messages may tell the time or chance. */
-  readonly isTimed: boolean;
 };
 
 /** The outcome of verdicts of which none stops the pipeline. */
@@ -54,19 +51,13 @@ export function outcomeOf(
       type: policyCompliant,
       status: lines.length === 0 ? "True" : "False",
       reason: reasonOf(lines, held.size),
-      message: steadyText(
-        messageOf(lines, held.size, verdicts.length),
-        textAt(knownCondition(composite, policyCompliant), ["message"]),
-        around.isTimed,
-      ),
+      message: messageOf(lines, held.size, verdicts.length),
       target,
     },
     ...approvalCondition(verdicts, composite, target),
   ];
   const results = conditions.flatMap((condition) => eventsOf(condition, lines, composite, target));
-  const known = at(composite.object, ["status", "parapet"]);
-  const status = steadyStatus(statusOf(verdicts, lines, around.followers), known, around.isTimed);
-  return { conditions, results, status };
+  return { conditions, results, status: statusOf(verdicts, lines, around.followers) };
 }
 
 /** A result that ends the pipeline, with the condition that says the same. */
@@ -94,11 +85,6 @@ export const stopSentences = (verdicts: readonly Verdict[]): readonly string[] =
       const sentences = verdict.violations.filter(isBlocking).map(sentenceOf);
       return reason === "" ? sentences : [...sentences, `${verdict.resource.name}: ${reason}`];
     });
-
-const sentenceOf = ({ resource, message, policy, rule }: Violation): string => {
-  const by = rule === "" ? policy : `${policy}, rule ${rule}`;
-  return `${resource === "" ? "" : `${resource}: `}${message} (${by})`;
-};
 
 function linesOf(verdicts: readonly Verdict[], around: Surroundings): readonly Line[] {
   const waiting = verdicts.filter(({ step }) => step.kind === "wait").slice(0, namedMax);
@@ -216,11 +202,6 @@ function approvalSentence(name: string, { digest, state }: PendingApproval): str
     default:
       return state satisfies never;
   }
-}
-
-function knownCondition(composite: Composite, type: string): Json | undefined {
-  const conditions = at(composite.object, ["status", "conditions"]);
-  return (isArray(conditions) ? conditions : []).find((each) => textAt(each, ["type"]) === type);
 }
 
 /** Events when a condition differs from what the composite says already, so that none repeats with every call. */

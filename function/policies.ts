@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { compile } from "#policy/compile";
 import { field, textAt, type Json, type JsonObject } from "#policy/json";
-import { guessPlural, parseApiVersion } from "#policy/kubernetes/kinds";
 import type { Compilation, CompiledPolicy } from "#policy/policy-set";
 import type { Problem } from "#policy/problem";
 import type { PolicyRef } from "#policy/report/result";
-import type { Review } from "#policy/review";
+import { rememberCandidates } from "./candidates.ts";
 import {
   onViolations,
   parseInput,
@@ -38,6 +37,7 @@ export type CompiledGuard = {
   readonly isVolatile: boolean;
   /** Whether some policy may look at the time or at chance. */
   readonly isTimed: boolean;
+  readonly looksAtTime: (policy: PolicyRef) => boolean;
   /** When exceptions end, in milliseconds since 1970: verdicts may change then. */
   readonly expiriesMs: readonly number[];
   /** Policies that may speak about a kind; empty for most kinds. */
@@ -193,6 +193,8 @@ function isAmong(objects: readonly JsonObject[], slice: Slice): boolean {
   );
 }
 
+const timeWords = /\bnow\(|\btime\.|time_|random/;
+
 function makeGuard(
   guardrails: Guardrails,
   sources: readonly PolicySource[],
@@ -206,9 +208,9 @@ function makeGuard(
   const inline = onOccasion(guardrails.inline, occasion);
   const documents = [...inline, ...onOccasion(read.documents, occasion)];
   const compilation = compile(documents);
-  // Too wide a net costs only speed: a word in a message is enough.
+  // Too wide a net costs little: a word in a message is enough.
   const text = JSON.stringify(documents);
-  const isTimed = /\bnow\(|\btime\.|time_|random/.test(text);
+  const timed = refsOf(documents, (each) => timeWords.test(JSON.stringify(each)));
   const problems = [...read.problems, ...compilation.problems, ...wrongAnswers(compilation)];
   const annotations = new Map(
     compilation.set.policies.map((policy) => [refKey(policy.ref), policy.annotations]),
@@ -222,8 +224,9 @@ function makeGuard(
     problems,
     inlineProblems: problems.length === 0 ? [] : problemsOf(inline),
     needsNamespaces: /namespaceSelector|namespaceObject/.test(text),
-    isVolatile: isTimed || /\bcomposite\b|expiresAt/.test(text),
-    isTimed,
+    isVolatile: timed.size > 0 || /\bcomposite\b|expiresAt/.test(text),
+    isTimed: timed.size > 0,
+    looksAtTime: (policy) => timed.has(refKey(policy)),
     expiriesMs: documents.map(expiryOf).filter((time) => !Number.isNaN(time)),
     candidates: rememberCandidates(compilation),
     annotationOf,
@@ -265,34 +268,4 @@ function wrongAnswers(compilation: Compilation): readonly Problem[] {
       },
     ];
   });
-}
-
-function rememberCandidates(compilation: Compilation): CompiledGuard["candidates"] {
-  const remembered = new Map<string, readonly CompiledPolicy[]>();
-  return (apiVersion, kind) => {
-    const key = `${apiVersion}/${kind}`;
-    const known = remembered.get(key);
-    if (known !== undefined) return known;
-    const found = compilation.set.candidates(kindReview(apiVersion, kind));
-    if (remembered.size < 10_000) remembered.set(key, found);
-    return found;
-  };
-}
-
-/** A review that has only what the index of policies looks at. */
-function kindReview(apiVersion: string, kind: string): Review {
-  const groupVersion = parseApiVersion(apiVersion);
-  return {
-    operation: "CREATE",
-    kind: { ...groupVersion, kind },
-    resource: { ...groupVersion, resource: guessPlural(kind) },
-    subResource: "",
-    name: "",
-    namespace: "",
-    object: null,
-    oldObject: null,
-    userInfo: null,
-    dryRun: false,
-    options: null,
-  };
 }

@@ -870,28 +870,97 @@ describe("what is told", () => {
     expect(other.response.results).toHaveLength(1);
   });
 
+  const callAt = (ms: number, request: TestRequest) => {
+    const spec = { now: () => ms, log: () => undefined, approvalNamespace: "" };
+    return RunFunctionResponse.decode(makeHandler(spec)(encodeRequest(request)));
+  };
+  const clock = validating("clock", "false", {
+    spec: {
+      validations: [
+        {
+          expression: "false",
+          messageExpression: "object.metadata.name + ' at ' + string(time.now())",
+        },
+      ],
+    },
+  });
+  const sizeChange = validating("size", "object.spec.forProvider.size == 1", {
+    spec: {
+      validations: [
+        {
+          expression: "object.spec.forProvider.size == 1",
+          messageExpression: "'size is ' + string(object.spec.forProvider.size)",
+        },
+      ],
+    },
+  });
+  const toldBy = (response: RunFunctionResponse) => {
+    const [told] = response.conditions;
+    const { type = "", reason = "", message = "" } = told ?? {};
+    const parapet = at(response.desired?.composite?.resource ?? {}, ["status", "parapet"]) ?? {};
+    const base = composite([{ type, status: "False", reason, message }]);
+    return { ...base, status: { ...base.status, parapet } };
+  };
+
   test("nor does it tell the time again and again", () => {
-    const clock = validating("clock", "false", {
-      spec: { validations: [{ expression: "false", messageExpression: "string(time.now())" }] },
-    });
-    const callAt = (ms: number, known: readonly JsonObject[]) => {
-      const handler = makeHandler({
-        now: () => ms,
-        log: () => undefined,
-        approvalNamespace: "",
+    const input = guardrails([clock], { writeStatus: true });
+    const desired = { a: bucket({}, { name: "a" }), b: bucket({}, { name: "b" }) };
+    const first = callAt(nowMs, { input, desired });
+    expect(first.conditions[0]?.message).toContain("b at 2026-06-01T00:00:00Z");
+    const later = callAt(nowMs + 5_000, { input, desired, composite: toldBy(first) });
+    expect([later.conditions, later.results]).toEqual([first.conditions, []]);
+    expect(later.desired?.composite?.resource).toEqual(first.desired?.composite?.resource);
+  });
+
+  test("not where it ends the pipeline either", () => {
+    const input = guardrails([clock], { onViolation: "Fatal" });
+    const first = callAt(nowMs, { input, desired: { a: bucket() } });
+    const desired = { a: bucket() };
+    const later = callAt(nowMs + 5_000, { input, desired, composite: toldBy(first) });
+    expect(first.conditions[0]?.message).toContain("2026-06-01T00:00:00Z");
+    expect([later.conditions, later.results]).toEqual([first.conditions, first.results]);
+  });
+
+  test("but every other number, also beside one that tells the time", () => {
+    const input = guardrails([clock, sizeChange]);
+    const ask = (ms: number, size: number, known?: JsonObject) =>
+      callAt(ms, {
+        input,
+        desired: { a: bucket({ size }, { name: "a" }) },
+        ...(known === undefined ? {} : { composite: known }),
       });
-      const request = {
-        input: guardrails([clock]),
-        desired: { a: bucket() },
-        composite: composite(known),
-      };
-      return RunFunctionResponse.decode(handler(encodeRequest(request)));
-    };
-    const [first] = callAt(nowMs, []).conditions;
-    expect(first?.message).toContain("2026-06-01T00:00:00Z");
-    const { type = "", reason = "", message = "" } = first ?? {};
-    const later = callAt(nowMs + 5_000, [{ type, status: "False", reason, message }]);
-    expect([later.conditions[0]?.message, later.results]).toEqual([message, []]);
+    const first = ask(nowMs, 5);
+    const later = ask(nowMs + 5_000, 7, toldBy(first));
+    expect(later.conditions[0]?.message).toContain("a at 2026-06-01T00:00:00Z");
+    expect(later.results.map(({ message }) => message)).toEqual([
+      expect.stringContaining("a: size is 7"),
+    ]);
+    const back = validating(
+      "back",
+      "object.spec.forProvider.size == oldObject.spec.forProvider.size",
+      {
+        spec: {
+          validations: [
+            {
+              expression: "object.spec.forProvider.size == oldObject.spec.forProvider.size",
+              messageExpression:
+                "'size goes from ' + string(oldObject.spec.forProvider.size) + ' to ' + string(object.spec.forProvider.size)",
+            },
+          ],
+        },
+      },
+    );
+    const change = (from: number, to: number, known: JsonObject) =>
+      callAt(nowMs, {
+        input: guardrails([back]),
+        desired: { a: bucket({ size: to }) },
+        observed: { a: bucket({ size: from }) },
+        composite: known,
+      });
+    const grown = change(1, 2, composite());
+    const shrunk = change(2, 1, toldBy(grown));
+    expect(shrunk.conditions[0]?.message).toContain("size goes from 2 to 1");
+    expect(shrunk.results).toHaveLength(1);
   });
 
   test("many violations are counted, and the message is bounded", () => {

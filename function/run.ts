@@ -14,6 +14,7 @@ import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
 import { passed, tallyOf, verdictOn, type Judging, type Verdict } from "./verdict.ts";
 import type { Named } from "./references.ts";
+import { steadied } from "./sentences.ts";
 import { makeMask } from "./secrets.ts";
 import type { Violation } from "./violation.ts";
 import type { Request } from "./wire/request.ts";
@@ -115,7 +116,8 @@ function judgeAll(
   const missing = [...approvals.keys()].some((name) => !request.required.has(name));
   if (missing || lookups.wanted.size > 0) return untouched(request, requirements);
   engine.meter.judged({ ...tallyOf(verdicts), remembered: set.settled.size });
-  const stopped = stopSentences(verdicts);
+  const told = steadied(verdicts, guard, composite);
+  const stopped = stopSentences(told);
   if (stopped.length > 0) {
     const outcome = fatalOutcome("PolicyViolation", stopped, composite);
     return respond(request, outcome, { ...nothing, requirements });
@@ -123,7 +125,7 @@ function judgeAll(
   let named: readonly Named[] | undefined;
   const composed = () => (named ??= namedSet([...set.subjects, ...companions], request, composite));
   const followers = followersOf(verdicts, composed, request);
-  const outcome = outcomeOf(verdicts, composite, { composed, followers, isTimed: guard.isTimed });
+  const outcome = outcomeOf(told, composite, { composed, followers });
   const isHeld = verdicts.some(({ step }) => step.kind === "wait" || step.kind === "hold");
   return respond(request, outcome, {
     requirements,

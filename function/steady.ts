@@ -1,29 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-import { isObject, type JsonObject } from "#policy/json";
-import { canonicalJson } from "./canonical.ts";
+
+/** Where a message stands: what comes right before and after it. */
+export type Frame = { readonly prefix: string; readonly suffix: string };
 
 /**
- * What was told before, where it says the same as now but for the order of words, or for numbers where policies look at the
- * time. Crossplane's client sends the keys of an object in another order with every call, and a policy may put them, or the time,
- * into its message: a condition that differs in nothing else would be written again, and wake the composite again, without end.
+ * The message of a policy that looks at the time: what was told before where only numbers in it differ. A condition that
+ * differs in nothing else would be written again, and wake the composite again, without end. `told` is the text in which
+ * the message stood; what stands around it must be the very same.
  */
-export function steadyText(now: string, before: string, isTimed: boolean): string {
-  return now !== before && before !== "" && sketchOf(now, isTimed) === sketchOf(before, isTimed)
-    ? before
-    : now;
+export function steadyMessage(message: string, { prefix, suffix }: Frame, told: string): string {
+  const parts = message.split(/[0-9]+/);
+  if (parts.length === 1) return message;
+  const first = `${prefix}${parts[0]}`;
+  let start = told.indexOf(first);
+  while (start >= 0) {
+    const end = endOf(parts, told, start + first.length);
+    if (end >= 0 && told.startsWith(suffix, end)) return told.slice(start + prefix.length, end);
+    start = told.indexOf(first, start + 1);
+  }
+  return message;
 }
 
-/** The same for the status. */
-export function steadyStatus(now: JsonObject, before: unknown, isTimed: boolean): JsonObject {
-  if (!isObject(before)) return now;
-  const [text, known] = [canonicalJson(now), canonicalJson(before)];
-  return steadyText(text, known, isTimed) === known ? before : now;
+/** Where a text ends that has numbers of any size between the parts behind the first one; below 0 when it is another. */
+function endOf(parts: readonly string[], text: string, from: number): number {
+  let end = from;
+  for (const part of parts.slice(1)) {
+    const digits = digitsAt(text, end);
+    if (digits === 0 || !text.startsWith(part, end + digits)) return -1;
+    end += digits + part.length;
+  }
+  return end;
 }
 
-function sketchOf(text: string, isTimed: boolean): string {
-  const timeless = isTimed ? text.replaceAll(/\d+/g, "0") : text;
-  return timeless
-    .split(/[^\p{L}\p{N}]+/u)
-    .sort()
-    .join(" ");
+function digitsAt(text: string, from: number): number {
+  let end = from;
+  while (/[0-9]/.test(text.charAt(end))) end++;
+  return end - from;
 }

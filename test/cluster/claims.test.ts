@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFile } from "node:child_process";
 import { join } from "node:path";
+import { RunFunctionRequest, RunFunctionResponse } from "@crossplane-org/function-sdk-typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, isObject, textAt, type JsonObject } from "#policy/json";
 import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
@@ -92,13 +93,24 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
   "a claim under guard",
   () => {
     let scene: GuardScene;
+    /** For each call of the guard: the claim, what its composite said already, and what the answer tells anew. */
+    const calls: { claim: string; known: string; told: readonly string[] }[] = [];
+    const onCall = (request: Buffer, answer: Buffer) => {
+      const known = RunFunctionRequest.decode(request).observed?.composite?.resource ?? {};
+      const { results } = RunFunctionResponse.decode(answer);
+      calls.push({
+        claim: textAt(known, ["metadata", "labels", "crossplane.io/claim-name"]),
+        known: textAt(conditionOf(known, "PolicyCompliant"), ["reason"]),
+        told: results.map(({ reason = "" }) => reason),
+      });
+    };
     beforeAll(async () => {
-      scene = await startGuardScene({ users: ["tenant", "jane"], policies });
+      scene = await startGuardScene({ users: ["tenant", "jane"], policies, onCall });
       const apis = "/apis/apiextensions.crossplane.io/v1";
       const { api } = scene.plane;
       await api.apply(`${apis}/compositeresourcedefinitions/xcrates.${sceneGroup}`, definition);
       await api.apply(`${apis}/compositions/crates`, guardedComposition("crates", "XCrate"));
-    }, 240_000);
+    });
     afterAll(() => scene?.stop());
 
     const claim = (name: string) => scene.plane.api.get(`${crates}/${name}`);
@@ -162,7 +174,20 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
           textAt(event, ["reason"]) === reason,
       );
 
-    it("hears what is held, once as an event, and when it is released", async () => {
+    // Crossplane sends events before it writes the status (core composite/reconciler.go, Reconcile), and may read the composite
+    // from its cache as it was before: when the claim's controller wrote it in between, which does so when a claim is new,
+    // the API server refuses the status; and a run that begins at once finds the write not yet in the cache. Such a run
+    // asks the guard about a composite that was told nothing. Of 60 claims, five at a time, 37 heard it again: 32 times for
+    // the cache, 11 for the refusal. Nothing in the two requests differs, so that no function can know. What is
+    // certain is told here: whoever sees that it was told does not tell it again, and Crossplane counts each telling.
+    it("hears what is held and when it is released, as an event until its composite says so", async () => {
+      const tellings = (reason: string) =>
+        calls.filter((call) => call.claim === "told" && call.told.includes(reason));
+      const isCounted = async (reason: string) => {
+        const events = await eventsOn("told", reason);
+        if (events.length !== 1) return false;
+        return Number(at(events[0], ["count"]) ?? 1) === tellings(reason).length;
+      };
       await setClaim("told", { good: { access: "private" }, bad: { access: "public" } });
       await saying("told", "PolicyCompliant", "Held", "bad: spec.access is public");
       await eventually("the others exist", () => thing("told", "good"));
@@ -171,23 +196,19 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       const [event] = await eventsOn("told", "Held");
       expect(textAt(event, ["message"])).toContain("bad: spec.access is public");
       expect(textAt(conditionOf(await claim("told"), "Ready"), ["status"])).toBe("False");
-      const before = at((await eventsOn("told", "Held"))[0], ["count"]) ?? 1;
       await setClaim("told", { good: { access: "private" }, bad: { access: "private" } });
       await saying("told", "PolicyCompliant", "Compliant");
       await eventually(
         "Ready",
         async () => textAt(conditionOf(await claim("told"), "Ready"), ["status"]) === "True",
       );
-      // One whole run told it twice; why is not known. Perhaps: the claim's
-      // controller writes the composite too, and a run whose status that refuses leaves no condition for the next.
-      const told = await eventsOn("told", "Held");
-      expect(told).toHaveLength(1);
-      expect(Number(at(told[0], ["count"]) ?? 1)).toBeLessThanOrEqual(2);
-      expect(at(told[0], ["count"]) ?? 1).toBe(before);
-      await eventually(
-        "the good news",
-        async () => (await eventsOn("told", "Compliant")).length > 0,
-      );
+      await eventually("each telling is counted in one event", () => isCounted("Held"));
+      await eventually("the good news too", () => isCounted("Compliant"));
+      expect(tellings("Held").map(({ known }) => known)).not.toContain("Held");
+      expect(tellings("Compliant").map(({ known }) => known)).not.toContain("Compliant");
+      expect(
+        calls.filter((call) => call.claim === "told" && call.known !== "").length,
+      ).toBeGreaterThan(0);
     });
 
     it("has a change held on what exists, and drift repaired meanwhile", async () => {

@@ -40,6 +40,8 @@ export async function startGuardScene(options: {
   readonly policies: readonly JsonObject[];
   /** Rules of Crossplane's ClusterRole, to which others are aggregated as in an installation; everything when left out. */
   readonly crossplaneRules?: readonly JsonObject[];
+  /** Sees each call of the guard: the bytes that came and those that it answered. */
+  readonly onCall?: (request: Buffer, answer: Buffer) => void;
 }): Promise<GuardScene> {
   const { crossplaneRules } = options;
   const users: Readonly<Record<string, readonly string[]>> = {
@@ -57,7 +59,7 @@ export async function startGuardScene(options: {
   });
   if (crossplane === undefined) throw new Error("no Crossplane");
   const composer = await startComposingFunction(compose, crossplane.functionTls);
-  const guard = await startGuard(crossplane.functionTls);
+  const guard = await startGuard(crossplane.functionTls, options.onCall ?? (() => undefined));
   await crossplane.registerFunction("function-compose", composer.port);
   await crossplane.registerFunction("function-parapet", guard.port);
   await plane.api.apply(
@@ -130,12 +132,20 @@ export function conditionOf(composite: Json | undefined, type: string): Json | u
   return (isArray(found) ? found : []).find((each) => textAt(each, ["type"]) === type);
 }
 
-async function startGuard(tls: string): Promise<RunningServer> {
+async function startGuard(
+  tls: string,
+  onCall: (request: Buffer, answer: Buffer) => void,
+): Promise<RunningServer> {
   const read = readCertificates(tls, new Date());
   if (!read.ok) throw new Error(read.problem);
   const none = () => undefined;
+  const judge = makeHandler({ now: () => Date.now(), log: none, approvalNamespace });
   return startServer("127.0.0.1:0", {
-    handler: makeHandler({ now: () => Date.now(), log: none, approvalNamespace }),
+    handler: (request) => {
+      const answer = judge(request);
+      onCall(request, answer);
+      return answer;
+    },
     credentials: rotatingCredentials(tls, read.files, none).credentials,
     receiveBytesMax: 64 * 1024 * 1024,
     clientSans: [crossplaneClientName],
