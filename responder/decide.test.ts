@@ -70,7 +70,62 @@ const text = (decision: Decision): string => {
   }
 };
 
+const unverifiableBecause = (reason: string) =>
+  ({ atMs: 0, from: "Realised", to: "Unverifiable", reason, message: "", by: "parapet" }) as const;
+
 const decisions = [
+  {
+    reason: "What may pass by itself waits for its next try,",
+    state: "Unverifiable",
+    status: { retry: { count: 1, atMs: nowMs + 100 } },
+    want: `nothing until ${nowMs + 100}`,
+  },
+  {
+    reason: "and is tried.",
+    state: "Unverifiable",
+    status: { retry: { count: 1, atMs: nowMs } },
+    want: "check",
+  },
+  {
+    reason: "Probes are pods of our own: none is made while the stop is on.",
+    state: "Unverifiable",
+    status: { retry: { count: 1, atMs: nowMs } },
+    facts: { stopped: true },
+    want: `nothing until ${nowMs + 500}`,
+  },
+  {
+    reason: "What lasts is not tried by the clock.",
+    state: "Unverifiable",
+    want: `nothing until ${nowMs + 500}`,
+  },
+  {
+    reason: "Its time is over, whatever is still to be tried.",
+    state: "Unverifiable",
+    status: { retry: { count: 1, atMs: nowMs + 1_000 } },
+    facts: { nowMs: nowMs + 500 },
+    want: "undo Expired by parapet",
+  },
+  {
+    reason: "The self-test came later than the isolation, and saw open connections end.",
+    state: "Unverifiable",
+    status: { history: [unverifiableBecause("EstablishedConnections")] },
+    facts: { network: { established: "end", enforces: "yes" } },
+    want: "check",
+  },
+  {
+    reason: "They live on, as before.",
+    state: "Unverifiable",
+    status: { history: [unverifiableBecause("EstablishedConnections")] },
+    facts: { network: { established: "live on", enforces: "yes" } },
+    want: `nothing until ${nowMs + 500}`,
+  },
+  {
+    reason: "A network that enforces policies was put in.",
+    state: "Unverifiable",
+    status: { history: [unverifiableBecause("PolicyIgnored")] },
+    facts: { network: { established: "unknown", enforces: "unknown" } },
+    want: "check",
+  },
   { reason: "Nobody has decided yet.", state: "Proposed", want: `nothing until ${nowMs + 500}` },
   {
     reason: "A yes is taken up.",

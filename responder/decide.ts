@@ -2,6 +2,8 @@
 import type { ApprovalView, Renewal } from "#responder/approval";
 import { isIsolation, outlivesTarget, removesTarget } from "#responder/plan";
 import type { Remediation, RemediationEvent, Status } from "#responder/remediation";
+import type { NetworkFacts } from "#responder/verification/networks";
+import { unverifiableFor } from "#responder/verification/try-again";
 
 /** What is true now, read just before the decision. */
 export type Facts = {
@@ -21,6 +23,8 @@ export type Facts = {
   readonly settleMs: number;
   /** Whether traffic may be tried to tell whether an isolation has its effect. */
   readonly mayProbe: boolean;
+  /** What is known of the network by now; undefined: no more than before. */
+  readonly network?: Pick<NetworkFacts, "established" | "enforces">;
 };
 
 export type Decision =
@@ -190,7 +194,24 @@ function decideInForce(remediation: Remediation, facts: Facts): Decision {
   // Probes are pods of our own: nothing new is made while the stop is on.
   const probes = facts.mayProbe && !facts.stopped && isIsolation(remediation.plan);
   if (status.state === "Realised" && probes) return { do: "check" };
+  if (status.state === "Unverifiable" && isIsolation(remediation.plan)) {
+    return decideAgain(status, facts);
+  }
   return rest("in force", status.expiresAtMs);
+}
+
+/** Looked at again when its time has come, or when what is known of the network by now takes its cause away. */
+function decideAgain(status: Status, facts: Facts): Decision {
+  const reason = unverifiableFor(status);
+  const { network } = facts;
+  const isAnswered =
+    (reason === "EstablishedConnections" && network?.established === "end") ||
+    (reason === "PolicyIgnored" && network !== undefined && network.enforces !== "no");
+  const dueMs = isAnswered ? 0 : status.retry?.atMs;
+  if (dueMs === undefined) return rest("in force", status.expiresAtMs);
+  if (facts.stopped) return rest("the global stop is on", status.expiresAtMs);
+  if (facts.nowMs >= dueMs) return { do: "check" };
+  return rest("tried again later", Math.min(dueMs, status.expiresAtMs ?? Infinity));
 }
 
 /** The target is gone because that was the plan (Verified says so, `facts` may be a second behind): checked once, then closed, unless something else of the plan lasts. */

@@ -65,6 +65,8 @@ export type Status = {
   readonly lastError: string;
   /** What was looked at to tell whether the changes have their effect, oldest first. */
   readonly evidence: readonly Evidence[];
+  /** When it is tried again whether what is Unverifiable holds after all, and how often it was; undefined: not by the clock. */
+  readonly retry?: { readonly count: number; readonly atMs: number } | undefined;
   /** What people were told of, as marks of notices.ts. */
   readonly told: readonly string[];
 };
@@ -226,7 +228,10 @@ export const transitions: Readonly<Record<State, Partial<Record<EventKind, State
     ...afterApply,
   },
   Unverifiable: {
+    // Tried again: it holds after all, or not, for another reason or for good.
+    settled: "Realised",
     verified: "Verified",
+    unverifiable: "Unverifiable",
     reopened: "Unverifiable",
     closedAgain: "Applied",
     renewed: "Unverifiable",
@@ -282,5 +287,10 @@ export function advance(status: Status, event: RemediationEvent, nowMs: number):
     by: event.by,
   };
   const history = [...status.history, entry].slice(-historyMax);
-  return { ok: true, status: { ...status, state: to, history, attempts: 0, lastError: "" } };
+  const begun = {
+    attempts: 0,
+    lastError: "",
+    retry: event.kind === "renewed" ? status.retry : undefined,
+  };
+  return { ok: true, status: { ...status, state: to, history, ...begun } };
 }

@@ -223,7 +223,7 @@ describe("probe pods", () => {
 
   it.each(faults)("say why there is no answer: $reason", async ({ fault, want }) => {
     const { drive } = scene({ faults: [fault] });
-    expect(await drive(200)).toEqual({ kind: "impossible", reason: want });
+    expect(await drive(200)).toEqual({ kind: "impossible", reason: want, passing: true });
   });
 
   it("go on when another twin would be taken by now", async () => {
@@ -288,21 +288,33 @@ describe("probe pods", () => {
     const key = `/spec/containers/0/${path[0]}`;
     good(await cluster.patch(types.pod, nameOf(live), [{ op: "add", path: key, value }]));
     const done = await drive();
-    expect(done).toMatchObject({ kind: "impossible" });
+    // The next pod would be made by the same hands.
+    expect(done).toMatchObject({ kind: "impossible", passing: false });
     expect(done.kind === "impossible" ? done.reason : "").toContain(want);
   });
 
-  it("that may not be made are an answer; an API server that is away is none", async () => {
+  const refusals = [
+    {
+      reason: "A quota that is used up is Forbidden too, and has room later.",
+      code: "Forbidden",
+      passing: true,
+    },
+    {
+      reason: "A pod that the server calls invalid is the same at the next try.",
+      code: "Invalid",
+      passing: false,
+    },
+    { reason: "The namespace has to be made by somebody.", code: "NotFound", passing: false },
+  ] as const;
+  it.each(refusals)("that may not be made are an answer: $reason", async ({ code, passing }) => {
     const refused = scene({
-      client: (real) => ({
-        ...real,
-        create: () => Promise.resolve(failure("Forbidden", "pods is forbidden")),
-      }),
+      client: (real) => ({ ...real, create: () => Promise.resolve(failure(code, "said no")) }),
     });
-    expect(await refused.drive()).toEqual({
-      kind: "impossible",
-      reason: "the listener pod cannot be made: Forbidden: pods is forbidden",
-    });
+    const reason = `the listener pod cannot be made: ${code}: said no`;
+    expect(await refused.drive()).toEqual({ kind: "impossible", reason, passing });
+  });
+
+  it("have no answer from an API server that is away", async () => {
     const away = scene({
       client: (real) => ({ ...real, get: () => Promise.resolve(failure("Unavailable", "away")) }),
     });

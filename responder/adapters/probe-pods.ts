@@ -169,6 +169,8 @@ const listenArgs = (forMs: number, tries: readonly Destination[] = []): readonly
 
 type Looked =
   | Extract<PodState, { kind: "starting" | "running" | "broken" }>
+  /** Another pod than was asked for: somebody's program, or admission that changes pods. */
+  | { readonly kind: "strange"; readonly why: string }
   | {
       readonly kind: "ended";
       readonly address: string;
@@ -191,8 +193,9 @@ async function lookAt(options: ProbePodsOptions, part: Part, wanted: JsonObject)
   }
   // Whom the client tries is worked out anew each time, and another twin is as good: what it tried is in its report.
   const strange = strangeness(live.value, wanted, part !== "client");
-  if (strange !== "")
-    return { kind: "broken", why: `is not the pod that was asked for: ${strange}` };
+  if (strange !== "") {
+    return { kind: "strange", why: `is not the pod that was asked for: ${strange}` };
+  }
   const state = podState(live.value);
   const ageMs = options.now() - Date.parse(textAt(live.value, ["metadata", "creationTimestamp"]));
   if (state.kind === "starting" && ageMs > startMsMax) {
@@ -219,20 +222,23 @@ const roles = ["target", "twin", "isolated", "control", "listener"] as const;
 function stop(part: Part, pod: Looked): Reply<Progress> {
   if (pod.kind === "failed") {
     const { code, message } = pod.failure;
-    // What is not allowed stays so until somebody changes a role: that is an answer, not a setback.
+    // An answer, not a setback. Forbidden is a quota that is used up as well as a missing right.
     if (code === "Forbidden" || code === "Invalid" || code === "NotFound") {
-      return impossible(`the ${part} pod cannot be made: ${code}: ${message}`);
+      const reason = `the ${part} pod cannot be made: ${code}: ${message}`;
+      return impossible(reason, code === "Forbidden");
     }
     return failure(code, message);
   }
+  if (pod.kind === "strange") return impossible(`the ${part} pod: ${pod.why}`, false);
   if (pod.kind === "broken") return impossible(`the ${part} pod: ${pod.why}`);
   if (pod.kind === "ended") return impossible(`the ${part} pod ended too early`);
   return running(`the ${part} pod`);
 }
 
-const impossible = (reason: string): Reply<Progress> => ({
+/** What is not known to last may pass. */
+const impossible = (reason: string, passing = true): Reply<Progress> => ({
   ok: true,
-  value: { kind: "impossible", reason },
+  value: { kind: "impossible", reason, passing },
 });
 
 const running = (waitsFor: string): Reply<Progress> => ({

@@ -5,7 +5,7 @@ import { type Reply, failure, keyOf, types } from "#responder/cluster";
 import { dueNotices, noticeKinds, toldMax, withTold } from "#responder/notify/notices";
 import type { Telling } from "#responder/notify/notification";
 import { makeNotifier, type Notifier } from "#responder/notify/notifier";
-import type { Remediation, State } from "#responder/remediation";
+import type { HistoryEntry, Remediation, State } from "#responder/remediation";
 import { readRemediation, remediationJson, statusJson } from "#responder/record/remediation-record";
 import { eventOf, makeTargetEvents } from "#responder/notify/target-events";
 import { exampleRemediation } from "#test/support/example-remediation";
@@ -18,6 +18,15 @@ function example(state: State, status: Partial<Remediation["status"]> = {}): Rem
   const one = exampleRemediation({ name: "one", state });
   return { ...one, status: { ...one.status, ...status } };
 }
+
+const stepFrom = (from: State, reason: string, atMs: number): HistoryEntry => ({
+  atMs,
+  from,
+  to: "Unverifiable",
+  reason,
+  message: "",
+  by: "parapet",
+});
 
 describe("what is told when", () => {
   it.each([
@@ -93,6 +102,32 @@ describe("what is told when", () => {
       reason: "So is an isolation that does not hold; since when is part of the mark.",
       one: example("Unverifiable", { expiresAtMs: undefined }),
       want: ["Unverifiable 2026-11-22T09:58:00.000Z"],
+      wakeInMs: undefined,
+    },
+    {
+      reason: "That it was opened is news where before it could only not be tried.",
+      one: example("Unverifiable", {
+        expiresAtMs: undefined,
+        history: [
+          stepFrom("Realised", "NotProbed", 1),
+          stepFrom("Unverifiable", "Reopened", 2),
+          stepFrom("Unverifiable", "Renewed", 3),
+        ],
+      }),
+      want: ["Unverifiable 1970-01-01T00:00:00.002Z"],
+      wakeInMs: undefined,
+    },
+    {
+      reason: "That the last try failed as the first did is in the history, and no news.",
+      one: example("Unverifiable", {
+        expiresAtMs: undefined,
+        history: [
+          stepFrom("Realised", "NotProbed", 1),
+          stepFrom("Unverifiable", "Renewed", 2),
+          stepFrom("Unverifiable", "NotProbed", 3),
+        ],
+      }),
+      want: ["Unverifiable 1970-01-01T00:00:00.001Z"],
       wakeInMs: undefined,
     },
     {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Remediation } from "#responder/remediation";
+import type { HistoryEntry, Remediation } from "#responder/remediation";
 import { mayBeInForce } from "#responder/remediation";
 import { iso } from "#responder/record/remediation-record";
 
@@ -39,7 +39,7 @@ export function dueNotices(remediation: Remediation, soonMs: number, nowMs: numb
   if (state === "Proposed" && plan !== undefined) found.push({ kind: state, mark: state });
   if (state === "Failed") found.push({ kind: state, mark: state });
   if (state === "Unverifiable") {
-    const since = status.history.findLast((one) => one.to === state && one.from !== state)?.atMs;
+    const since = status.history.findLast(isNews)?.atMs;
     found.push({ kind: state, mark: `${state} ${since === undefined ? "" : iso(since)}` });
   }
   const isEnding = (state === "Proposed" && plan !== undefined) || isInForce(remediation);
@@ -51,6 +51,13 @@ export function dueNotices(remediation: Remediation, soonMs: number, nowMs: numb
     notices: found.filter(({ mark }) => !status.told.includes(mark)),
     wakeAtMs: soonAtMs !== undefined && soonAtMs > nowMs ? soonAtMs : undefined,
   };
+}
+
+/** Found Unverifiable, or for another reason than before: that it is open is news where before it only could not be tried. */
+function isNews({ to, from, reason }: HistoryEntry, index: number, all: readonly HistoryEntry[]) {
+  if (to !== "Unverifiable" || reason === "Renewed") return false;
+  const before = all.slice(0, index).findLast((one) => one.reason !== "Renewed");
+  return from !== to || before?.reason !== reason;
 }
 
 const isInForce = ({ status }: Remediation): boolean =>

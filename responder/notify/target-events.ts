@@ -98,7 +98,9 @@ export function eventOf(
   entry: HistoryEntry,
 ): { readonly name: string; readonly manifest: JsonObject } | undefined {
   const { target, name } = remediation;
-  const type = entry.from === entry.to ? undefined : severity[entry.to];
+  // More time is nothing to see on the target; another reason why it does not hold is.
+  const isSame = entry.from === entry.to && !isFinding(entry);
+  const type = isSame ? undefined : severity[entry.to];
   if (type === undefined || target.kind === "") return undefined;
   // Of a target without a namespace it lies in `default`, as the API demands.
   const namespace = target.namespace === "" ? "default" : target.namespace;
@@ -122,6 +124,9 @@ export function eventOf(
     },
   };
 }
+
+const isFinding = ({ to, reason }: HistoryEntry): boolean =>
+  to === "Unverifiable" && reason !== "Renewed";
 
 function messageOf({ name, plan, cause, policy }: Remediation, entry: HistoryEntry): string {
   const about = `Remediation ${keyOf(name)}`;

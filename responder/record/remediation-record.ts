@@ -86,6 +86,7 @@ export const remediationStatus = z.object({
       z.object({ at: instant, check: z.enum(checks), finding: z.enum(findings), detail: text }),
     )
     .default([]),
+  retry: z.object({ count: z.int().min(0), at: instant }).optional(),
   told: z.array(text).default([]),
 });
 
@@ -153,6 +154,9 @@ function toStatus(stored: z.infer<typeof remediationStatus>): Status {
     attempts: stored.attempts,
     lastError: stored.lastError,
     evidence: stored.evidence.map(({ at, ...entry }) => ({ ...entry, atMs: Date.parse(at) })),
+    ...(stored.retry === undefined
+      ? {}
+      : { retry: { count: stored.retry.count, atMs: Date.parse(stored.retry.at) } }),
     told: stored.told,
   };
 }
@@ -184,6 +188,9 @@ export function statusJson(status: Status): JsonObject {
     attempts: status.attempts,
     lastError: cut(status.lastError, 1_024),
     ...(status.evidence.length === 0 ? {} : { evidence: evidenceJson(status.evidence) }),
+    ...(status.retry === undefined
+      ? {}
+      : { retry: { count: status.retry.count, at: iso(status.retry.atMs) } }),
     ...(status.told.length === 0 ? {} : { told: status.told }),
   };
 }

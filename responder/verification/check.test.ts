@@ -5,7 +5,7 @@ import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { makeChange } from "#responder/changes";
 import { type Cluster, failure, nameOf, types, uidOf } from "#responder/cluster";
 import { isolationPrefix, ownershipLabel, type Plan, type WriteChange } from "#responder/plan";
-import type { Remediation, State } from "#responder/remediation";
+import type { Remediation, State, Status } from "#responder/remediation";
 import { check, type VerificationPorts } from "#responder/verification/check";
 import { networks, unknownNetwork, viewOf } from "#responder/verification/networks";
 import type { ProbeRunner, Progress } from "#responder/verification/probe";
@@ -21,6 +21,7 @@ type Given = {
   readonly verification?: VerificationPorts;
   readonly laterMs?: number;
   readonly residual?: boolean;
+  readonly status?: Partial<Status>;
   /** What happens to the cluster after the isolation was applied. */
   readonly meanwhile?: (cluster: Cluster, pod: JsonObject) => Promise<unknown>;
   readonly reads?: (cluster: Cluster) => Cluster;
@@ -69,7 +70,7 @@ async function checked(given: Given) {
     ...example,
     target: { apiVersion: "v1", kind: "Pod", ...nameOf(pod), uid: uidOf(pod) },
     plan,
-    status: { ...example.status, appliedAtMs: startMs, evidence: [] },
+    status: { ...example.status, appliedAtMs: startMs, evidence: [], ...given.status },
   };
   const ports = {
     cluster: given.reads?.(cluster) ?? cluster,
@@ -81,7 +82,7 @@ async function checked(given: Given) {
   const { event, status, againMs } = reply.value;
   const text = event === undefined ? `again in ${againMs}` : `${event.kind} ${event.reason}`;
   const evidence = (status.evidence ?? []).map((one) => `${one.check} ${one.finding}`);
-  return { text, evidence, message: event?.message ?? "" };
+  return { text, evidence, message: event?.message ?? "", status };
 }
 
 const ended: string[] = [];
@@ -192,7 +193,7 @@ const rows: readonly (Given & { readonly reason: string; readonly want: string }
   {
     reason: "The probes could not run.",
     state: "Realised",
-    verification: probing({ kind: "impossible", reason: "the client pod: ImagePullBackOff" }),
+    verification: probing({ kind: "impossible", reason: "ImagePullBackOff", passing: true }),
     want: "unverifiable NotProbed",
   },
   {
@@ -228,11 +229,127 @@ describe("the check of an isolation", () => {
     for (const [progress, times] of [
       [running, 0],
       [closed, 1],
-      [{ kind: "impossible", reason: "x" }, 1],
+      [{ kind: "impossible", reason: "x", passing: false }, 1],
     ] as const) {
       ended.length = 0;
       await checked({ state: "Realised", verification: probing(progress) });
       expect(ended).toHaveLength(times);
     }
+  });
+});
+
+const unverifiable = (reason: string, count?: number): Partial<Status> => ({
+  history: [
+    {
+      atMs: startMs,
+      from: "Realised",
+      to: "Unverifiable",
+      reason,
+      message: "",
+      by: "parapet",
+    },
+  ],
+  ...(count === undefined ? {} : { retry: { count, atMs: startMs } }),
+});
+const noRoom: Progress = { kind: "impossible", reason: "no node has room", passing: true };
+const refused: Progress = { kind: "impossible", reason: "admission changed it", passing: false };
+const twice = (progress: Progress, name?: string): VerificationPorts => ({
+  ...probing(progress, name),
+  tryAgain: { after: 10_000, times: 2 },
+});
+
+const again: readonly (Given & {
+  readonly reason: string;
+  readonly want: string;
+  /** Of the retry that is left, as `count in ms`. */
+  readonly retry?: string;
+  readonly says?: string;
+})[] = [
+  {
+    reason: "No room for a probe is a cause that passes: people are told that it is tried again.",
+    state: "Realised",
+    verification: twice(noRoom),
+    want: "unverifiable NotProbed",
+    retry: "0 in 10000",
+    says: "no traffic was tried: no node has room; tried again by itself, at most 2 times",
+  },
+  {
+    reason: "A pod that admission changes is the same pod at the next try.",
+    state: "Realised",
+    verification: twice(refused),
+    want: "unverifiable NotProbed",
+    says: "no traffic was tried: admission changed it",
+  },
+  {
+    reason: "A further try that fails the same way is no news: nobody is told twice.",
+    state: "Unverifiable",
+    status: unverifiable("NotProbed", 0),
+    verification: twice(noRoom),
+    want: "again in 20000",
+    retry: "1 in 20000",
+  },
+  {
+    reason: "The last one says that it was the last.",
+    state: "Unverifiable",
+    status: unverifiable("NotProbed", 1),
+    verification: twice(noRoom),
+    want: "unverifiable NotProbed",
+    says: "no traffic was tried: no node has room; tried again 2 times, and not any more",
+  },
+  {
+    reason: "With no tries configured it stays as it was found.",
+    state: "Realised",
+    verification: { ...probing(noRoom), tryAgain: { after: 10_000, times: 0 } },
+    want: "unverifiable NotProbed",
+    says: "no traffic was tried: no node has room",
+  },
+  {
+    reason: "It holds after all.",
+    state: "Unverifiable",
+    status: unverifiable("NotProbed", 1),
+    verification: twice(closed),
+    want: "verified Probed",
+  },
+  {
+    reason: "Another cause is news.",
+    state: "Unverifiable",
+    status: unverifiable("NotProbed", 0),
+    verification: twice(closed, "calico"),
+    want: "unverifiable EstablishedConnections",
+  },
+  {
+    reason: "A backend that was slow is asked again, and then probes follow.",
+    state: "Unverifiable",
+    status: unverifiable("NotRealised", 1),
+    reads: withStatus("True"),
+    verification: twice(closed),
+    want: "settled BackendStatus",
+  },
+  {
+    reason: "One that still says no is asked once more.",
+    state: "Unverifiable",
+    laterMs: 200_000,
+    status: unverifiable("NotRealised", 0),
+    reads: withStatus("False"),
+    verification: twice(closed),
+    want: "again in 20000",
+    retry: "1 in 20000",
+  },
+  {
+    reason: "Nobody tries any more: what time alone tells is said.",
+    state: "Unverifiable",
+    status: unverifiable("NotProbed", 0),
+    want: "settled SettleTimeElapsed",
+  },
+];
+
+describe("an isolation that could not be shown to hold", () => {
+  it.each(again)("$want: $reason", async ({ want, retry, says, ...given }) => {
+    const found = await checked(given);
+    expect(found.text).toBe(want);
+    const { retry: left } = found.status ?? {};
+    const nowMs = startMs + (given.laterMs ?? 0);
+    expect(left && `${left.count} in ${left.atMs - nowMs}`).toBe(retry);
+    if (says !== undefined) expect(found.message).toBe(says);
   });
 });

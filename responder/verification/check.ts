@@ -12,12 +12,19 @@ import { judgeProbes } from "#responder/verification/judge-probes";
 import { type NetworkFacts, unknownNetwork } from "#responder/verification/networks";
 import { isAllowListed, planProbes } from "#responder/verification/plan-probes";
 import type { ProbeRequest, ProbeRunner } from "#responder/verification/probe";
+import {
+  type TryAgain,
+  tryAgainDefault,
+  unverifiableFor,
+  unverified,
+} from "#responder/verification/try-again";
 
 export type VerificationPorts = {
   /** What is known of the network now; a self-test may still add to it. */
   readonly network: () => NetworkFacts;
   /** Undefined: no traffic is tried. */
   readonly probes: { readonly runner: ProbeRunner; readonly namespace: string } | undefined;
+  readonly tryAgain?: TryAgain;
 };
 
 type Ports = {
@@ -42,15 +49,29 @@ export async function check(ports: Ports, remediation: Remediation): Promise<Rep
   const { text, seen } = different.value;
   const readBack = evidenceOf(ports, "ReadBack", text === "" ? "Holds" : "Fails", text || seen);
   const end = makeEnd(status, [readBack]);
-  if (text !== "") return end("unverifiable", "ChangedMeanwhile", text);
+  if (text !== "") {
+    return lasting(ports, status, [readBack], "ChangedMeanwhile", text);
+  }
   if (removesTarget(plan)) return checkRemoved(ports, remediation);
   if (plan === undefined || !isIsolation(plan)) {
     return end("verified", "ReadBackTwice", "the value stayed");
   }
-  return status.state === "Realised" && ports.verification?.probes !== undefined
+  const isProbing = status.state === "Realised" || isProbed(unverifiableFor(status));
+  return isProbing && ports.verification?.probes !== undefined
     ? probe(ports, ports.verification.probes, remediation, plan)
     : checkRealised(ports, remediation, plan, readBack);
 }
+
+/** Whether that was found by probes, so that trying again begins with them. */
+const isProbed = (reason: string): boolean =>
+  [
+    "NotProbed",
+    "StillReachable",
+    "ControlFailed",
+    "OneDirectionOnly",
+    "EstablishedConnections",
+    "ProbeOnAllowList",
+  ].includes(reason);
 
 /** Asked again after a minute while the pod is on its way out: its node gives it its grace period. */
 async function checkRemoved(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
@@ -75,20 +96,20 @@ async function checkRealised(
   const connections = connectionsOf(ports, network);
   if (network.enforces === "no") {
     const message = `the network enforces no policies: ${network.note}`;
-    return makeEnd(status, [readBack, ...told])("unverifiable", "PolicyIgnored", message);
+    return lasting(ports, status, [readBack, ...told], "PolicyIgnored", message);
   }
   const open = plan.residualAllows.length;
   if (open > 0) {
     const message = `${open} allow rule(s) of other policies are still open`;
-    const end = makeEnd(status, [readBack, ...told, connections]);
-    return end("unverifiable", "ResidualAllows", message);
+    return lasting(ports, status, [readBack, ...told, connections], "ResidualAllows", message);
   }
   if (kind === "notYet") {
     const sinceMs = ports.now() - (status.appliedAtMs ?? ports.now());
     if (sinceMs < network.settleMs + realiseMsMax) return later(lookAgainMs);
     const why = told.filter((one) => one.finding === "Fails").map((one) => one.detail);
-    const end = makeEnd(status, [readBack, ...told]);
-    return end("unverifiable", "NotRealised", `not in force in time: ${why.join("; ")}`);
+    const message = `not in force in time: ${why.join("; ")}`;
+    const found = { reason: "NotRealised", message, passing: true };
+    return notShown(ports, status, found, [readBack, ...told]);
   }
   const settled = evidenceOf(
     ports,
@@ -124,7 +145,7 @@ async function probe(
 ): Promise<Reply<Worked>> {
   const request = await planned(ports, runner, remediation);
   if (!request.ok) return request;
-  if (typeof request.value === "string") return notProbed(ports, remediation, request.value);
+  if ("reason" in request.value) return notProbed(ports, remediation, request.value);
   const progress = await runner.step(request.value);
   if (!progress.ok) return progress;
   switch (progress.value.kind) {
@@ -132,7 +153,7 @@ async function probe(
       return later(progress.value.againMs);
     case "impossible":
       await runner.end(request.value);
-      return notProbed(ports, remediation, progress.value.reason);
+      return notProbed(ports, remediation, progress.value);
     case "done": {
       await runner.end(request.value);
       const { attempts, sources } = progress.value;
@@ -142,8 +163,10 @@ async function probe(
         isAllowListed: (one) => isAllowListed(plan, { namespace, sources }, one),
         nowMs: ports.now(),
       });
-      const end = makeEnd(remediation.status, verdict.evidence);
-      return end(verdict.kind, verdict.reason, verdict.message);
+      const { kind, reason, message, evidence } = verdict;
+      return kind === "verified"
+        ? makeEnd(remediation.status, evidence)(kind, reason, message)
+        : notShown(ports, remediation.status, verdict, evidence);
     }
     default:
       return progress.value satisfies never;
@@ -155,7 +178,7 @@ async function planned(
   ports: Ports,
   runner: ProbeRunner,
   remediation: Remediation,
-): Promise<Reply<ProbeRequest | string>> {
+): Promise<Reply<ProbeRequest | Impossible>> {
   const { target } = remediation;
   const pod = await ports.cluster.get(types.pod, target);
   if (!pod.ok) return pod;
@@ -163,13 +186,41 @@ async function planned(
   if (!others.ok) return others;
   const mayStandIn = runner.mayStandIn(target.namespace);
   const plan = planProbes(remediation, pod.value, others.value.items, mayStandIn);
-  return { ok: true, value: plan.ok ? plan.request : plan.reason };
+  return { ok: true, value: plan.ok ? plan.request : plan };
 }
 
-function notProbed(ports: Ports, { status }: Remediation, why: string): Reply<Worked> {
+type Impossible = { readonly reason: string; readonly passing: boolean };
+
+function notProbed(
+  ports: Ports,
+  { status }: Remediation,
+  { reason: why, passing }: Impossible,
+): Reply<Worked> {
   const evidence = [evidenceOf(ports, "Probe", "Unknown", why)];
-  return makeEnd(status, evidence)("unverifiable", "NotProbed", `no traffic was tried: ${why}`);
+  const message = `no traffic was tried: ${why}`;
+  return notShown(ports, status, { reason: "NotProbed", message, passing }, evidence);
 }
+
+const notShown = (
+  ports: Ports,
+  status: Status,
+  found: Parameters<typeof unverified>[1],
+  evidence: readonly Evidence[],
+): Reply<Worked> => ({
+  ok: true,
+  value: unverified(status, found, evidence, {
+    nowMs: ports.now(),
+    tryAgain: ports.verification?.tryAgain ?? tryAgainDefault,
+  }),
+});
+
+const lasting = (
+  ports: Ports,
+  status: Status,
+  evidence: readonly Evidence[],
+  reason: string,
+  message: string,
+): Reply<Worked> => notShown(ports, status, { reason, message, passing: false }, evidence);
 
 const evidenceOf = (
   ports: Ports,

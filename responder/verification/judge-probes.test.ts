@@ -170,6 +170,31 @@ describe("an experiment", () => {
     expect(verdict.evidence).toHaveLength(row.attempts.length);
   });
 
+  it("is worth another try where what stands in its way may pass", () => {
+    const passing = new Map(
+      rows.map((row) => {
+        const network = row.network === "" ? unknownNetwork : named(row.network);
+        const isAllowListed = (one: Attempt): boolean =>
+          "isAllowListed" in row && one.to === "target";
+        const verdict = judgeProbes({ attempts: row.attempts, network, isAllowListed, nowMs: 7 });
+        return [row.reason, verdict.passing] as const;
+      }),
+    );
+    const lasting = [...passing].filter(([, isPassing]) => !isPassing).map(([reason]) => reason);
+    expect(lasting).toEqual([
+      "Closed both ways, open for the controls, on a network that ends open connections.",
+      "The reverse shell that raised the alert is an open connection: the claim would be a lie.",
+      "What an unknown network does with open connections is unknown.",
+      "A network that denies by refusing is known to.",
+      "One way inwards is enough as a control: the twin may have no listener.",
+      "Without stand-ins nobody tried to get out.",
+      "Nor is there a control where the workload has no other pod.",
+      "No try at all is none either.",
+      "A network that ignores policies cuts nothing, even if something else does at the moment.",
+      "A probe on the allow-list gets through by design.",
+    ]);
+  });
+
   it("is kept as evidence, control and probe apart", () => {
     const network = named("ovn-kubernetes");
     const attempts = but("client", "target", "connected");

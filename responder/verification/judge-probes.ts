@@ -9,6 +9,8 @@ export type ProbeVerdict = {
   /** CamelCase, never changes. */
   readonly reason: string;
   readonly message: string;
+  /** Whether what stands in the way may pass by itself, so that it is worth another try. */
+  readonly passing: boolean;
   readonly evidence: readonly Evidence[];
 };
 
@@ -28,10 +30,11 @@ export type Experiment = {
 export function judgeProbes(experiment: Experiment): ProbeVerdict {
   const { attempts, network, nowMs } = experiment;
   const evidence = attempts.map((one) => evidenceOf(one, network.denies, nowMs));
-  const unverifiable = (reason: string, message: string): ProbeVerdict => ({
+  const unverifiable = (reason: string, message: string, passing = false): ProbeVerdict => ({
     kind: "unverifiable",
     reason,
     message,
+    passing,
     evidence,
   });
   if (network.enforces === "no") {
@@ -40,14 +43,15 @@ export function judgeProbes(experiment: Experiment): ProbeVerdict {
   const open = attempts.filter((one) => isProbe(one) && isReached(one, network.denies));
   const holes = open.filter((one) => !experiment.isAllowListed(one));
   if (holes.length > 0) {
-    return unverifiable("StillReachable", `not cut: ${holes.map(attemptText).join("; ")}`);
+    // The network may only need longer than its settle time.
+    return unverifiable("StillReachable", `not cut: ${holes.map(attemptText).join("; ")}`, true);
   }
   if (open.length > 0) {
     return unverifiable("ProbeOnAllowList", "the probe pods are on the isolation's allow-list");
   }
   const broken = attempts.filter((one) => isProbe(one) && one.outcome === "failed");
   if (broken.length > 0) {
-    return unverifiable("NotProbed", `not possible: ${broken.map(attemptText).join("; ")}`);
+    return unverifiable("NotProbed", `not possible: ${broken.map(attemptText).join("; ")}`, true);
   }
   const missing = directions(attempts).filter((one) => one.gap(attempts, network.denies) !== "");
   if (missing.length > 0) {
@@ -55,7 +59,7 @@ export function judgeProbes(experiment: Experiment): ProbeVerdict {
       ? "ControlFailed"
       : "OneDirectionOnly";
     const gaps = missing.map((one) => one.gap(attempts, network.denies));
-    return unverifiable(reason, gaps.join("; "));
+    return unverifiable(reason, gaps.join("; "), !missing.some((one) => one.isLasting(attempts)));
   }
   const closed = "new connections are cut both ways, and open for a pod that is not isolated";
   if (network.established !== "end") {
@@ -66,7 +70,7 @@ export function judgeProbes(experiment: Experiment): ProbeVerdict {
     );
   }
   const message = `${closed}; connections that were open before end: ${network.note}`;
-  return { kind: "verified", reason: "Probed", message, evidence };
+  return { kind: "verified", reason: "Probed", message, passing: false, evidence };
 }
 
 /** What is tried on the isolated side, as against its control. */
@@ -87,11 +91,14 @@ type Side = {
   readonly wasTried: (attempts: readonly Attempt[]) => boolean;
   /** What is missing of the proof; '' for nothing. */
   readonly gap: (attempts: readonly Attempt[], denies: Denial) => string;
+  /** Whether the gap is there by configuration: another pod may become ready, a right does not come by itself. */
+  readonly isLasting: (attempts: readonly Attempt[]) => boolean;
 };
 
 const directions = (attempts: readonly Attempt[]): readonly Side[] => [
   {
     wasTried: () => attempts.some(isInward) && attempts.some(isInwardControl),
+    isLasting: () => false,
     gap: (all, denies) => {
       if (!all.some(isInward)) return "nothing was tried towards the target";
       const controls = all.filter(isInwardControl);
@@ -105,6 +112,7 @@ const directions = (attempts: readonly Attempt[]): readonly Side[] => [
   },
   {
     wasTried: () => attempts.some((one) => one.from === "control"),
+    isLasting: (all) => !all.some((one) => one.from === "isolated"),
     gap: (all, denies) => {
       const tried = all.filter((one) => one.from === "isolated");
       if (tried.length === 0) {

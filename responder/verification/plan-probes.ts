@@ -4,7 +4,7 @@ import { type Address, parseIp } from "#policy/kubernetes/ip";
 import { uidOf } from "#responder/cluster";
 import { controllerOf } from "#responder/guard";
 import { changesOf, isolationPrefix, type Plan } from "#responder/plan";
-import type { Remediation } from "#responder/remediation";
+import type { Remediation, Status } from "#responder/remediation";
 import { judge } from "#responder/reachability/network-policies";
 import type { PodView } from "#responder/reachability/traffic";
 import {
@@ -21,7 +21,8 @@ const portsMax = 3;
 
 export type ProbePlan =
   | { readonly ok: true; readonly request: ProbeRequest }
-  | { readonly ok: false; readonly reason: string };
+  /** `passing`: it may be possible later. */
+  | { readonly ok: false; readonly reason: string; readonly passing: boolean };
 
 /** What to try for one isolated pod, from the live pods of its namespace. The first ready twin by name is the control. */
 export function planProbes(
@@ -31,10 +32,13 @@ export function planProbes(
   mayStandIn: boolean,
 ): ProbePlan {
   if (at(pod, ["spec", "hostNetwork"]) === true) {
-    return { ok: false, reason: "the pod uses its node's network, which no policy covers" };
+    const reason = "the pod uses its node's network, which no policy covers";
+    return { ok: false, reason, passing: false };
   }
   const addresses = addressesOf(pod).filter(isAddress);
-  if (addresses.length === 0) return { ok: false, reason: "the pod has no address" };
+  if (addresses.length === 0) {
+    return { ok: false, reason: "the pod has no address", passing: true };
+  }
   const ports = portsOf(pod);
   const twin = twinOf(pod, others);
   const twins = twin === undefined ? [] : addressesOf(twin).filter(isAddress);
@@ -44,7 +48,7 @@ export function planProbes(
   return {
     ok: true,
     request: {
-      id: `${remediation.uid} ${realisedMs(remediation)}`,
+      id: `${remediation.uid} ${realisedMs(remediation)}${tryText(remediation.status)}`,
       remediation: { ...remediation.name, uid: remediation.uid },
       destinations: [...to("target", addresses), ...to("twin", twins)].slice(0, destinationsMax),
       standIns: mayStandIn
@@ -58,6 +62,10 @@ export function planProbes(
     },
   };
 }
+
+/** Each try has pods of its own: what an earlier one left behind is no answer. */
+const tryText = ({ state, retry }: Status): string =>
+  state === "Unverifiable" ? ` again ${retry?.count ?? ""}` : "";
 
 /** When it was last found in force: what was tried before that was another isolation. */
 const realisedMs = ({ status }: Remediation): number =>

@@ -58,7 +58,8 @@ export type Progress =
       /** Addresses of the pods of the probe namespace, to tell an allow-list from a hole. */
       readonly sources: readonly string[];
     }
-  | { readonly kind: "impossible"; readonly reason: string };
+  /** `passing`: it may be possible later, as when no node had room. */
+  | { readonly kind: "impossible"; readonly reason: string; readonly passing: boolean };
 
 /**
  * Tries connections from pods of its own. Nothing of it comes from an alert: addresses are of live pods, words are ours.

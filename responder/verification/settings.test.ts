@@ -6,6 +6,7 @@ import { parse } from "yaml";
 import { parseConfig } from "#responder/config/config";
 import { networks } from "#responder/verification/networks";
 import { repository } from "#test/support/shared";
+import { tryAgainDefault } from "#responder/verification/try-again";
 
 const page = readFileSync(join(repository, "package/install/verification.md"), "utf8");
 const environment = { PARAPET_INTAKE_TOKEN: "0123456789abcdef" };
@@ -35,7 +36,10 @@ describe("the settings of verification", () => {
 
   it("try no traffic unless told to, and keep closed records for 30 days", () => {
     const parsed = parseConfig({}, environment);
-    expect(parsed.ok ? parsed.config.verification : undefined).toEqual({ network: "auto" });
+    expect(parsed.ok ? parsed.config.verification : undefined).toEqual({
+      network: "auto",
+      tryAgain: tryAgainDefault,
+    });
     expect(parsed.ok ? [parsed.config.retention, parsed.config.settle] : []).toEqual([
       30 * 86_400_000,
       undefined,
@@ -62,6 +66,11 @@ describe("the settings of verification", () => {
       reason: "A connection must be seen to live and to end.",
       of: { probes: { namespace: "p", image: "i", selfTestHold: "3s" } },
       said: /10s to 5m/,
+    },
+    {
+      reason: "Pods for each try: not every instant.",
+      of: { tryAgain: { after: "10ms" } },
+      said: /1s to 30m/,
     },
     { reason: "A word that nobody knows.", of: { prove: true }, said: /prove/ },
   ])("refuse: $reason", ({ of, said }) => {

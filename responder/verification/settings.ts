@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { duration } from "#responder/config/config-parts";
 import { networks } from "#responder/verification/networks";
+import { tryAgainDefault } from "#responder/verification/try-again";
 
 const namespaceName = z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/);
 const names = new Set(networks.map((one) => one.name));
@@ -16,6 +17,16 @@ export const verificationSettings = z
         message: `must be auto or one of ${[...names].join(", ")}`,
       })
       .default("auto"),
+    /** What may pass by itself (no node had room for a probe, an agent was slow) is tried again. */
+    tryAgain: z
+      .strictObject({
+        /** Wait before the first further try; doubled with each, up to half an hour. */
+        after: duration
+          .refine((ms) => ms >= 1_000 && ms <= 1_800_000, "must be 1s to 30m")
+          .prefault("30s"),
+        times: z.int().min(0).max(100).default(tryAgainDefault.times),
+      })
+      .prefault({}),
     /** Absent: no traffic is tried, and isolations stay Realised. */
     probes: z
       .strictObject({

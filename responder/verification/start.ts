@@ -39,6 +39,7 @@ export function startVerification(options: {
   return {
     ports: {
       network: knowledge.facts,
+      tryAgain: settings.tryAgain,
       probes:
         runner === undefined || probes === undefined
           ? undefined

@@ -41,7 +41,10 @@ const deployment: ResourceType = {
   resource: "deployments",
   namespaced: true,
 };
-const places = { namespace: "probes", standInNamespaces: ["shop-each", "shop-tracked"] };
+const places = {
+  namespace: "probes",
+  standInNamespaces: ["shop-each", "shop-quota", "shop-tracked"],
+};
 const probes = {
   ...places,
   image: "registry.example/parapet-responder:1",
@@ -221,6 +224,41 @@ describe.skipIf(why !== undefined)("an isolation is", () => {
     await eventually("no probe pod is left", async () => (await probePods()).length === 0);
     const live = good(await scene.people.get(deployment, { namespace: "shop-each", name: "web" }));
     expect(at(live, ["status", "replicas"])).toBe(2);
+  });
+
+  it("tried again where the probes' quota is used up, and Verified when it has room", async () => {
+    const quotas = good(await scene.people.typeOf("v1", "ResourceQuota"));
+    const name = { namespace: "probes", name: "full" };
+    const quota = { apiVersion: "v1", kind: "ResourceQuota", metadata: name };
+    const hard = { pods: "0" };
+    const made = good(await scene.people.create(quotas, { ...quota, spec: { hard } }));
+    good(
+      await scene.people.replaceStatus(quotas, { ...made, status: { hard, used: { pods: "0" } } }),
+    );
+    await begin("each", {
+      network: "ovn-kubernetes",
+      probes: { ...probes, selfTest: false },
+      tryAgain: { after: "1s", times: 50 },
+    });
+    await attacked("shop-quota");
+    const found = await inState("shop-quota", "Verified", "Unverifiable");
+    const last = found.status.history.at(-1);
+    expect(last).toMatchObject({ to: "Unverifiable", reason: "NotProbed" });
+    expect(last?.message).toContain("exceeded quota: full");
+    const retried = await eventually("two further tries", async () => {
+      const one = (await scene.remediations("shop-quota"))[0];
+      return (one?.status.retry?.count ?? 0) >= 2 ? one : undefined;
+    });
+    // Nothing new was found, so nothing new is said.
+    expect(retried?.status.history).toEqual(found.status.history);
+    good(await scene.people.remove(quotas, name, textAt(made, ["metadata", "uid"])));
+    const verified = await inState("shop-quota", "Verified");
+    expect(verified.status.history.slice(-2).map(({ to, reason }) => `${to} ${reason}`)).toEqual([
+      "Unverifiable NotProbed",
+      "Verified Probed",
+    ]);
+    expect(verified.status.retry).toBeUndefined();
+    await eventually("no probe pod is left", async () => (await probePods()).length === 0);
   });
 
   it("Unverifiable where the network lets open connections live on, which the self-test saw", async () => {
