@@ -2,11 +2,11 @@
 import { digestLabel, digestLabelValue } from "#function/approvals";
 import { type Composite, readComposite } from "#function/composite";
 import { at, type Json, type JsonObject, textAt } from "#policy/json";
+import { showControls } from "#policy/text/controls";
 import { type Failure, failure, type Reply, types } from "#responder/cluster";
 import { iso } from "#responder/record/remediation-record";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";
-import { showControls } from "../output/table.ts";
 import { compositeType } from "./composite-kind.ts";
 import { type DiffLine, diffOf, findComposed, keptValues } from "./composed.ts";
 import { findPending, type Pending } from "./pending.ts";

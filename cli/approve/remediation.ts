@@ -11,7 +11,7 @@ import type { Evidence } from "#responder/verification/evidence";
 import { failureText } from "../cluster/connect.ts";
 import { exitCodes } from "../command.ts";
 import { formatYaml } from "#policy/yaml";
-import { showControls } from "../output/table.ts";
+import { showControls } from "#policy/text/controls";
 import type { ApprovePorts, Choice } from "./ports.ts";
 import { decide, expiryOf, withApprover } from "./record.ts";
 
@@ -146,12 +146,11 @@ const indent = (text: string): string =>
   text
     .trimEnd()
     .split("\n")
-    .map((line) => `    ${line}\n`)
+    .map((line) => `    ${showControls(line)}\n`)
     .join("");
 
 function changeBody(change: Change): string {
   if (change.kind === "apply") return formatYaml(change.manifest);
-  if (change.kind !== "edit") return formatYaml(changeJson(change));
   if (change.kind !== "edit") return formatYaml(changeJson(change));
   return change.edits
     .map(({ path, from, to }) => {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { isObject, textAt } from "#policy/json";
+import { showControls } from "#policy/text/controls";
 import { type ChainEnd, chainStart, endOfLine, verifyAudit } from "#responder/record/audit";
 import { keptIn } from "#responder/evidence";
 import type { Arguments } from "../arguments.ts";
 import { type Command, exitCodes, type Io } from "../command.ts";
 import { readText } from "../input/files.ts";
-import { showControls } from "../output/table.ts";
 
 /** `parapet audit verify`: whether an audit log is whole. */
 export const auditCommand: Command = {

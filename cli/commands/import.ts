@@ -7,7 +7,7 @@ import { importTalon, type Imported } from "../import/talon.ts";
 import { parseTalonRules } from "../import/talon-rules.ts";
 import { findFiles, readDocuments } from "../input/files.ts";
 import { formatYaml } from "#policy/yaml";
-import { showControls } from "../output/table.ts";
+import { showControls } from "#policy/text/controls";
 
 /** `parapet import talon`: rules of Falco Talon as ResponsePolicies. */
 export const importCommand: Command = {

@@ -11,9 +11,9 @@ import type { Resource } from "../input/resources.ts";
 import { openSession, sessionOptions } from "../input/session.ts";
 import type { Session } from "../input/session.ts";
 import { formatYaml } from "#policy/yaml";
+import { showControls } from "#policy/text/controls";
 import { findDifferences } from "../kyverno-test/compare.ts";
 import type { ValueDifference } from "../kyverno-test/compare.ts";
-import { showControls } from "../output/table.ts";
 import { policyName } from "../verdict.ts";
 import { printProblems } from "./check.ts";
 
@@ -154,5 +154,5 @@ function formatChange({ resource, policy, changes }: Change): string {
     if (actual === undefined) return `  - ${path}: ${JSON.stringify(expected)}`;
     return `  ~ ${path}: ${JSON.stringify(expected)} -> ${JSON.stringify(actual)}`;
   });
-  return `${[`${resource}, by ${policy}`, ...lines].map(showControls).join("\n")}\n`;
+  return `${[`${resource}, by ${policy}`, ...lines].map((line) => showControls(line)).join("\n")}\n`;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
+import { showControls } from "#policy/text/controls";
 import { alertView } from "#responder/intake/alert";
 import type { Remediation } from "#responder/remediation";
 import { modeIn, type ResponsePolicy } from "#responder/response-policy";
 import { formatPlan, planView } from "../approve/remediation.ts";
-import { showControls } from "../output/table.ts";
 import type { Explanation, PolicyExplanation } from "./explain.ts";
 
 /** For people: the alert as it is read, its target, and policy by policy what would happen. */

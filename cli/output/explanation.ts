@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Explanation } from "#policy/policy-set";
+import { showControls } from "#policy/text/controls";
 import type { Response } from "../evaluate.ts";
 import { formatKey, keyOf } from "../input/resources.ts";
-import { showControls } from "./table.ts";
 
 /**
  * Why a policy said what it said about a resource: each match condition, variable and validation with its value, and
@@ -15,14 +15,16 @@ export function formatExplanation(
   const { ref } = response.policy;
   const name = [ref.kind, ref.namespace, ref.name].filter((part) => part !== "").join("/");
   const head = `${name} on ${formatKey(keyOf(response.before))}`;
-  const verdicts = response.results.map(({ rule, result, message }) => {
+  const verdicts = response.results.map(({ rule, result, message, type }) => {
+    // That a resource is kept is no failure.
+    if (type === "Deletion" && result !== "error") return `  => ${message}`;
     const named = rule === "" ? result : `${rule}: ${result}`;
     return `  => ${named}${message === "" ? "" : `: ${message}`}`;
   });
   const parts = explanations?.flatMap(formatPart) ?? [
     "  this kind does not record its expressions: the verdicts say why",
   ];
-  return `${[head, ...parts, ...verdicts].map(showControls).join("\n")}\n`;
+  return `${[head, ...parts, ...verdicts].map((line) => showControls(line)).join("\n")}\n`;
 }
 
 /** A value on its own line stays readable up to this many characters. */

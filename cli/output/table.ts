@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { showControls } from "#policy/text/controls";
 
 /** Rows as aligned columns; the last column is as wide as it is. Control characters are shown, not sent to a terminal. */
 export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const clean = [head, ...rows].map((row) => row.map(showControls));
+  const clean = [head, ...rows].map((row) => row.map((cell) => showControls(cell)));
   const widths = head.map((_, column) =>
     clean.reduce((widest, row) => Math.max(widest, (row[column] ?? "").length), 0),
   );
@@ -16,12 +17,4 @@ export function formatTable(head: readonly string[], rows: readonly (readonly st
     )
     .map((line) => `${line}\n`)
     .join("");
-}
-
-/** Names come from files: an escape sequence in one must not steer the terminal of who reads it. */
-export function showControls(text: string): string {
-  // Line breaks inside messages are shown as such, so that a row stays a row.
-  return text.replace(/\p{Cc}/gu, (character) =>
-    character === "\n" ? "\\n" : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
 }

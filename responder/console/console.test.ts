@@ -25,6 +25,11 @@ describe("html escapes what comes from outside", () => {
       want: "&quot; onmouseover=&#39;x&#39;",
     },
     { reason: "entities are not decoded", given: "&lt;", want: "&amp;lt;" },
+    {
+      reason: "marks that turn the direction of writing are shown, lines stay lines",
+      given: "shell\u202Egnp.exe\n\u0000",
+      want: "shell\\u202egnp.exe\n\\x00",
+    },
   ])("$reason", ({ given, want }) => {
     expect(html`<p>${given}</p>`.text).toBe(`<p>${want}</p>`);
   });

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { showControls } from "#policy/text/controls";
 
 /** Text that is HTML already. Only {@link html} makes it, so nothing from outside reaches a page unescaped. */
 export class Html {
@@ -18,7 +19,10 @@ const entities: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** A template whose values are escaped, for element content and quoted attributes alike; lists of Html are joined. */
+/**
+ * A template whose values are escaped, for element content and quoted attributes alike; lists of Html are joined.
+ * Marks that turn the direction of writing are written out: text of an alert must not rearrange the words around it.
+ */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
   const text = strings.map((string, index) => {
     const part = parts[index];
@@ -33,5 +37,6 @@ export const nothing = new Html("");
 function toText(part: Part): string {
   if (part instanceof Html) return part.text;
   if (typeof part === "object") return part.map((one) => one.text).join("");
-  return String(part).replaceAll(/[&<>"']/g, (character) => entities[character] ?? "");
+  const shown = showControls(String(part), "\n\t");
+  return shown.replaceAll(/[&<>"']/g, (character) => entities[character] ?? "");
 }
