@@ -240,6 +240,13 @@ async function perform(ports: ReconcilePorts, session: Session, work: Perform): 
   const reply = await work(ports, remediation);
   if (!reply.ok) return setback(ports, session, reply);
   const { event, status, againMs } = reply.value;
+  if (event === undefined && Object.keys(status).length > 0) {
+    const key = keyOf(remediation.name);
+    const evidence = evidenceJson(status.evidence ?? []);
+    const detail = { ...reasonsOf(remediation), evidence };
+    await ports.audit({ what: "tried again", who: "parapet", remediation: key, detail });
+    if (!(await session.write({ ...session.current().status, ...status }))) return startAgain;
+  }
   if (event === undefined) return { inMs: againMs ?? 60_000 };
   if (!(await session.move(event, status))) return startAgain;
   if (event.kind === "applied") ports.onApplied(session.current(), ports.now());
