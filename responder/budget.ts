@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Beginning } from "#responder/beginnings";
+import { keyOf } from "#responder/cluster";
 import { removesTarget } from "#responder/plan";
 import type { Mode, Remediation } from "#responder/remediation";
 import { mayBeInForce } from "#responder/remediation";
@@ -16,7 +17,7 @@ export type BudgetQuestion = {
   readonly limits: Limits;
   /** Remediations that exist in the namespace. */
   readonly others: readonly Remediation[];
-  /** Of the same policy and not among them yet: decided a moment ago. */
+  /** Of the same policy, decided a moment ago: those that are among the records already count as what they are there. */
   readonly begun?: readonly Beginning[];
   /** Remediations that exist in the cluster; needed where the limits name one for it. */
   readonly everywhere?: readonly Remediation[];
@@ -61,7 +62,8 @@ export function allow(question: BudgetQuestion): Allowance {
 function withinLimits(question: BudgetQuestion): Allowance {
   const counts = (remediation: Remediation): boolean => isCounted(question, remediation);
   const { perCluster } = question.limits;
-  const begun = question.begun ?? [];
+  const records = new Set((question.everywhere ?? question.others).map((one) => keyOf(one.name)));
+  const begun = (question.begun ?? []).filter((one) => !records.has(keyOf(one.name)));
   if (perCluster !== undefined) {
     const count = (question.everywhere ?? question.others).filter(counts).length + begun.length;
     if (count >= perCluster) {

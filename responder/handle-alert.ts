@@ -31,8 +31,7 @@ export function makeHandler(
       for (const { outcome } of responses) outcomes.add({ outcome });
     } catch (error) {
       observer?.decided(stored, startMs, undefined);
-      if (error instanceof NotNow)
-        log("warn", "an alert waits for the API server", { error: error.message });
+      if (error instanceof NotNow) log("warn", "an alert waits", { error: error.message });
       else
         log("error", "an alert could not be handled", {
           error: textOf(error),

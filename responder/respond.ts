@@ -4,6 +4,7 @@ import type { Alert } from "#responder/intake/alert";
 import { readAlerts } from "#responder/intake/alert";
 import type { StoredAlert } from "#responder/intake/alert-queue";
 import { Hopeless } from "#responder/intake/alert-queue";
+import { allowAndBegin, type Ask } from "#responder/beginnings";
 import { allow, type Allowance } from "#responder/budget";
 import type { Cluster, Reply } from "#responder/cluster";
 import { keyOf } from "#responder/cluster";
@@ -138,7 +139,6 @@ async function respondTo(
     }
     const draft = await draftOf(ports, policy, alert, stored, resolved, open.value.freeName);
     const opened = await openRemediation(ports, { ...draft, finding });
-    if (!opened.ok) ports.beginnings?.drop(draft.name);
     if (!opened.ok) throw new NotNow(opened);
     const key = keyOf(opened.value.name);
     if (!opened.value.isNew) await ports.count(key, stored.fingerprint, stored.receivedAtMs);
@@ -211,32 +211,33 @@ async function modeFor(
   const protection = mode === "Observe" ? "" : await protectedBy(ports, resolved);
   const ageMs =
     alert.timeNs === undefined ? Infinity : ports.now() - Number(alert.timeNs / 1_000_000n);
-  const others = ports.remediationsIn(namespace);
   const isCounted = policy.spec.limits.perCluster !== undefined;
-  const everywhere = isCounted ? ports.remediationsEverywhere?.() : undefined;
-  const allowance = allow({
-    mode,
-    policy: policy.name,
-    namespace,
-    workload: resolved.kind === "pod" ? workloadOf(resolved.pod) : "",
-    limits: policy.spec.limits,
-    others,
-    begun: ports.beginnings?.of(policy.name, everywhere ?? others) ?? [],
-    ...(everywhere === undefined ? {} : { everywhere }),
-    isStale: ageMs > ports.settings.alertAgeMsMax,
-    isProtected: protection !== "",
-    protectedBy: protection,
-    approvers: approversOf(planned.plan),
-    tooFewReady: planned.tooFewReady,
-    nowMs: ports.now(),
-    stopped: ports.stopped(),
-  });
-  // At once with the count: others are being decided on meanwhile.
-  if (allowance.mode === "Automatic" && planned.plan !== undefined) {
-    const workload = resolved.kind === "pod" ? workloadOf(resolved.pod) : "";
-    ports.beginnings?.add({ policy: policy.name, name: { namespace, name }, workload });
-  }
-  return allowance;
+  const workload = resolved.kind === "pod" ? workloadOf(resolved.pod) : "";
+  const ask: Ask = (begun) => {
+    const everywhere = isCounted ? ports.remediationsEverywhere?.() : undefined;
+    return allow({
+      mode,
+      policy: policy.name,
+      namespace,
+      workload,
+      limits: policy.spec.limits,
+      others: ports.remediationsIn(namespace),
+      begun,
+      ...(everywhere === undefined ? {} : { everywhere }),
+      isStale: ageMs > ports.settings.alertAgeMsMax,
+      isProtected: protection !== "",
+      protectedBy: protection,
+      approvers: approversOf(planned.plan),
+      tooFewReady: planned.tooFewReady,
+      nowMs: ports.now(),
+      stopped: ports.stopped(),
+    });
+  };
+  if (planned.plan === undefined) return ask([]);
+  const one = { policy: policy.name, name: { namespace, name }, workload };
+  const allowance = await allowAndBegin(ports.beginnings, one, ask);
+  if (!allowance.ok) throw new NotNow(allowance);
+  return allowance.value;
 }
 
 async function protectedBy(ports: RespondPorts, resolved: Resolved): Promise<string> {

@@ -2,7 +2,7 @@
 import type { AlertQueue } from "#responder/intake/alert-queue";
 import type { AuditFile } from "#responder/adapters/audit-file";
 import type { Spool } from "#responder/adapters/spool";
-import { makeBeginnings } from "#responder/beginnings";
+import { type Beginnings, type IsThere, makeBeginnings } from "#responder/beginnings";
 import {
   type ApprovalCache,
   makeApprovalCache,
@@ -35,7 +35,8 @@ import { makeStop, type Stop } from "#responder/stop";
 import { watchManaged } from "#responder/cloud/external-names-watch";
 import type { Observer } from "#responder/tracing";
 import { makeTellers } from "#responder/notify/tellers";
-import { type Change, makeWatcher, namesOnly, type Watcher } from "#responder/watcher";
+import type { Change, Watcher } from "#responder/watcher";
+import { startWatchers } from "#responder/watchers";
 import { makeWorkQueue, type WorkQueue } from "#responder/work-queue";
 
 export type ResponderPorts = {
@@ -50,6 +51,8 @@ export type ResponderPorts = {
   readonly now: () => number;
   /** Told of the stages of an alert's way, for traces. */
   readonly observer?: Observer | undefined;
+  /** Counts what has begun over all replicas; undefined where there is one. */
+  readonly openBeginnings?: ((isThere: IsThere) => Beginnings) | undefined;
 };
 
 /** The service behind its doors: no listener, no file, no configuration of its own. */
@@ -144,7 +147,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       const parts = [tellers, drift, managed, rechecker, work, verification];
       for (const part of parts) await part.stop();
       await queue.close();
-      await closePorts(ports, watchers);
+      await closePorts(ports, watchers, recordPorts.beginnings);
     },
   };
 }
@@ -202,13 +205,23 @@ const makeRecordPorts = (
   remediationsIn: remediations.inNamespace,
   remediationsEverywhere: remediations.all,
   locks: makeLocks(),
-  beginnings: makeBeginnings(ports.now),
+  beginnings:
+    ports.openBeginnings?.(async (name) => {
+      if (remediations.get(keyOf(name)) !== undefined) return true;
+      const live = await ports.cluster.get(types.remediation, name);
+      return live.ok || live.code !== "NotFound";
+    }) ?? makeBeginnings(ports.now),
   audit: ports.audit.append,
   wake: work.add,
   now: ports.now,
 });
 
-async function closePorts(ports: ResponderPorts, watchers: readonly Watcher[]): Promise<void> {
+async function closePorts(
+  ports: ResponderPorts,
+  watchers: readonly Watcher[],
+  beginnings: Beginnings,
+): Promise<void> {
+  beginnings.close();
   await Promise.all(watchers.map((watcher) => watcher.stop()));
   await ports.spool.close();
   await ports.audit.close();
@@ -273,29 +286,6 @@ function makeEngine(
     log: quiet,
   });
   return { work, counter, verification, rechecker };
-}
-
-type OnChange = Parameters<typeof makeWatcher>[0]["onChange"];
-
-function startWatchers(
-  cluster: Cluster,
-  log: Log,
-  on: {
-    readonly policies: OnChange;
-    readonly approvals: OnChange;
-    readonly remediations: OnChange;
-  },
-): readonly Watcher[] {
-  const onFailure = (message: string): void => log("warn", message);
-  return [
-    makeWatcher({ cluster, type: types.responsePolicy, onChange: on.policies, onFailure }),
-    makeWatcher({ cluster, type: types.approval, onChange: on.approvals, onFailure }),
-    makeWatcher({
-      ...{ cluster, type: types.remediation, onChange: on.remediations, onFailure },
-      // Kept in its own cache, as a Remediation.
-      keep: namesOnly,
-    }),
-  ];
 }
 
 const textOf = (error: unknown): string =>

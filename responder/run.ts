@@ -26,7 +26,7 @@ import { auditPath, makeAuditHandler } from "#responder/drift/audit-http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
 import { type Observed, observe } from "#responder/observe";
-import { type Responder, startResponder } from "#responder/responder";
+import { type Responder, type ResponderPorts, startResponder } from "#responder/responder";
 
 export type Running = {
   readonly responder: Responder;
@@ -70,7 +70,8 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
   };
   const common = { spool, metrics, log, now: Date.now };
   const observed = await observe(config, files, { ...common, cluster, queue });
-  const ports = { ...common, ...observed, audit, effects };
+  const openBeginnings = await beginningsIn(config, files);
+  const ports = { ...common, ...observed, audit, effects, openBeginnings };
   const responder = startResponder(config, ports);
   const doors = await openDoors(config, files, { responder, cluster, metrics, log, observed });
   return {
@@ -140,6 +141,18 @@ async function openQueue(config: Config, files: ConfigFiles, log: Log): Promise<
   }
   const { openPglite } = await import("#responder/adapters/pglite-pool");
   return makePgliteQueue(await openPglite(join(config.dataDirectory, "pglite")), options);
+}
+
+/** Replicas share a Redis; an embedded queue has one process. */
+async function beginningsIn(
+  config: Config,
+  { redis }: ConfigFiles,
+): Promise<ResponderPorts["openBeginnings"]> {
+  if (redis === undefined) return undefined;
+  const { makeRedisBeginnings } = await import("#responder/adapters/redis-beginnings");
+  // The queue's own connections tell of a Redis that is away.
+  const onError = (): void => undefined;
+  return (isThere) => makeRedisBeginnings(redis, config.queue.name, { isThere, onError });
 }
 
 type Doors = {

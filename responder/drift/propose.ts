@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { planRollback } from "#responder/actions/rollback";
-import { allow } from "#responder/budget";
+import { allowAndBegin } from "#responder/beginnings";
+import { allow, type Allowance, type BudgetQuestion } from "#responder/budget";
 import type { Cluster, ResourceType } from "#responder/cluster";
 import type { Drift } from "#responder/drift/drift";
 import type { Attribution, Writers } from "#responder/drift/audit";
@@ -47,7 +48,7 @@ export type FoundDrift = {
   readonly isGap: boolean;
 };
 
-/** Opens a remediation for a difference where a policy says so, once; false when the API server did not answer. */
+/** Opens a remediation for a difference where a policy says so, once; false when that cannot be done now. */
 export async function propose(
   ports: DriftPorts,
   policy: ResponsePolicy,
@@ -73,25 +74,17 @@ export async function propose(
   const notHealed = drift.some((one) => one.verdict === "ownerHeals");
   const rule = notHealed ? "Owned field not healed" : "Out-of-band change";
   const workload = workloadOf(object);
-  const others = ports.remediationsIn(where);
-  const allowance = allow({
-    mode: modeIn(policy, namespace, rule),
-    policy: policy.name,
-    namespace,
-    workload,
-    limits: policy.spec.limits,
-    others,
-    begun: ports.beginnings?.of(policy.name, others) ?? [],
-    // What may be older than we are is never put right without a person.
-    isStale: isGap,
-    isProtected: ports.settings.protectedNamespaces.includes(namespace),
-    stopped: ports.stopped(),
-  });
   const opensAs = { namespace: where, name: free.value };
-  // At once with the count: others are being decided on meanwhile.
-  if (allowance.mode === "Automatic" && plan !== undefined) {
-    ports.beginnings?.add({ policy: policy.name, name: opensAs, workload });
+  const one = { policy: policy.name, name: opensAs, workload };
+  const mode = modeIn(policy, namespace, rule);
+  const asked = await allowAndBegin(plan && ports.beginnings, one, (begun) =>
+    allowDrift(ports, policy, { mode, where, namespace, workload, begun, isGap }),
+  );
+  if (!asked.ok) {
+    ports.onFailure(`drift of ${kind} ${name} waits: ${asked.message}`);
+    return false;
   }
+  const allowance = asked.value;
   const opened = await openRemediation(ports, {
     name: opensAs,
     target,
@@ -114,9 +107,27 @@ export async function propose(
     notes: allowance.reason,
     finding,
   });
-  if (!opened.ok) ports.beginnings?.drop(opensAs);
   return opened.ok;
 }
+
+const allowDrift = (
+  ports: DriftPorts,
+  policy: ResponsePolicy,
+  one: Pick<BudgetQuestion, "mode" | "namespace" | "workload" | "begun"> & {
+    readonly where: string;
+    readonly isGap: boolean;
+  },
+): Allowance =>
+  allow({
+    ...one,
+    policy: policy.name,
+    limits: policy.spec.limits,
+    others: ports.remediationsIn(one.where),
+    // What may be older than we are is never put right without a person.
+    isStale: one.isGap,
+    isProtected: ports.settings.protectedNamespaces.includes(one.namespace),
+    stopped: ports.stopped(),
+  });
 
 /** None for a Secret: its values must not stand in a record. */
 function planOf(type: ResourceType, target: Target, drift: readonly Drift[]): Plan | undefined {

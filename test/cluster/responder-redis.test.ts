@@ -266,9 +266,7 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
       const denied = await a.begin(beginning("web-1"), upTo(1));
       redis.thaw();
       expect(denied).toMatchObject({ ok: false, code: "Unavailable" });
-      expect(denied).toMatchObject({
-        message: expect.stringContaining("limits are counted in Redis"),
-      });
+      expect(denied.ok ? "" : denied.message).toContain("limits are counted in Redis");
       const again = await eventually("counted again", async () => {
         const reply = await a.begin(beginning("web-1"), upTo(1));
         return reply.ok && reply.value.mode;
