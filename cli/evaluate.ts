@@ -40,7 +40,7 @@ export type EvaluateOptions = {
   readonly only?: Work;
 };
 
-export type Work = "mutate" | "validate" | "generate";
+export type Work = "mutate" | "validate" | "generate" | "deletion";
 type Phase = { readonly group: string; readonly kind: RegExp; readonly work: Work };
 
 const classic = /^(Cluster)?Policy$/;
@@ -66,6 +66,8 @@ const phases: readonly Phase[] = [
   { group: "policies.kyverno.io", kind: /./, work: "validate" },
   { group: "policies.kyverno.io", kind: /./, work: "generate" },
   { group: "kyverno.io", kind: classic, work: "generate" },
+  { group: "policies.kyverno.io", kind: /./, work: "deletion" },
+  { group: "kyverno.io", kind: /./, work: "deletion" },
 ];
 
 /** Runs every policy of the set that may match on one resource, phase by phase. */
@@ -79,7 +81,12 @@ export function evaluateResource(
   const candidates = set.candidates(reviewFor(undefined, resource, options));
   for (const { policy, work } of tasksOf(candidates)) {
     if (options.only !== undefined && options.only !== work) continue;
-    const response = run(policy, work, object, options);
+    // What is deleted is what is there, not what a change to it would become.
+    const response = run(policy, work, work === "deletion" ? resource : object, options);
+    if (work === "deletion") {
+      responses.push(response);
+      continue;
+    }
     responses.push(response);
     object = response.after;
   }
@@ -144,6 +151,8 @@ function run(
       const done = policy.generate?.(review, world);
       return { ...unchanged, generated: done?.resources ?? [], results: done?.results ?? [] };
     }
+    case "deletion":
+      return { ...unchanged, results: policy.deletion?.(review, world) ?? [] };
     default:
       return work satisfies never;
   }

@@ -13,11 +13,28 @@ export type Verdict = {
   readonly file: string;
 };
 
-/** Every verdict of the responses; what no rule matched has none. */
+/**
+ * Every verdict of the responses; what no rule matched has none. That a policy would delete or keep a resource is no
+ * verdict on it, unless it cannot say.
+ */
 export const verdictsOf = (
   resource: Resource,
   responses: readonly Response[],
 ): readonly Verdict[] =>
+  responsesOf(resource, responses).filter(
+    ({ result }) => result.type !== "Deletion" || result.result === "error",
+  );
+
+/** What the next runs of the policies that delete would delete. */
+export const deletionsOf = (
+  resource: Resource,
+  responses: readonly Response[],
+): readonly Verdict[] =>
+  responsesOf(resource, responses).filter(
+    ({ result }) => result.type === "Deletion" && result.result === "pass",
+  );
+
+const responsesOf = (resource: Resource, responses: readonly Response[]): readonly Verdict[] =>
   responses.flatMap((response) =>
     response.results.map((result) => ({
       result,

@@ -84,6 +84,14 @@ const generatingPolicy = {
   useServerSideApply: anything,
 };
 
+const deletingPolicy = {
+  conditions,
+  deletionPropagationPolicy: oneOf("Orphan", "Background", "Foreground"),
+  matchConstraints: objectWith(constraints),
+  schedule: anything,
+  variables: conditions,
+};
+
 const policyException = {
   allowedValues: anything,
   evaluationMode: anything,
@@ -130,6 +138,8 @@ export const celKindFields: ReadonlyMap<string, Fields> = new Map([
   ["policies.kyverno.io/NamespacedMutatingPolicy", document(mutatingPolicy)],
   ["policies.kyverno.io/GeneratingPolicy", document(generatingPolicy)],
   ["policies.kyverno.io/NamespacedGeneratingPolicy", document(generatingPolicy)],
+  ["policies.kyverno.io/DeletingPolicy", document(deletingPolicy)],
+  ["policies.kyverno.io/NamespacedDeletingPolicy", document(deletingPolicy)],
   ["policies.kyverno.io/PolicyException", document(policyException)],
   [
     "admissionregistration.k8s.io/ValidatingAdmissionPolicy",

@@ -45,6 +45,7 @@ describe("hostile documents give problems, never an exception", () => {
           validate(set, review, world);
           mutate(set, review, world);
           generate(set, review, world);
+          for (const policy of set.policies) policy.deletion?.(review, world);
         }
       }
       expect(compiled).toBeGreaterThan(0);

@@ -23,6 +23,8 @@ test("one policy of each kind compiles, in the order of its documents", () => {
     "ValidatingAdmissionPolicy",
     "MutatingAdmissionPolicy",
     "ClusterPolicy",
+    "DeletingPolicy",
+    "ClusterCleanupPolicy",
   ]);
 });
 
@@ -230,30 +232,29 @@ describe("objects of any shape are judged without a throw", () => {
         validate(set, review, emptyWorld(0));
         mutate(set, review, emptyWorld(0));
         generate(set, review, emptyWorld(0));
+        for (const policy of set.policies) policy.deletion?.(review, emptyWorld(0));
       }
       expect(true).toBe(true);
     });
   }
 });
 
-test("policies that only delete are named and never block", () => {
+test("policies that only delete stop and change nothing", () => {
   const cleanup = {
     apiVersion: "kyverno.io/v2",
     kind: "ClusterCleanupPolicy",
     metadata: { name: "old" },
     spec: {
-      match: { any: [{ resources: { kinds: ["apps/v1/Deployment"] } }] },
+      match: { any: [{ resources: { kinds: ["Pod"] } }] },
       schedule: "0 0 * * *",
     },
   };
   const { set, unsupported } = compile([cleanup]);
-  expect(unsupported).toHaveLength(1);
-  expect(validate(set, reviewOf(pod), emptyWorld(0))).toEqual([]);
-  const deployment = { ...pod, apiVersion: "apps/v1", kind: "Deployment" };
-  expect(
-    validate(set, reviewOf(deployment), emptyWorld(0)).map(({ result, action }) => [
-      result,
-      action,
-    ]),
-  ).toEqual([["error", "Audit"]]);
+  expect(unsupported).toEqual([]);
+  const review = reviewOf(pod);
+  expect(validate(set, review, emptyWorld(0))).toEqual([]);
+  expect(mutate(set, review, emptyWorld(0)).object).toBe(pod);
+  expect(set.policies.map((policy) => policy.deletion?.(review, emptyWorld(0)))).toMatchObject([
+    [{ result: "pass", action: "Audit", type: "Deletion" }],
+  ]);
 });

@@ -7,7 +7,9 @@ import { documentName, parseDocument } from "#policy/document";
 import { fieldProblems } from "#policy/document-fields";
 import { isArray, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
+import { compileCleanupPolicy } from "#policy/kyverno/classic/cleanup-policy";
 import { compileClassicPolicy } from "#policy/kyverno/classic/compile";
+import { compileDeletingPolicy } from "#policy/kyverno/cel/deleting-policy";
 import { compileGeneratingPolicy } from "#policy/kyverno/cel/generating-policy";
 import { compileMutatingPolicy } from "#policy/kyverno/cel/mutating-policy";
 import { compileUnsupportedPolicy } from "#policy/kyverno/cel/unsupported-policy";
@@ -36,6 +38,7 @@ const policy = (
 
 const celVersions = ["v1alpha1", "v1beta1", "v1"];
 const classicVersions = ["v1", "v2beta1"];
+const cleanupVersions = ["v2", "v2beta1", "v2alpha1"];
 const classicKind = (document: JsonObject, context: CompileContext): KindCompilation =>
   compileClassicPolicy(document, context.classicExceptions);
 const unsupportedImages = (document: JsonObject): KindCompilation =>
@@ -43,14 +46,6 @@ const unsupportedImages = (document: JsonObject): KindCompilation =>
     document,
     "KyvernoImageValidatingPolicy",
     "image signatures need a registry, which the engine never calls",
-  );
-const unsupportedDeletion = (document: JsonObject): KindCompilation =>
-  compileUnsupportedPolicy(
-    document,
-    "KyvernoDeletingPolicy",
-    "deletion by schedule is no verdict on a resource",
-    // It never stopped anything, and must not start to.
-    "Audit",
   );
 
 /** Every kind that {@link compile} takes, by group and kind. */
@@ -63,8 +58,8 @@ const kinds: ReadonlyMap<string, KindEntry> = new Map<string, KindEntry>([
   ["policies.kyverno.io/NamespacedGeneratingPolicy", policy(celVersions, compileGeneratingPolicy)],
   ["policies.kyverno.io/ImageValidatingPolicy", policy(celVersions, unsupportedImages)],
   ["policies.kyverno.io/NamespacedImageValidatingPolicy", policy(celVersions, unsupportedImages)],
-  ["policies.kyverno.io/DeletingPolicy", policy(celVersions, unsupportedDeletion)],
-  ["policies.kyverno.io/NamespacedDeletingPolicy", policy(celVersions, unsupportedDeletion)],
+  ["policies.kyverno.io/DeletingPolicy", policy(celVersions, compileDeletingPolicy)],
+  ["policies.kyverno.io/NamespacedDeletingPolicy", policy(celVersions, compileDeletingPolicy)],
   ["policies.kyverno.io/PolicyException", { versions: celVersions, role: { is: "exception" } }],
   [
     "admissionregistration.k8s.io/ValidatingAdmissionPolicy",
@@ -88,8 +83,8 @@ const kinds: ReadonlyMap<string, KindEntry> = new Map<string, KindEntry>([
     "kyverno.io/PolicyException",
     { versions: ["v2", "v2beta1", "v2alpha1"], role: { is: "classic exception" } },
   ],
-  ["kyverno.io/CleanupPolicy", policy(["v2", "v2beta1", "v2alpha1"], unsupportedDeletion)],
-  ["kyverno.io/ClusterCleanupPolicy", policy(["v2", "v2beta1", "v2alpha1"], unsupportedDeletion)],
+  ["kyverno.io/CleanupPolicy", policy(cleanupVersions, compileCleanupPolicy)],
+  ["kyverno.io/ClusterCleanupPolicy", policy(cleanupVersions, compileCleanupPolicy)],
 ]);
 
 type Sorted = { readonly document: JsonObject; readonly entry: KindEntry };

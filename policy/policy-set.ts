@@ -25,6 +25,11 @@ export type CompiledPolicy = {
    */
   readonly reinvoked?: "after others" | "after any";
   readonly generate?: (review: Review, world: World) => Generation;
+  /**
+   * Whether the policy's next run would delete the object: pass if it would, fail if it would keep it. Nothing is deleted
+   * by anybody here, and neither is a violation.
+   */
+  readonly deletion?: (review: Review, world: World) => readonly RuleResult[];
   /** What each expression gave on a review, in the order of evaluation: slower, for people who ask why. */
   readonly explain?: (review: Review, world: World) => readonly Explanation[];
 };

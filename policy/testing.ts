@@ -88,6 +88,27 @@ const classic: JsonObject = {
     ],
   },
 };
+const deleting: JsonObject = {
+  apiVersion: "policies.kyverno.io/v1",
+  kind: "DeletingPolicy",
+  metadata: { name: "deleting" },
+  spec: {
+    schedule: "0 1 * * *",
+    matchConstraints: { resourceRules: podRules },
+    variables: [{ name: "v", expression: "object.metadata.name" }],
+    conditions: [{ name: "c", expression: "variables.v != ''" }],
+  },
+};
+const cleanup: JsonObject = {
+  apiVersion: "kyverno.io/v2",
+  kind: "ClusterCleanupPolicy",
+  metadata: { name: "cleanup" },
+  spec: {
+    schedule: "0 1 * * *",
+    match: { any: [{ resources: { kinds: ["Pod"] } }] },
+    conditions: { all: [{ key: "{{ target.metadata.name }}", operator: "NotEquals", value: "" }] },
+  },
+};
 /** For tests: a good document of each kind that compiles, in an order that bindings need. */
 export const onePolicyOfEachKind: readonly JsonObject[] = [
   validating,
@@ -98,6 +119,8 @@ export const onePolicyOfEachKind: readonly JsonObject[] = [
   mutatingAdmission,
   exception,
   classic,
+  deleting,
+  cleanup,
 ];
 export const pod = {
   apiVersion: "v1",

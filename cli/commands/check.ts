@@ -14,8 +14,8 @@ import { formatExplanation } from "../output/explanation.ts";
 import { makeLineOf } from "../output/lines.ts";
 import { makeProgress } from "../output/progress.ts";
 import { formatReport } from "../output/report.ts";
-import { formatJson, formatVerdictTable } from "../output/verdicts.ts";
-import { failOnChoices, isFailure, verdictsOf } from "../verdict.ts";
+import { formatDeletions, formatJson, formatVerdictTable } from "../output/verdicts.ts";
+import { deletionsOf, failOnChoices, isFailure, verdictsOf } from "../verdict.ts";
 import type { Verdict } from "../verdict.ts";
 import { version } from "../version.ts";
 
@@ -84,8 +84,9 @@ function run(args: Arguments, io: Io): number {
   printProblems("check", session, io);
   const responses = judge(session, io);
   const verdicts = responses.flatMap((one) => verdictsOf(one.resource, one.responses));
+  const deletions = responses.flatMap((one) => deletionsOf(one.resource, one.responses));
   if (args.flag("explain")) io.out(explain(responses, session));
-  else for (const part of format(verdicts, args, io)) io.out(part);
+  else for (const part of format(verdicts, deletions, args, io)) io.out(part);
   if (session.errors.length > 0) return exitCodes.usage;
   const failOn = failOnChoices.find((one) => one === args.one("fail-on")) ?? "enforced";
   return verdicts.some((verdict) => isFailure(verdict, failOn)) ? exitCodes.failed : exitCodes.good;
@@ -125,14 +126,19 @@ function explain(judged: readonly Judged[], session: Session): string {
   return texts.length === 0 ? "no policy speaks about any of the resources\n" : texts.join("\n");
 }
 
-function format(verdicts: readonly Verdict[], args: Arguments, io: Io): Iterable<string> {
+function format(
+  verdicts: readonly Verdict[],
+  deletions: readonly Verdict[],
+  args: Arguments,
+  io: Io,
+): Iterable<string> {
   const lineOf = makeLineOf((file) => {
     const read = file === "-" ? undefined : readText(file, io);
     return read?.ok === true ? read.text : undefined;
   });
   switch (args.one("output") ?? "table") {
     case "json":
-      return formatJson(verdicts);
+      return formatJson(verdicts, deletions);
     case "report": {
       const isOpen = args.one("report-group") === "openreports.io";
       return [formatReport(verdicts, isOpen ? "openreports.io" : "wgpolicyk8s.io", io.nowMs())];
@@ -142,7 +148,7 @@ function format(verdicts: readonly Verdict[], args: Arguments, io: Io): Iterable
     case "github":
       return [formatGithub(withPlaces(verdicts, io), lineOf)];
     default:
-      return [formatVerdictTable(verdicts, args.flag("all"))];
+      return [formatVerdictTable(verdicts, args.flag("all")), formatDeletions(deletions)];
   }
 }
 

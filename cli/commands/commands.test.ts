@@ -133,6 +133,16 @@ resources: [../good.yaml]
 results:
   - {policy: require-app, kind: Pod, resources: [good], result: fail}
 `,
+  "sweep.yaml": `
+apiVersion: policies.kyverno.io/v1
+kind: DeletingPolicy
+metadata: {name: sweep}
+spec:
+  schedule: "0 1 * * *"
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], resources: [pods]}]
+  conditions: [{name: unlabelled, expression: "!has(object.metadata.labels)"}]
+`,
   "remote/kyverno-test.yaml": `
 kind: Test
 policies: [https://example.org/policy.yaml]
@@ -207,6 +217,19 @@ describe("check", () => {
     const { code, err } = await run(checkCommand, line);
     expect(code).toBe(want);
     expect(err === "").toBe(want !== 2);
+  });
+
+  test("what a policy would delete is named, and is no violation", async () => {
+    const line = "-p sweep.yaml -r good.yaml bad.yaml --fail-on warning";
+    const table = await run(checkCommand, line);
+    expect(table.code).toBe(0);
+    expect(table.out).toMatch(/Pod\/prod\/bad +DeletingPolicy\/sweep +0 1 \* \* \* +would be/);
+    expect(table.out).not.toContain("/good ");
+    const json = await run(checkCommand, `${line} -o json`);
+    expect(resultsOf(json)).toEqual([]);
+    expect(at(parseJson(json.out), ["deletions"])).toMatchObject([{ resource: { name: "bad" } }]);
+    const why = await run(checkCommand, `${line} --explain`);
+    expect(why.out).toContain("=> is kept: condition unlabelled is false");
   });
 
   test("errors name the file and the place", async () => {

@@ -40,7 +40,11 @@ function evaluateAll(loaded: LoadedTest, operation: Operation | undefined): read
     silent.has(policyKey(policy.ref)) || onlyGenerates(policy);
   const resources = loaded.resources.map((resource): RunEntry => {
     const { responses, object } = evaluateResource(set, resource, options);
-    const heard = responses.filter(({ results }) => results.length > 0);
+    const heard = responses.filter(
+      // Policies that delete answer no request: a run for an operation does not ask them.
+      ({ results, policy }) =>
+        results.length > 0 && (operation === undefined || policy.deletion === undefined),
+    );
     const quiet = set.policies
       .filter((policy) => !isSilent(policy) && !heard.some((one) => one.policy === policy))
       .map((policy): Response => ({
@@ -94,7 +98,7 @@ function silentPolicies(documents: readonly JsonObject[]): ReadonlySet<string> {
 
 function hasPlainMatch(document: JsonObject): boolean {
   const { kind } = keyOf(document);
-  if (kind.endsWith("GeneratingPolicy") || kind === "MutatingAdmissionPolicy") return true;
+  if (/(Generating|Deleting)Policy$/.test(kind) || kind === "MutatingAdmissionPolicy") return true;
   if (!/^(Namespaced)?(Validating|Mutating)Policy$/.test(kind)) return false;
   const constraints = field(field(document, "spec"), "matchConstraints");
   if (constraints === undefined) return false;

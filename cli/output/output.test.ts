@@ -8,7 +8,7 @@ import { formatGithub, formatSarif } from "./annotations.ts";
 import { formatJunit } from "./junit.ts";
 import { makeLineOf } from "./lines.ts";
 import { formatTable } from "./table.ts";
-import { formatJson, formatVerdictTable } from "./verdicts.ts";
+import { formatDeletions, formatJson, formatVerdictTable } from "./verdicts.ts";
 
 const verdict = (more: Partial<RuleResult>): Verdict => ({
   file: "app/pod.yaml",
@@ -44,7 +44,7 @@ const verdicts = [
 ];
 
 test("JSON has a summary and one entry per verdict", () => {
-  expect(parseJson([...formatJson(verdicts.slice(0, 2))].join(""))).toEqual({
+  expect(parseJson([...formatJson(verdicts.slice(0, 2), [])].join(""))).toEqual({
     summary: { pass: 1, fail: 1, warn: 0, error: 0, skip: 0, unsupported: 0 },
     results: [
       {
@@ -68,16 +68,52 @@ test("JSON has a summary and one entry per verdict", () => {
         action: "Enforce",
       },
     ],
+    deletions: [],
   });
 });
 
 test("JSON in parts reads as one, however many verdicts there are", () => {
   for (const count of [0, 1, 1_000, 1_001, 2_500]) {
     const many = Array.from({ length: count }, () => verdict({}));
-    const json = parseJson([...formatJson(many)].join(""));
+    const text = [...formatJson(many, many)].join("");
+    const json = parseJson(text);
     expect(at(json, ["results"])).toHaveLength(count);
-    expect(JSON.stringify(json, null, 2)).toBe([...formatJson(many)].join("").trimEnd());
+    expect(at(json, ["deletions"])).toHaveLength(count);
+    expect(JSON.stringify(json, null, 2)).toBe(text.trimEnd());
   }
+});
+
+const deletion = verdict({
+  policy: {
+    apiVersion: "policies.kyverno.io/v1",
+    kind: "DeletingPolicy",
+    namespace: "",
+    name: "sweep",
+  },
+  type: "Deletion",
+  result: "pass",
+  message: "would be deleted: every condition holds (old)",
+  action: "Audit",
+  properties: { schedule: "0 1 * * *" },
+});
+
+test("what would be deleted has a table of its own, with the schedule and the reason", () => {
+  expect(formatDeletions([])).toBe("");
+  expect(formatDeletions([deletion])).toMatchInlineSnapshot(`
+    "
+    RESOURCE         DELETED BY            SCHEDULE   WHY
+    Pod/default/web  DeletingPolicy/sweep  0 1 * * *  would be deleted: every condition holds (old)
+    "
+  `);
+  const json = parseJson([...formatJson([], [deletion])].join(""));
+  expect(at(json, ["deletions"])).toEqual([
+    {
+      policy: "sweep",
+      resource: { apiVersion: "v1", kind: "Pod", namespace: "default", name: "web" },
+      message: "would be deleted: every condition holds (old)",
+      schedule: "0 1 * * *",
+    },
+  ]);
 });
 
 test("the table shows what is not good, and the counts of all", () => {

@@ -8,16 +8,39 @@ import { formatTable } from "./table.ts";
 /** Verdicts written at a time: the whole of a large run is longer than a string may be. */
 const verdictsPerChunk = 1_000;
 
-/** The machine-readable form of a check: a summary, and one entry per verdict; in parts to be written one by one. */
-export function* formatJson(verdicts: readonly Verdict[]): Generator<string> {
+/**
+ * The machine-readable form of a check: a summary, one entry per verdict, and one per resource that a policy would
+ * delete; in parts to be written one by one.
+ */
+export function* formatJson(
+  verdicts: readonly Verdict[],
+  deletions: readonly Verdict[],
+): Generator<string> {
   yield `{\n  "summary": ${indent(countVerdicts(verdicts), "  ")},\n  "results": [`;
+  yield* formatEntries(verdicts, entryOf);
+  yield `],\n  "deletions": [`;
+  yield* formatEntries(deletions, deletionEntry);
+  yield "]\n}\n";
+}
+
+function* formatEntries(
+  verdicts: readonly Verdict[],
+  entry: (verdict: Verdict) => JsonObject,
+): Generator<string> {
   for (let start = 0; start < verdicts.length; start += verdictsPerChunk) {
     const chunk = verdicts.slice(start, start + verdictsPerChunk);
-    const texts = chunk.map((verdict) => `\n    ${indent(entryOf(verdict), "    ")}`);
+    const texts = chunk.map((verdict) => `\n    ${indent(entry(verdict), "    ")}`);
     yield `${start === 0 ? "" : ","}${texts.join(",")}`;
   }
-  yield `${verdicts.length === 0 ? "" : "\n  "}]\n}\n`;
+  if (verdicts.length > 0) yield "\n  ";
 }
+
+const deletionEntry = ({ result, resource }: Verdict): JsonObject => ({
+  policy: policyName(result),
+  resource: { ...resource },
+  message: result.message,
+  ...result.properties,
+});
 
 const indent = (value: Json, margin: string): string =>
   JSON.stringify(value, null, 2).replaceAll("\n", `\n${margin}`);
@@ -55,4 +78,16 @@ export function formatVerdictTable(verdicts: readonly Verdict[], all: boolean): 
   const table = rows.length === 0 ? "" : `${formatTable(head, rows)}\n`;
   const { pass, fail, warn, error, skip, unsupported } = countVerdicts(verdicts);
   return `${table}pass: ${pass}, fail: ${fail}, warn: ${warn}, error: ${error}, skip: ${skip}, unsupported: ${unsupported}\n`;
+}
+
+/** For people: which resources the next runs of policies that delete would delete, and why; '' when none. */
+export function formatDeletions(deletions: readonly Verdict[]): string {
+  if (deletions.length === 0) return "";
+  const rows = deletions.map(({ result, resource }) => [
+    formatKey(resource),
+    `${result.policy.kind}/${policyName(result)}`,
+    result.properties["schedule"] ?? "",
+    result.message,
+  ]);
+  return `\n${formatTable(["RESOURCE", "DELETED BY", "SCHEDULE", "WHY"], rows)}`;
 }

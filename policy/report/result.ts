@@ -32,7 +32,7 @@ export type RuleResult = {
   readonly policy: PolicyRef;
   /** Rule name as Kyverno reports it: `autogen-x` for generated rules, '' for kinds without rules. */
   readonly rule: string;
-  readonly type: "Validation" | "Mutation" | "Generation" | "ImageVerify";
+  readonly type: "Validation" | "Mutation" | "Generation" | "ImageVerify" | "Deletion";
   readonly result: Result;
   readonly message: string;
   readonly action: EnforcementAction;

@@ -13,8 +13,6 @@ export type Deviation = {
 const registry = "image signatures and registry look-ups need a registry, which nothing here calls";
 const manifests =
   "validate.manifests verifies signatures over a canonical form of the resource: recognised, unsupported";
-const deletion =
-  "DeletingPolicy deletes by schedule and gives no verdict on a resource: recognised, unsupported";
 const payloads =
   "HTTP and Envoy payloads are authorization requests, not resources: recognised, unsupported";
 
@@ -31,9 +29,6 @@ export const deviations: readonly Deviation[] = [
   cli("test/images/signatures", registry),
   cli("test/images/verify-signature", registry),
   cli("test/manifests/verify-signature", manifests),
-  cli("test-context-configmap-dpol", deletion),
-  cli("test-deleting-policy/deleting-json", deletion),
-  cli("test-deleting-policy/use-resource-lib-fail", deletion),
   cli("test-validating-policy/envoy-allow", payloads),
   cli("test-validating-policy/envoy-deny", payloads),
   cli("test-validating-policy/envoy-jwt", payloads),

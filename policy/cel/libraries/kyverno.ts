@@ -76,7 +76,7 @@ const commonLibraries: readonly Library[] = [
 ];
 
 /** Which of Kyverno's kinds the libraries are for. */
-export type KyvernoUse = "validating" | "mutating" | "generating";
+export type KyvernoUse = "validating" | "mutating" | "generating" | "deleting";
 
 /**
  * The libraries of a Kyverno kind. In Namespaced twins `resource` and `generator` take no namespace. The activation must
@@ -90,6 +90,8 @@ export function kyvernoLibraries(use: KyvernoUse, namespaced: boolean): readonly
       return libraries;
     case "mutating":
       return [...libraries, jsonPatchLibrary];
+    case "deleting":
+      return libraries.filter((library) => library !== userLibrary);
     case "generating":
       return [...libraries, namespaced ? namespacedGeneratorLibrary : generatorLibrary];
     default:

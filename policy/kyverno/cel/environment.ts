@@ -17,7 +17,7 @@ import type { CelType } from "#policy/cel/types";
 
 export type KyvernoScope = {
   /** `json` is a ValidatingPolicy over any JSON, which has no request. */
-  readonly kind: "validating" | "mutating" | "generating" | "json";
+  readonly kind: "validating" | "mutating" | "generating" | "deleting" | "json";
   /** Namespaced policies see their own namespace only. */
   readonly namespaced: boolean;
 };
@@ -54,7 +54,9 @@ function build(scope: KyvernoScope): Environment {
       ...kyvernoLibraries(scope.kind === "json" ? "validating" : scope.kind, scope.namespaced),
       types,
     ],
-    ...(scope.kind === "mutating" ? { resolveType: resolvePatchType } : {}),
+    ...(scope.kind === "mutating" || scope.kind === "deleting"
+      ? { resolveType: resolvePatchType }
+      : {}),
     // Generated resources mix types in their literals.
     options: { homogeneousAggregates: scope.kind !== "generating" },
   });
