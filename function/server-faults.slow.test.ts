@@ -51,7 +51,7 @@ let crossplane: Certificate;
 let server: Running;
 
 const secret = "hunter2-planted-secret";
-const args = ["--workers", "2", "--call-seconds", "20", "--client-san", "crossplane"];
+const args = ["--workers", "2", "--call-seconds", "120", "--client-san", "crossplane"];
 
 beforeAll(async () => {
   authority = makeAuthority(join(directory, "ca"));
@@ -173,10 +173,13 @@ describe("bytes that are no request", () => {
       const bodies = Array.from({ length: 100 }, () =>
         damaged(whole[random(whole.length)] ?? Buffer.alloc(0), random),
       );
-      const replies = await Promise.all(bodies.map((body) => callOn(client, body)));
+      const replies = await Promise.all(
+        bodies.map((body) => callOn(client, body, { deadlineMs: 120_000 })),
+      );
       for (const [index, reply] of replies.entries()) {
-        const got = reply.code === status.INVALID_ARGUMENT ? "malformed" : meaning(reply.body);
         const body = bodies[index] ?? Buffer.alloc(0);
+        expect([status.OK, status.INVALID_ARGUMENT], reply.details).toContain(reply.code);
+        const got = reply.code === status.INVALID_ARGUMENT ? "malformed" : meaning(reply.body);
         if (got !== expected(handler, body))
           expect({ body: body.toString("base64"), got }).toBe("the handler's answer");
         if (got === "malformed") refused++;
@@ -364,7 +367,7 @@ describe("the process", () => {
 
   test("a worker that is stopped by its time limit answers with an error, and others go on", async () => {
     const own = await startProcess(
-      ["--insecure", "--address", "127.0.0.1:0", "--workers", "2", "--call-seconds", "1"],
+      ["--insecure", "--address", "127.0.0.1:0", "--workers", "2", "--call-seconds", "5"],
       {},
     );
     const client = bytesClient(own.port, credentials.createInsecure());
@@ -450,17 +453,19 @@ describe("rotation of certificates", () => {
     const load = [onOne(), onOne(), onNew(), onNew()];
     const seen = new Set<string>();
     for (let i = 0; i < 8; i++) {
+      const answeredBefore = codes.length;
       cpSync(authority.folder(`server-${i}`, ["localhost"]), dir, { recursive: true });
-      await new Promise((resolve) => setTimeout(resolve, 250));
-      seen.add(await fingerprint(own.port));
+      await eventually("the new certificate is shown, and calls went on", async () => {
+        seen.add(await fingerprint(own.port));
+        return seen.size > i && codes.length > answeredBefore + 10;
+      });
     }
     isOver = true;
     await Promise.all(load);
     lasting.close();
     rotating.stop();
     await own.drain(1000);
-    expect(seen.size).toBe(8);
-    expect(codes.length).toBeGreaterThan(50);
+    expect(seen.size).toBeGreaterThanOrEqual(8);
     expect(codes.filter((code) => code !== status.OK)).toEqual([]);
   });
 
@@ -480,19 +485,23 @@ describe("rotation of certificates", () => {
     const counting = await startCounting(own.port);
     const client = bytesClient(counting.port, channel());
     const codes: status[] = [];
-    const end = Date.now() + 3000;
+    let isOver = false;
     const caller = async () => {
-      while (Date.now() < end) {
+      while (!isOver) {
         codes.push((await callOn(client, asked("private"))).code);
       }
     };
-    await Promise.all(Array.from({ length: 8 }, caller));
+    const callers = Array.from({ length: 8 }, caller);
+    await eventually(
+      "calls over several connections",
+      () => codes.length > 100 && counting.connections() > 3,
+    );
+    isOver = true;
+    await Promise.all(callers);
     client.close();
     fixed.stop();
     await own.drain(1000);
-    expect(codes.length).toBeGreaterThan(100);
     expect(codes.filter((code) => code !== status.OK)).toEqual([]);
-    expect(counting.connections()).toBeGreaterThan(3);
     counting.stop();
   });
 

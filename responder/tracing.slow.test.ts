@@ -165,18 +165,15 @@ describe("the trace of an alert", () => {
     const decision = { decision: "Approve", by: "jane@example.org", reason: "seen" } as const;
     await writeApproval(second.people, { ...name, ...decision }, Date.now());
     await second.inState("Verified", "Realised", "Unverifiable");
-    await eventually("the span of the verification", () =>
-      collector.spans.some((span) => span.name === "verify"),
-    );
+    const wanted = [
+      ...["accept", "durable write", "queue wait", "decide", "plan"],
+      ...["approval wait", "act", "verify"],
+    ];
+    const names = (): readonly string[] => collector.spans.map((span) => span.name);
+    await eventually("all spans", () => wanted.every((one) => names().includes(one)));
 
     const root = rootOf(proposed.cause.fingerprint);
-    const names = collector.spans.map((span) => span.name);
-    expect([...new Set(names)].sort()).toEqual(
-      [
-        ...["accept", "durable write", "queue wait", "decide", "plan"],
-        ...["approval wait", "act", "verify"],
-      ].sort(),
-    );
+    expect([...new Set(names())].sort()).toEqual(wanted.sort());
     expect(new Set(collector.spans.map((span) => span.traceId))).toEqual(new Set([root.traceId]));
     for (const span of collector.spans) {
       if (span.name === "accept") expect(span.spanId).toBe(root.spanId);
@@ -207,7 +204,10 @@ describe("the trace of an alert", () => {
       for (const { key } of span.attributes) expect(allowed).toContain(key);
     }
     for (const body of collector.raw) expect(body).not.toMatch(/hunter2|evil|jane|Bearer|curl/);
-    expect(second.metrics.text()).toMatch(/parapet_spans_total\{result="sent"\} [1-9]/);
+    // They are counted once the collector's answer is there, which comes after it has them.
+    await eventually("counted", () =>
+      /parapet_spans_total\{result="sent"\} [1-9]/.test(second.metrics.text()),
+    );
   });
 
   it("costs nobody anything while the collector refuses or is away", async () => {
