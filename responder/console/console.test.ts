@@ -287,6 +287,32 @@ describe("over HTTP", () => {
     },
   );
 
+  it("tells whoever decides after the session's end that nothing came of it, and leads back", async () => {
+    const reply = await post("/console/decide", valid);
+    expect(reply.status).toBe(401);
+    const text = await reply.text();
+    expect(text).toContain("nothing was decided");
+    expect(text).toContain('name="to" value="/console/remediations/prod/one"');
+    expect(decisions).toEqual([]);
+  });
+
+  it.each([
+    { reason: "a name that is none", fields: { ...valid, name: "..//evil.example" } },
+    { reason: "no names", fields: {} },
+    { reason: "more than a form may hold", fields: { reason: "x".repeat(9_000) } },
+  ])("leads nowhere else after it: $reason", async ({ fields }) => {
+    const reply = await post("/console/decide", fields);
+    expect(reply.status).toBe(401);
+    expect(await reply.text()).toMatch(
+      /name="to" value="\/console(\/remediations\/[\w%.-]*\/[\w%.-]*)?"/,
+    );
+  });
+
+  it("has nothing to log out of without a session", async () => {
+    const reply = await post("/console/logout", {});
+    expect([reply.status, reply.headers.get("location")]).toEqual([303, "/console"]);
+  });
+
   it("writes down what a reviewer decided, with the digest that was on the page", async () => {
     const cookie = await logIn();
     const reply = await post("/console/decide", { ...valid, form: await formOf(cookie) }, cookie);

@@ -2,23 +2,14 @@
 import type { Approval } from "#responder/approval";
 import type { ChangeView } from "#responder/console/change-view";
 import { decisionSection } from "#responder/console/decision-section";
+import { factsSection } from "#responder/console/facts-section";
 import { type Html, html, nothing } from "#responder/console/html";
 import { page, stopMark } from "#responder/console/layout";
 import { planSection } from "#responder/console/plan-section";
-import {
-  agoText,
-  aheadText,
-  badge,
-  type PageContext,
-  pathOf,
-  targetText,
-  time,
-  timeText,
-} from "#responder/console/words";
+import { agoText, badge, type PageContext, pathOf, time, timeText } from "#responder/console/words";
 import { keptOf } from "#responder/evidence";
 import type { Change } from "#responder/plan";
 import type { HistoryEntry, Remediation } from "#responder/remediation";
-import { isFinal, mayBeInForce } from "#responder/remediation";
 
 export type Detail = {
   readonly remediation: Remediation;
@@ -53,8 +44,8 @@ export function detailPart(detail: Detail, context: PageContext): Html {
   const { remediation, approvals, viewOf } = detail;
   return html`${stopMark(context)}
     <h1>${remediation.cause.rule} ${badge(remediation.status.state)}</h1>
-    ${facts(remediation, context.nowMs)} ${decisionSection(remediation, approvals, context)}
-    ${planSection(remediation, viewOf)} ${verification(remediation)} ${bundles(remediation)}
+    ${factsSection(detail, context.nowMs)} ${decisionSection(remediation, approvals, context)}
+    ${verification(remediation)} ${planSection(remediation, viewOf)} ${bundles(remediation)}
     ${approvalTable(approvals, context.nowMs)} ${timeline(remediation.status.history)}`;
 }
 
@@ -69,52 +60,6 @@ const doneTexts: Readonly<Record<string, string>> = {
 function doneMessage(done: string): Html {
   const text = Object.hasOwn(doneTexts, done) ? doneTexts[done] : undefined;
   return text === undefined ? nothing : html`<p class="banner good" role="status">${text}</p>`;
-}
-
-function facts(remediation: Remediation, nowMs: number): Html {
-  const { cause, status, target } = remediation;
-  const { firstSeenMs, lastSeenMs, count } = status.alerts;
-  return html`<dl class="facts">
-    <dt>Cause</dt>
-    <dd>
-      ${cause.message}
-      <span class="soft"
-        >${cause.source},
-        ${cause.priority}${cause.actor === "" ? nothing : html`, by ${cause.actor}`}</span
-      >
-    </dd>
-    <dt>Target</dt>
-    <dd>
-      ${targetText(target)}${remediation.workload === "" ? nothing : html` of ${remediation.workload}`}
-      <code class="soft">${target.uid}</code>
-    </dd>
-    <dt>Policy</dt>
-    <dd>${remediation.policy} <span class="soft">${remediation.mode}</span></dd>
-    <dt>Alerts</dt>
-    <dd>
-      ${count}, first ${time(firstSeenMs, agoText(firstSeenMs, nowMs))}, last
-      ${time(lastSeenMs, agoText(lastSeenMs, nowMs))}
-    </dd>
-    ${expiry(remediation, nowMs)}
-    ${
-      status.lastError === ""
-        ? nothing
-        : html`<dt>Last error</dt>
-            <dd class="error">
-              ${status.lastError} <span class="soft">try ${status.attempts}</span>
-            </dd>`
-    }
-  </dl>`;
-}
-
-function expiry({ status }: Remediation, nowMs: number): Html {
-  if (status.expiresAtMs === undefined || isFinal(status.state)) return nothing;
-  const what = mayBeInForce[status.state] ? "Undone by itself" : "Lapses";
-  return html`<dt>${what}</dt>
-    <dd>
-      ${aheadText(status.expiresAtMs, nowMs)}
-      <span class="soft">${timeText(status.expiresAtMs)}</span>
-    </dd>`;
 }
 
 const findingTones = { Holds: "good", Fails: "bad", Unknown: "quiet" } as const;

@@ -3,14 +3,15 @@ import { type Html, html, nothing } from "#responder/console/html";
 import type { PageContext } from "#responder/console/words";
 import { stopName } from "#responder/stop";
 
-export function loginPage(failed: boolean, to: string): Html {
+/** Says what went wrong, if anything did, and leads to a page of the console afterwards. */
+export function loginPage(problem: string, to: string): Html {
   return layout(
     "Log in",
     nothing,
     html`<main id="main" class="card login">
       <h1>Parapet</h1>
       <p>Review of remediations. Log in with your name and review token.</p>
-      ${failed ? html`<p class="error" role="alert">Name and token do not match.</p>` : nothing}
+      ${problem === "" ? nothing : html`<p class="error" role="alert">${problem}</p>`}
       <form method="post" action="/console/login">
         <input type="hidden" name="to" value="${to}" />
         <label>Name <input name="name" autocomplete="username" required autofocus /></label>
@@ -47,7 +48,7 @@ export function page(title: string, context: PageContext, body: Html): Html {
 const header = (context: PageContext): Html =>
   html`<header>
     <a class="brand" href="/console">Parapet</a>
-    <span id="live" class="live" hidden>live</span>
+    <span id="live" class="live" role="status" hidden>live</span>
     <span class="who"
       >${context.reviewer}${context.role === "view" ? html` <span class="soft">may look</span>` : nothing}</span
     >

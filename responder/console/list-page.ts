@@ -5,6 +5,7 @@ import {
   agoText,
   aheadText,
   badge,
+  countText,
   pathOf,
   type PageContext,
   targetText,
@@ -76,16 +77,27 @@ export function rows(
   const shown = found.slice((current - 1) * rowsMax, current * rowsMax);
   return html`${stopMark(context)} ${tabs(remediations, query)}
     <p class="count" role="status">
-      ${found.length} of ${remediations.length}
-      remediation(s)${pages > 1 ? `, page ${current} of ${pages}` : ""}
+      ${found.length} of
+      ${countText(remediations.length, "remediation")}${pages > 1 ? `, page ${current} of ${pages}` : ""}
     </p>
-    ${shown.length === 0 ? empty(query) : table(shown, context)} ${pager(query, current, pages)}`;
+    ${shown.length === 0 ? empty(query, remediations.length === 0) : table(shown, context)}
+    ${pager(query, current, pages)}`;
 }
 
-const empty = (query: ListQuery): Html =>
-  html`<p class="empty card">
-    No remediation ${query.state === "" && query.text === "" ? "waits or is in force" : "matches"}.
-  </p>`;
+function empty(query: ListQuery, isNone: boolean): Html {
+  if (isNone) {
+    return html`<p class="empty card">
+      There is none yet. One appears when a ResponsePolicy matches an alert or a drift:
+      <code>kubectl get responsepolicies</code> says which are in use, and
+      <code>parapet explain alert.json</code> what they would do.
+    </p>`;
+  }
+  return linkTo(query) === "/console"
+    ? html`<p class="empty card">No remediation waits or is in force.</p>`
+    : html`<p class="empty card">
+        No remediation matches. <a href="/console">Show what is open</a>
+      </p>`;
+}
 
 /** What the query asks for: those that wait for a decision first, then the newest. */
 export function select(

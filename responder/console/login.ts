@@ -51,7 +51,7 @@ export async function login(
       : findReviewer(config.reviewers, form.get("name") ?? "", form.get("token") ?? "");
   if (reviewer === undefined) {
     failed.count += 1;
-    return sendPage(reply, 401, loginPage(true, to));
+    return sendPage(reply, 401, loginPage("Name and token do not match.", to));
   }
   const session = { reviewer: reviewer.name, expiresAtMs: nowMs + sessionMs };
   const cookie = setCookie(

@@ -2,6 +2,7 @@
 import type { ChangeState, ChangeView } from "#responder/console/change-view";
 import { type Html, html, nothing } from "#responder/console/html";
 import type { DiffLine, Hunk } from "#responder/console/line-diff";
+import { countText } from "#responder/console/words";
 import type { Change, Plan, PlannedAction, ResidualAllow } from "#responder/plan";
 import { changesOf, changeText } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
@@ -24,7 +25,8 @@ export function planSection(
     ${residualTable(plan.residualAllows)} ${notes(plan)}
     ${plan.actions.map((action, index) => actionCard(action, index + 1, remediation, viewOf))}
     <p class="soft digest">
-      ${changesOf(plan).length} change(s); an approval is bound to <code>${plan.digest}</code>
+      ${countText(changesOf(plan).length, "change")}; an approval is bound to
+      <code>${plan.digest}</code>
     </p>
   </section>`;
 }
@@ -45,9 +47,11 @@ function changeBlock(change: Change, remediation: Remediation, view: ChangeView 
   const title = html`<p class="names">${changeText(change)}</p>`;
   if (view === undefined) return title;
   const text = stateText(view.state, remediation);
-  return html`${title} ${text === "" ? nothing : html`<p class="soft">${text}</p>`}
+  const isWrong = view.state === "NotThere" || view.state === "ChangedSince";
+  const tone = isWrong ? "error" : "soft";
+  return html`${title} ${text === "" ? nothing : html`<p class="${tone}">${text}</p>`}
   ${view.isMasked ? html`<p class="soft">What changes is a secret value; it is not shown.</p>` : nothing}
-  ${view.hunks.length === 0 ? nothing : diff(view.hunks)}`;
+  ${view.hunks.length === 0 ? nothing : diff(view.hunks, changeText(change))}`;
 }
 
 /** What the difference is between, in the phase that the remediation is in. */
@@ -69,11 +73,11 @@ function stateText(state: ChangeState, { status }: Remediation): string {
 
 const signs = { same: " ", added: "+", removed: "-" } as const;
 
-const diff = (hunks: readonly Hunk[]): Html =>
-  html`<pre class="diff" tabindex="0" aria-label="Difference as YAML">
+const diff = (hunks: readonly Hunk[], name: string): Html =>
+  html`<pre class="diff" tabindex="0" role="region" aria-label="Difference of ${name}, as YAML">
 ${hunks.map(
       ({ skipped, lines }) =>
-        html`${skipped > 0 ? html`<span class="skipped">${`  ... ${skipped} unchanged line(s)\n`}</span>` : nothing}${lines.map(diffLine)}`,
+        html`${skipped > 0 ? html`<span class="skipped">${`  ... ${countText(skipped, "unchanged line")}\n`}</span>` : nothing}${lines.map(diffLine)}`,
     )}</pre>`;
 
 function diffLine({ kind, text }: DiffLine): Html {
@@ -94,8 +98,8 @@ function residualTable(allows: readonly ResidualAllow[]): Html {
   if (allows.length === 0) return nothing;
   return html`<div class="card warn">
     <table>
-      <caption>
-        Still open after it: ${allows.length} way(s) that other policies leave
+      <caption id="open">
+        Still open after it: ${countText(allows.length, "way")} that other policies leave
       </caption>
       <thead>
         <tr>

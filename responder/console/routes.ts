@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { JsonObject } from "#policy/json";
 import type { Approval } from "#responder/approval";
 import type { ObjectName, Reply } from "#responder/cluster";
-import { headers, send, sendPage } from "#responder/console/answers";
+import { headers, readForm, redirect, safePath, send, sendPage } from "#responder/console/answers";
 import { type ChangeView, viewChange } from "#responder/console/change-view";
 import { decide } from "#responder/console/decide-route";
 import { detailPage, detailPart } from "#responder/console/detail-page";
@@ -18,7 +18,7 @@ import {
   type Reviewer,
   type Session,
 } from "#responder/console/session";
-import type { PageContext } from "#responder/console/words";
+import { type PageContext, pathOf } from "#responder/console/words";
 import type { Change, WriteChange } from "#responder/plan";
 import { changesOf } from "#responder/plan";
 import type { Remediation } from "#responder/remediation";
@@ -108,7 +108,9 @@ export function makeConsole(config: ConsoleConfig, ports: ConsolePorts) {
     );
     // Whoever was taken out of the configuration is out, whatever the session says.
     const reviewer = config.reviewers.find(({ name }) => name === session?.reviewer);
-    if (session === undefined || reviewer === undefined) return sendAway(route, url, reply);
+    if (session === undefined || reviewer === undefined) {
+      return sendAway(route, url, request, reply);
+    }
     const visit = { url, request, reply, session, reviewer };
     switch (route) {
       case "GET /console":
@@ -128,12 +130,29 @@ export function makeConsole(config: ConsoleConfig, ports: ConsolePorts) {
 
 const pagePath = /^GET \/console\/remediations\/([^/]{1,300})\/([^/]{1,300})(\/part)?$/;
 
-/** To a page the login comes first and leads back to it; everything else gets nothing. */
-function sendAway(route: string, url: URL, reply: ServerResponse): void {
+/**
+ * To a page the login comes first and leads back to it; so it does for a form that was open for longer than its session,
+ * whose reader must know that nothing came of it. Everything else gets nothing.
+ */
+async function sendAway(
+  route: string,
+  url: URL,
+  request: IncomingMessage,
+  reply: ServerResponse,
+): Promise<void> {
+  if (route === "POST /console/decide") {
+    const form = await readForm(request);
+    const text = (key: string): string => form?.get(key) ?? "";
+    const name = { namespace: text("namespace"), name: text("name") };
+    const to = name.name === "" ? "/console" : safePath(pathOf(name));
+    const problem = "Your session is over, and nothing was decided. Log in and decide again.";
+    return sendPage(reply, 401, loginPage(problem, to));
+  }
+  if (route === "POST /console/logout") return redirect(reply, "/console");
   const isPage =
     route === "GET /console" || (pagePath.exec(route) ?? ["", "", "", "no"])[3] === undefined;
   return isPage
-    ? sendPage(reply, 401, loginPage(false, `${url.pathname}${url.search}`))
+    ? sendPage(reply, 401, loginPage("", `${url.pathname}${url.search}`))
     : send(reply, 401, "text/plain", "");
 }
 

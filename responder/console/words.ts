@@ -72,3 +72,7 @@ export function spanText(ms: number): string {
     ? `${Math.floor(ms / 1000)} s`
     : `${Math.floor(ms / unit[1])} ${unit[0]}`;
 }
+
+/** `1 change`, `2 changes`: for words whose plural ends so. */
+export const countText = (count: number, one: string): string =>
+  `${count} ${one}${count === 1 ? "" : "s"}`;

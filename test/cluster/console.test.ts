@@ -96,6 +96,22 @@ function richProposal(podUid: string): Remediation {
   };
 }
 
+const example = exampleRemediation({ name: "hostile", state: "Proposed" });
+
+/** Names without a place to break, as long as they come, and text that would rearrange or restyle what is around it. */
+const hostile: Remediation = {
+  ...example,
+  workload: `ReplicaSet/${"w".repeat(200)}`,
+  target: { ...example.target, name: "t".repeat(253) },
+  policy: "p".repeat(253),
+  cause: {
+    ...example.cause,
+    rule: `<b>${"x".repeat(300)}</b> \u202Egnp.exe`,
+    actor: `system:serviceaccount:${"n".repeat(250)}`,
+    message: `${"curl".repeat(200)} \u202E<style>*{display:none}</style>`,
+  },
+};
+
 const page1200 = { viewport: { width: 1200, height: 900 } };
 
 // The page in a real browser: what a person sees and clicks, and that evidence from an alert stays text.
@@ -157,7 +173,7 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
     expect(await page.textContent("h1")).toBe("Parapet");
     await screenshot(page, "login");
     await logIn(page);
-    expect(await page.textContent(".empty")).toContain("No remediation waits");
+    expect(await page.textContent(".empty")).toContain("There is none yet");
   });
 
   it("shows a new remediation by itself", async () => {
@@ -321,12 +337,45 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
     await context.close();
   });
 
+  it("keeps the keyboard's place, an open part and a mark for copying when something changes", async () => {
+    await page.goto(`${base}/console/remediations/prod/second`);
+    await eventually("the page listens", () => scene.listeners.size > 0);
+    await page.focus("summary");
+    await page.keyboard.press("Enter");
+    const second = exampleRemediation({ name: "second", state: "Verified" });
+    await scene.put(second, { lastError: "the first", attempts: 1 });
+    await page.waitForSelector("text=the first");
+    expect(await page.evaluate(focused)).toBe("The same in a terminal");
+    expect(await page.locator("details[open]").count()).toBe(1);
+    // Whoever marks a digest to copy it keeps the mark, and sees the change once it is gone.
+    await page.evaluate("getSelection().selectAllChildren(document.querySelector('.digest code'))");
+    await scene.put(second, { lastError: "the second", attempts: 2 });
+    await page.waitForTimeout(700);
+    expect(await page.textContent(".facts")).toContain("the first");
+    await page.evaluate("getSelection().removeAllRanges()");
+    scene.tell();
+    await page.waitForSelector("text=the second");
+  });
+
+  it("says when it is cut off, and catches up by itself", async () => {
+    await page.goto(`${base}/console`);
+    await page.waitForSelector("#live:not([hidden])");
+    await eventually("the page listens", () => scene.listeners.size > 0);
+    server.closeAllConnections();
+    await page.waitForSelector("#live.lost");
+    await scene.put(exampleRemediation({ name: "meanwhile", state: "Proposed" }));
+    await page.waitForSelector("a[href$='/meanwhile']");
+    await page.waitForSelector("#live:not(.lost)");
+    errors.splice(0);
+  });
+
   it.each([
     { reason: "dark", options: { ...page1200, colorScheme: "dark" } },
-    { reason: "narrow", options: { viewport: { width: 390, height: 800 } } },
+    { reason: "wide", options: page1200 },
+    { reason: "narrow", options: { viewport: { width: 380, height: 800 } } },
     {
       reason: "narrow and dark",
-      options: { viewport: { width: 390, height: 800 }, colorScheme: "dark" },
+      options: { viewport: { width: 380, height: 800 }, colorScheme: "dark" },
     },
   ] as const)(
     "can be read $reason: contrast, and nothing wider than the window",
@@ -334,10 +383,12 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
       const context = await other(options);
       const one = await context.newPage();
       await logIn(one);
+      await scene.put(hostile);
       for (const path of [
         "/console",
         "/console/remediations/prod/first",
         "/console/remediations/prod/second",
+        "/console/remediations/prod/hostile",
       ]) {
         await one.goto(`${base}${path}`);
         expect(await one.evaluate(tooWide)).toBeLessThanOrEqual(0);
@@ -377,7 +428,7 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
     const one = await context.newPage();
     const before = performance.now();
     await one.goto(`http://127.0.0.1:${port}/console?page=2`);
-    expect(await one.innerText(".count")).toBe("10000 of 10000 remediation(s), page 2 of 200");
+    expect(await one.innerText(".count")).toBe("10000 of 10000 remediations, page 2 of 200");
     // Measured under 300 ms, browser included, on two busy cores.
     expect(performance.now() - before).toBeLessThan(5_000);
     await one.click("text=Next");
