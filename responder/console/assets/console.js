@@ -17,9 +17,13 @@ if (rows !== null) {
       (marked?.isCollapsed === false && rows.contains(marked.anchorNode))
     );
   };
-  // What has the keyboard's focus, by what it leads to or is called: its place in the page may be another one.
+  /**
+   * What has the keyboard's focus, by what it leads to or is called: its place in the page may be another one.
+   * @param {Element} one
+   */
   const nameOf = (one) =>
     `${one.tagName} ${one.getAttribute("href") ?? one.getAttribute("aria-label") ?? one.textContent}`;
+  /** @param {string} text */
   const show = (text) => {
     const active = document.activeElement;
     const focus = active !== null && rows.contains(active) ? nameOf(active) : "";
@@ -28,9 +32,10 @@ if (rows !== null) {
     rows.innerHTML = text;
     [...rows.querySelectorAll("details")].forEach((one, i) => (one.open = open[i] ?? one.open));
     [...rows.querySelectorAll("pre")].forEach((one, i) => one.scrollTo(...(scrolled[i] ?? [0, 0])));
-    [...rows.querySelectorAll("a, button, summary, pre")]
-      .find((one) => nameOf(one) === focus)
-      ?.focus({ preventScroll: true });
+    const again = [...rows.querySelectorAll("a, button, summary, pre")].find(
+      (one) => nameOf(one) === focus,
+    );
+    if (again instanceof HTMLElement) again.focus({ preventScroll: true });
     const stop = document.getElementById("stop");
     stop.hidden = rows.querySelector("[data-stopped=true]") === null;
   };
