@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { RunFunctionRequest, RunFunctionResponse } from "@crossplane-org/function-sdk-typescript";
 import { CORE_SCHEMA, load } from "js-yaml";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeHandler } from "#function/handler";
@@ -12,6 +13,7 @@ import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
 import { type ControlPlane, startControlPlane } from "#test/cluster/control-plane";
 import { type Crossplane, crossplaneClientName, startCrossplane } from "#test/cluster/crossplane";
 import { type ComposingFunction, startComposingFunction } from "#test/support/composing-function";
+import { conditionOf } from "#test/support/guard-scene";
 import { eventually } from "#test/support/processes";
 import { repository } from "#test/support/shared";
 
@@ -287,6 +289,17 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
     let composer: ComposingFunction;
     let guard: RunningServer;
     const log: string[] = [];
+    /** For each call of the guard: the composite, what it said already, and what the answer tells anew. */
+    const calls: { composite: string; known: string; told: readonly string[] }[] = [];
+    const onCall = (request: Buffer, answer: Buffer) => {
+      const observed = RunFunctionRequest.decode(request).observed?.composite?.resource ?? {};
+      const { results } = RunFunctionResponse.decode(answer);
+      calls.push({
+        composite: textAt(observed, ["metadata", "name"]),
+        known: textAt(conditionOf(observed, "PolicyCompliant"), ["reason"]),
+        told: results.map(({ reason = "" }) => reason),
+      });
+    };
 
     beforeAll(async () => {
       const started = await startControlPlane({});
@@ -303,13 +316,18 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       composer = await startComposingFunction(compose, crossplane.functionTls);
       const read = readCertificates(crossplane.functionTls, new Date());
       if (!read.ok) throw new Error(read.problem);
+      const judge = makeHandler({
+        now: () => Date.now(),
+        log: (level, message, fields = {}) =>
+          log.push(`${level} ${message} ${JSON.stringify(fields)}`),
+        approvalNamespace: "",
+      });
       guard = await startServer("127.0.0.1:0", {
-        handler: makeHandler({
-          now: () => Date.now(),
-          log: (level, message, fields = {}) =>
-            log.push(`${level} ${message} ${JSON.stringify(fields)}`),
-          approvalNamespace: "",
-        }),
+        handler: (request) => {
+          const answer = judge(request);
+          onCall(request, answer);
+          return answer;
+        },
         credentials: rotatingCredentials(crossplane.functionTls, read.files, () => undefined)
           .credentials,
         receiveBytesMax: 64 * 1024 * 1024,
@@ -694,7 +712,9 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
       });
     });
 
-    it("tells what is held once, whatever the number of reconciles", async () => {
+    // A run that begins at once may be asked about the composite as Crossplane's cache had it before the status was written
+    // (claims.test.ts has the figures): nothing in that request says that it was told. Who sees that does not tell it again.
+    it("tells what is held once its composite does not say so, whatever the number of reconciles", async () => {
       const things_ = (note: number) => ({
         good: { spec: { note } },
         bad: { spec: { access: "public" } },
@@ -705,13 +725,20 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
         await setBox("quiet", things_(note));
         await specIs("quiet-good", { note, owner: "platform" });
       }
-      const all = await plane.api.list("/api/v1/namespaces/default/events");
-      const told = all.filter(
-        (event) =>
-          textAt(event, ["involvedObject", "name"]) === "quiet" &&
-          textAt(event, ["reason"]) === "Held",
-      );
-      expect(told.map((event) => at(event, ["count"]) ?? 1)).toEqual([1]);
+      const about = calls.filter(({ composite }) => composite === "quiet");
+      const tellings = about.filter((call) => call.told.includes("Held"));
+      await eventually("each telling is counted in one event", async () => {
+        const all = await plane.api.list("/api/v1/namespaces/default/events");
+        const told = all.filter(
+          (event) =>
+            textAt(event, ["involvedObject", "name"]) === "quiet" &&
+            textAt(event, ["reason"]) === "Held",
+        );
+        expect(told.map((event) => at(event, ["count"]) ?? 1)).toEqual([tellings.length]);
+        return true;
+      });
+      expect(tellings.map(({ known }) => known)).not.toContain("Held");
+      expect(about.filter(({ known }) => known === "Held").length).toBeGreaterThanOrEqual(20);
     });
 
     it("rests, also when policies tell and inject the time and chance", async () => {

@@ -163,11 +163,13 @@ describe.skipIf(!isPossible)("responder on a real API server and a real Redis", 
       async () => {
         const found = await scene.remediations("shop-crash");
         const done = found.filter((one) => one.status.state === "Realised");
-        return done.length >= accepted ? found : false;
+        if (done.length < accepted || done.length < found.length) return false;
+        // More than the sender knows of may have been taken before the kill: each of them has its one policy in the end.
+        const policies = await networkPolicies("shop-crash");
+        return policies.length === found.length ? found : false;
       },
       200_000,
     );
-    expect(await networkPolicies("shop-crash")).toHaveLength(all.length);
     for (const one of all) {
       expect(one.status.alerts.count).toBe(1);
       const acted = one.status.history.filter((entry) => entry.to === "Applied");
