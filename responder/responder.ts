@@ -34,6 +34,7 @@ import { startRetention } from "#responder/record/retention";
 import { makeStop, type Stop } from "#responder/stop";
 import { watchManaged } from "#responder/cloud/external-names-watch";
 import type { Observer } from "#responder/tracing";
+import { startValueLooks } from "#responder/value-looks";
 import { makeTellers } from "#responder/notify/tellers";
 import type { Change, Watcher } from "#responder/watcher";
 import { startWatchers } from "#responder/watchers";
@@ -97,7 +98,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const known = makeKnown();
   const reads = makeReads(cluster, now);
   const engine = makeEngine(config, ports, quiet, { approvals, remediations, known, stop, reads });
-  const { work, counter, verification, rechecker } = engine;
+  const { work, counter, verification, rechecker, looks } = engine;
   const watchers = startWatchers(cluster, quiet, {
     policies: policies.change,
     approvals: (change) => approvals.change(change).forEach((key) => work.add(key)),
@@ -144,7 +145,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
       for (const timer of timers) clearInterval(timer);
       counter.stop();
       // Whatever starts something new ends before that which does it.
-      const parts = [tellers, drift, managed, rechecker, work, verification];
+      const parts = [tellers, drift, managed, rechecker, looks, work, verification];
       for (const part of parts) await part.stop();
       await queue.close();
       await closePorts(ports, watchers, recordPorts.beginnings);
@@ -245,6 +246,7 @@ function makeEngine(
   readonly counter: Counter;
   readonly verification: Verification;
   readonly rechecker: Rechecker;
+  readonly looks: ReturnType<typeof startValueLooks>;
 } {
   const identity = config.identity ?? "parapet";
   const verification = startVerification({ ...ports, settings: config.verification, identity });
@@ -278,14 +280,17 @@ function makeEngine(
     onApplied: appliedMetric(ports.metrics),
   };
   const reconcile = makeReconcile(acting);
-  const rechecker = new Rechecker({
+  const looking = {
     ...acting,
+    remediations: on.remediations.all,
     hold: (remediation, task) => holding(acting, remediation, task),
     wake: work.add,
     metrics: ports.metrics,
     log: quiet,
-  });
-  return { work, counter, verification, rechecker };
+  } satisfies ConstructorParameters<typeof Rechecker>[0] & Parameters<typeof startValueLooks>[0];
+  const rechecker = new Rechecker(looking);
+  const looks = startValueLooks(looking);
+  return { work, counter, verification, rechecker, looks };
 }
 
 const textOf = (error: unknown): string =>

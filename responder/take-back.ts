@@ -90,7 +90,7 @@ const setByUs = (change: EditChange): readonly Edit[] =>
   inverseEdits(change.edits).filter((edit) => !sameJson(edit.from, edit.to));
 
 /** A subresource's own object does not tell who holds what: that stands in the object whose part it is. */
-function wholeOf(
+export function wholeOf(
   cluster: Cluster,
   change: EditChange,
   live: JsonObject,

@@ -9,7 +9,7 @@ export const annotateInfo: ActionInfo = {
   does: "writes annotations with fixed values on the pod",
   targets: ["Pod"],
   inverse: "each annotation gets the value back that it had, unless somebody changed it meanwhile",
-  verified: "read back at once and after the settle time",
+  verified: "read back at once, after the settle time, and as long as it lasts",
   rbac: [{ apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] }],
 };
 

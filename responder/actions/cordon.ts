@@ -17,7 +17,7 @@ export const cordonInfo: ActionInfo = {
   targets: ["Node"],
   inverse:
     "the node becomes schedulable again, unless it was unschedulable before or somebody else made it so meanwhile",
-  verified: "read back at once and after the settle time",
+  verified: "read back at once, after the settle time, and as long as it lasts",
   rbac: [{ apiGroups: [""], resources: ["nodes"], verbs: ["get", "patch"] }],
 };
 

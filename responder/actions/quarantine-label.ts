@@ -16,7 +16,7 @@ export const quarantineLabelInfo: ActionInfo = {
   targets: ["Pod"],
   inverse:
     "the labels as they were; a detached pod is deleted, since its controller has replaced it",
-  verified: "read back at once and after the settle time",
+  verified: "read back at once, after the settle time, and as long as it lasts",
   rbac: [{ apiGroups: [""], resources: ["pods"], verbs: ["get", "patch"] }, ...detachRbac],
 };
 

@@ -32,7 +32,7 @@ export const scaleToZeroInfo: ActionInfo = {
   does: "sets the replicas of the pod's Deployment or StatefulSet to 0",
   targets: ["Deployment", "StatefulSet"],
   inverse: "the stored number of replicas, unless somebody changed it meanwhile",
-  verified: "read back at once and after the settle time",
+  verified: "read back at once, after the settle time, and as long as it lasts",
   rbac: [
     { apiGroups: ["apps"], resources: ["replicasets"], verbs: ["get"] },
     { apiGroups: ["apps"], resources: ["deployments", "statefulsets"], verbs: ["get"] },

@@ -3,7 +3,7 @@ import { textAt } from "#policy/json";
 import { type AuditEntry, reasonsOf } from "#responder/record/audit";
 import { makeChange, readBack } from "#responder/changes";
 import type { Cluster, Reply } from "#responder/cluster";
-import { failure, keyOf, nameOf, types, uidOf, versionOf } from "#responder/cluster";
+import { failure, keyOf, nameOf, uidOf, versionOf } from "#responder/cluster";
 import { changeText, ownershipLabel, type ResidualAllow, type WriteChange } from "#responder/plan";
 import {
   type Finding,
@@ -12,9 +12,9 @@ import {
   isolationIn,
   lastFinding,
 } from "#responder/isolation/recheck";
-import { advance, type EventKind, type Remediation, type Status } from "#responder/remediation";
-import { cut, readRemediation, statusJson } from "#responder/record/remediation-record";
-import type { JsonObject } from "#policy/json";
+import { moveRemediation, type Read, readRecord } from "#responder/record/move-remediation";
+import { cut } from "#responder/record/remediation-record";
+import type { EventKind, Remediation } from "#responder/remediation";
 
 export type MendPorts = {
   readonly cluster: Cluster;
@@ -44,14 +44,13 @@ export function settleFinding(
 ): Promise<Reply<undefined>> {
   const { remediation } = isolation;
   return ports.hold(remediation, async () => {
-    const read = await ports.cluster.get(types.remediation, remediation.name);
+    const read = await readRecord(ports.cluster, remediation.name);
     if (!read.ok) return read.code === "NotFound" ? done : read;
-    const live = readRemediation(read.value);
-    if (typeof live === "string" || isolationIn(live) === undefined) return done;
+    const record = read.value;
+    if (typeof record === "string" || isolationIn(record.remediation) === undefined) return done;
     const differences = await differencesOf(ports.cluster, isolation);
     if (!differences.ok) return differences;
-    const record: Record = { object: read.value, remediation: live };
-    const key = keyOf(live.name);
+    const key = keyOf(remediation.name);
     const mends = differences.value.length > 0 && !ports.stopped() && ports.mayMend(key);
     const said = differences.value.map(({ text }) => text);
     const why = mends || said.length === 0 ? "" : notMended(ports);
@@ -69,8 +68,6 @@ export function settleFinding(
       : toUndefined(await write(ports, written.value, rest));
   });
 }
-
-type Record = { readonly object: JsonObject; readonly remediation: Remediation };
 
 const ok = <T>(value: T): Reply<T> => ({ ok: true, value });
 const done: Reply<undefined> = ok(undefined);
@@ -141,7 +138,7 @@ async function putBack(
 
 async function closeAgain(
   ports: MendPorts,
-  record: Record,
+  record: Read,
   message: string,
 ): Promise<Reply<undefined>> {
   if (lastFinding(record.remediation) === undefined) return done;
@@ -151,7 +148,7 @@ async function closeAgain(
   return toUndefined(await move(ports, record, "closedAgain", "ClosedAgain", text));
 }
 
-async function write(ports: MendPorts, record: Record, finding: Finding): Promise<Reply<Record>> {
+async function write(ports: MendPorts, record: Read, finding: Finding): Promise<Reply<Read>> {
   const message = cut(finding.message, 1_024);
   const last = lastFinding(record.remediation);
   if (last?.reason === finding.reason && last.message === message) return ok(record);
@@ -160,35 +157,13 @@ async function write(ports: MendPorts, record: Record, finding: Finding): Promis
   return moved;
 }
 
-async function move(
+const move = (
   ports: MendPorts,
-  { object, remediation }: Record,
+  record: Read,
   kind: EventKind,
   reason: string,
   message: string,
-): Promise<Reply<Record>> {
-  const from = remediation.status.state;
-  const event = { kind, reason, message, by: "parapet" };
-  const moved = advance(remediation.status, event, ports.now());
-  if (!moved.ok) throw new Error(`${keyOf(remediation.name)}: ${moved.reason}`);
-  await audit(ports, remediation, `${from} -> ${moved.status.state}`, `${reason}: ${message}`);
-  return replaceStatus(ports, object, moved.status);
-}
-
-async function replaceStatus(
-  ports: MendPorts,
-  object: JsonObject,
-  status: Status,
-): Promise<Reply<Record>> {
-  const reply = await ports.cluster.replaceStatus(types.remediation, {
-    ...object,
-    status: statusJson(status),
-  });
-  if (!reply.ok) return reply;
-  const remediation = readRemediation(reply.value);
-  if (typeof remediation === "string") throw new Error(remediation);
-  return ok({ object: reply.value, remediation });
-}
+): Promise<Reply<Read>> => moveRemediation(ports, record, { kind, reason, message, by: "parapet" });
 
 const audit = (ports: MendPorts, remediation: Remediation, what: string, message: string) =>
   ports.audit({

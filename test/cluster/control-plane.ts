@@ -41,7 +41,7 @@ export type ControlPlaneOptions = {
 
 /** Controllers that a workload's life needs where no kubelet runs. Without `disruption` evictions under a budget stay 429. */
 const controllers =
-  "garbage-collector,namespace,serviceaccount,serviceaccount-token,root-ca-certificate-publisher,clusterrole-aggregation,deployment,replicaset,statefulset,daemonset,job,disruption,endpointslice";
+  "garbage-collector,namespace,serviceaccount,serviceaccount-token,root-ca-certificate-publisher,clusterrole-aggregation,deployment,replicaset,statefulset,daemonset,job,disruption,endpointslice,horizontal-pod-autoscaler";
 
 /**
  * A real etcd, kube-apiserver and kube-controller-manager on free loopback ports, ready in about five seconds.

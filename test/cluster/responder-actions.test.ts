@@ -14,6 +14,7 @@ import { nameOf, types, uidOf } from "#responder/cluster";
 import { parseConfig } from "#responder/config/config";
 import { signature } from "#responder/notify/notification";
 import { rolesFor } from "#responder/rbac";
+import type { Remediation } from "#responder/remediation";
 import type { Child } from "#test/support/processes";
 import { eventually } from "#test/support/processes";
 import { repository } from "#test/support/shared";
@@ -97,13 +98,74 @@ async function usePolicy(name: string, actions: readonly JsonObject[], more: Jso
   });
 }
 
-async function alert(namespace: string, pod: string, number = 0): Promise<void> {
+async function alert(
+  namespace: string,
+  pod: string,
+  number = 0,
+  hostname = "node-1",
+): Promise<void> {
   const response = await fetch(scene.url(), {
     method: "POST",
     headers: { authorization: `Bearer ${intakeToken}`, "content-type": "application/json" },
-    body: shellAlert(namespace, pod, Date.now(), number),
+    body: shellAlert(namespace, pod, Date.now(), number, hostname),
   });
   expect(response.status).toBe(202);
+}
+
+function kubectl(...words: readonly string[]): void {
+  execFileSync(scene.plane.kubectl, ["--kubeconfig", scene.plane.kubeconfig, ...words]);
+}
+
+async function approveAsSecond(proposed: Remediation): Promise<void> {
+  good(
+    await scene.people.create(types.approval, {
+      apiVersion: "parapet.dev/v1alpha1",
+      kind: "Approval",
+      metadata: { name: "second", namespace: proposed.name.namespace },
+      spec: {
+        for: {
+          remediation: { name: proposed.name.name, planDigest: proposed.plan?.digest ?? "" },
+        },
+        decision: "Approve",
+        approvedBy: "joe@example.org",
+        reason: "four eyes",
+      },
+    }),
+  );
+}
+
+const webDeployment = (namespace: string): JsonObject => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name: "web", namespace },
+  spec: {
+    replicas: 3,
+    selector: { matchLabels: { app: "web" } },
+    template: {
+      metadata: { labels: { app: "web" } },
+      spec: { containers: [{ name: "web", image: "nginx" }] },
+    },
+  },
+});
+
+/** A Deployment of three pods that an alert about one of them stopped. */
+async function scaledToZero(name: string) {
+  await usePolicy(name, [{ "scale-to-zero": {} }]);
+  const deployment = good(await scene.people.typeOf("apps/v1", "Deployment"));
+  good(await scene.people.create(deployment, webDeployment(name)));
+  const replicas = async () =>
+    at(good(await scene.people.get(deployment, { namespace: name, name: "web" })), [
+      "spec",
+      "replicas",
+    ]);
+  const pods = await eventually("three pods", async () => {
+    const all = good(await scene.people.list(types.pod, { namespace: name })).items;
+    return all.length === 3 ? all : false;
+  });
+  await alert(name, textAt(pods[0], ["metadata", "name"]));
+  const applied = await scene.inState(name, "Verified");
+  expect(await replicas()).toBe(0);
+  return { replicas, applied };
 }
 
 /** Where a missing right shows: in the records, in what evidence could not be had, and in the log. */
@@ -260,21 +322,7 @@ describe("the responder's actions on a real API server", () => {
     await scene.decide(proposed, "Approve");
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     expect((await scene.remediations(name)).map((one) => one.status.state)).toEqual(["Proposed"]);
-    good(
-      await scene.people.create(types.approval, {
-        apiVersion: "parapet.dev/v1alpha1",
-        kind: "Approval",
-        metadata: { name: "second", namespace: name },
-        spec: {
-          for: {
-            remediation: { name: proposed.name.name, planDigest: proposed.plan?.digest ?? "" },
-          },
-          decision: "Approve",
-          approvedBy: "joe@example.org",
-          reason: "four eyes",
-        },
-      }),
-    );
+    await approveAsSecond(proposed);
     const applied = await scene.inState(name, "Verified");
     expect(applied.status.approval?.by).toBe("jane@example.org,joe@example.org");
     expect(await unschedulable()).toBe(true);
@@ -283,38 +331,69 @@ describe("the responder's actions on a real API server", () => {
     expect(await unschedulable()).toBeUndefined();
   });
 
-  it("scales the workload to 0 and back to what it was", async () => {
+  it("leaves a node cordoned that a person cordoned meanwhile", async () => {
+    const name = "shop-cordon-twice";
+    const node = { namespace: "", name: "node-2" };
+    // As every kubelet's, with labels: of an object that was made without any field the API server never tracks who sets one.
+    const labels = { "kubernetes.io/os": "linux" };
+    const made = { apiVersion: "v1", kind: "Node", metadata: { name: "node-2", labels } };
+    good(await scene.people.create(types.node, made));
+    await usePolicy(name, [{ cordon: {} }]);
+    await makePod(scene.people, name, "web", "node-2");
+    await alert(name, "web", 0, "node-2");
+    const proposed = await scene.inState(name, "Proposed");
+    await scene.decide(proposed, "Approve");
+    await approveAsSecond(proposed);
+    const applied = await scene.inState(name, "Verified");
+    kubectl("uncordon", "node-2");
+    kubectl("cordon", "node-2");
+    await scene.decide(applied, "Deny");
+    const { status } = await scene.inState(name, "Undone");
+    expect(status.history.at(-1)?.message).toMatch(
+      /^left as it is: spec.unschedulable was set by field manager kubectl\S* as well$/,
+    );
+    expect(at(good(await scene.people.get(types.node, node)), ["spec", "unschedulable"])).toBe(
+      true,
+    );
+  });
+
+  it("scales the workload to 0 and back to what it was, and its autoscaler leaves it there", async () => {
     const name = "shop-scale";
-    await usePolicy(name, [{ "scale-to-zero": {} }]);
-    const deployment = good(await scene.people.typeOf("apps/v1", "Deployment"));
-    const labels = { app: "web" };
+    const { replicas, applied } = await scaledToZero(name);
+    const autoscaler = good(await scene.people.typeOf("autoscaling/v2", "HorizontalPodAutoscaler"));
     good(
-      await scene.people.create(deployment, {
-        apiVersion: "apps/v1",
-        kind: "Deployment",
+      await scene.people.create(autoscaler, {
+        apiVersion: "autoscaling/v2",
+        kind: "HorizontalPodAutoscaler",
         metadata: { name: "web", namespace: name },
         spec: {
-          replicas: 3,
-          selector: { matchLabels: labels },
-          template: {
-            metadata: { labels },
-            spec: { containers: [{ name: "web", image: "nginx" }] },
-          },
+          scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name: "web" },
+          minReplicas: 2,
+          maxReplicas: 5,
         },
       }),
     );
-    const replicas = async () =>
-      at(good(await scene.people.get(deployment, { namespace: name, name: "web" })), [
-        "spec",
-        "replicas",
-      ]);
-    const pods = await eventually("three pods", async () => {
-      const all = good(await scene.people.list(types.pod, { namespace: name })).items;
-      return all.length === 3 ? all : false;
+    await eventually("the autoscaler has looked at it", async () => {
+      const live = await scene.people.get(autoscaler, { namespace: name, name: "web" });
+      return live.ok && JSON.stringify(live.value).includes("ScalingDisabled");
     });
-    await alert(name, textAt(pods[0], ["metadata", "name"]));
-    const applied = await scene.inState(name, "Verified");
     expect(await replicas()).toBe(0);
+    await scene.decide(applied, "Deny");
+    await scene.inState(name, "Undone");
+    expect(await replicas()).toBe(3);
+  });
+
+  it("says so when the workload's owner in Git starts it again, and leaves that to people", async () => {
+    const name = "shop-scale-git";
+    const { replicas, applied } = await scaledToZero(name);
+    // As Argo CD syncs with server-side apply: what Git states is theirs again.
+    const path = `/apis/apps/v1/namespaces/${name}/deployments/web`;
+    await scene.plane.api.apply(path, webDeployment(name), "argocd-controller");
+    const { status } = await scene.inState(name, "Unverifiable");
+    expect(status.history.at(-1)).toMatchObject({
+      reason: "ChangedMeanwhile",
+      message: `spec.replicas of Deployment ${name}/web is 3, by field manager argocd-controller`,
+    });
     await scene.decide(applied, "Deny");
     await scene.inState(name, "Undone");
     expect(await replicas()).toBe(3);
