@@ -122,6 +122,51 @@ test.each(rows)("%s", (_, held, spec, want) => {
   );
 });
 
+test.each([
+  [
+    "a Secret's key is no Ingress of the same name",
+    object("Ingress", "web"),
+    { spec: { env: [{ valueFrom: { secretKeyRef: { name: "web", key: "token" } } }] } },
+    [],
+  ],
+  [
+    "a password's Secret",
+    object("Secret", "web"),
+    { spec: { forProvider: { passwordSecretRef: { name: "web", key: "p" } } } },
+    ["other"],
+  ],
+  [
+    "an account's Secret",
+    object("Secret", "pull"),
+    { imagePullSecrets: [{ name: "pull" }] },
+    ["other"],
+  ],
+  [
+    "a role of a kind without spec",
+    object("Role", "web"),
+    { roleRef: { kind: "Role", name: "web" } },
+    ["other"],
+  ],
+  [
+    "what the field is named after, where another has the same name",
+    object("BucketPolicy", "main"),
+    { spec: { forProvider: { bucketRef: { name: "main" } } } },
+    [],
+  ],
+  [
+    "the only one with that name, whatever the field is called",
+    object("EIP", "main-eip"),
+    { spec: { forProvider: { allocationIdRef: { name: "main-eip" } } } },
+    ["other"],
+  ],
+] as const)("%s", (_, held, other, want) => {
+  const others = [
+    { name: "other", object: other, subject: "" },
+    { name: "bucket", object: bucket, subject: "" },
+  ];
+  expect(dependantsOf(held, others)).toEqual(want);
+});
+
 const definition = (kind: string): JsonObject => ({
   apiVersion: "apiextensions.k8s.io/v1",
   kind,

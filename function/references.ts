@@ -18,21 +18,36 @@ export type Named = {
  * - by one ending in `Selector` whose labels it has (crossplane-runtime apis/common/v1, Selector); a selector does not say
  *   its kind, so the field's name must: `bucketSelector`, `subnetIdSelector`, `kmsKeyIdSelector`
  * - by the fields that Kubernetes' own kinds have for it, such as `secretName`
+ * Compositions like to give all that they compose the same name: `bucketRef` means the Bucket among those, where there is one.
  * The object comes with the labels that Crossplane adds.
  */
 export function dependantsOf(held: JsonObject, others: readonly Named[]): readonly string[] {
-  const target: Target = {
+  const target = {
     kind: textAt(held, ["kind"]),
     name: textAt(held, ["metadata", "name"]),
     labels: field(field(held, "metadata"), "labels"),
   };
+  const namesakes = others
+    .map(({ object }) => object)
+    .filter((object) => textAt(object, ["metadata", "name"]) === target.name)
+    .map((object) => textAt(object, ["kind"]));
   return others
-    .filter(({ object }) => dependsOn(object["spec"], target, 0))
+    .filter(({ object }) => dependsOn(contentOf(object), { ...target, namesakes }, 0))
     .map((each) => each.name)
     .sort();
 }
 
-type Target = { readonly kind: string; readonly name: string; readonly labels: Json | undefined };
+type Target = {
+  readonly kind: string;
+  readonly name: string;
+  readonly labels: Json | undefined;
+  /** Kinds of the other resources with the same name. */
+  readonly namesakes: readonly string[];
+};
+
+/** What an object says, wherever its kind has it: a RoleBinding has no `spec`. */
+const contentOf = ({ metadata: _metadata, status: _status, ...content }: JsonObject): JsonObject =>
+  content;
 
 function dependsOn(value: Json | undefined, target: Target, depth: number): boolean {
   if (depth > depthMax) return false;
@@ -51,14 +66,23 @@ function isLink(key: string, value: Json, stated: string, target: Target): boole
   return namesNatively(key, value, target);
 }
 
-function refersTo(key: string, value: Json, stated: string, { kind, name }: Target): boolean {
+function refersTo(key: string, value: Json, stated: string, target: Target): boolean {
+  const { kind, name, namesakes } = target;
   if (name === "") return false;
   // Names of configurations and of secrets that are still to be written, not of what must exist.
   if (key === "providerConfigRef" || key === "writeConnectionSecretToRef") return false;
   return (isArray(value) ? value : [value]).some((each) => {
-    const wanted = textAt(each, ["kind"]) || stated;
-    return textAt(each, ["name"]) === name && (wanted === "" || wanted === kind);
+    if (textAt(each, ["name"]) !== name) return false;
+    const wanted = textAt(each, ["kind"]) || stated || kindOfRef(key);
+    if (wanted !== "") return wanted === kind;
+    return isNamedAfter(key, kind) || !namesakes.some((other) => isNamedAfter(key, other));
   });
+}
+
+/** `secretKeyRef`, `passwordSecretRef` and `configMapKeyRef` are for one kind only. */
+function kindOfRef(key: string): string {
+  if (/secret(?:key)?refs?$/i.test(key)) return "Secret";
+  return /configmap(?:key)?refs?$/i.test(key) ? "ConfigMap" : "";
 }
 
 function selects(key: string, value: Json, stated: string, { kind, labels }: Target): boolean {
@@ -73,9 +97,9 @@ function selects(key: string, value: Json, stated: string, { kind, labels }: Tar
   );
 }
 
-/** `dbSubnetGroupNameSelector` is after SubnetGroup, `instanceSelector` after DatabaseInstance. */
+/** `dbSubnetGroupNameSelector` is after SubnetGroup, `instanceRef` after DatabaseInstance. */
 function isNamedAfter(key: string, kind: string): boolean {
-  const subject = key.replace(/(Ids?|Arns?|Names?|Urls?)?Selector$/, "").toLowerCase();
+  const subject = key.replace(/(Ids?|Arns?|Names?|Urls?)?(Selector|Refs?)$/, "").toLowerCase();
   const name = kind.toLowerCase();
   return subject !== "" && name !== "" && (subject.endsWith(name) || name.endsWith(subject));
 }
@@ -92,6 +116,7 @@ const objectFields: Readonly<Record<string, string>> = {
   configMap: "ConfigMap",
   secret: "Secret",
   service: "Service",
+  imagePullSecrets: "Secret",
 };
 
 function namesNatively(key: string, value: Json, { kind, name }: Target): boolean {
@@ -100,7 +125,7 @@ function namesNatively(key: string, value: Json, { kind, name }: Target): boolea
   return (
     Object.hasOwn(objectFields, key) &&
     objectFields[key] === kind &&
-    textAt(value, ["name"]) === name
+    (isArray(value) ? value : [value]).some((each) => textAt(each, ["name"]) === name)
   );
 }
 

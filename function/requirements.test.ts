@@ -407,6 +407,45 @@ describe("lookups", () => {
   });
 });
 
+describe("what Crossplane could not bring", () => {
+  // As core v2.4.0 wrote them: an account that may not list pods, and a cluster without Kyverno's definitions.
+  const late =
+    'cannot compose resources: cannot run Composition pipeline step "guardrails": fetching resources for list/v1/pods/team-a/: cannot list required resources: Timeout: failed waiting for *unstructured.Unstructured Informer to sync';
+  const unserved =
+    'cannot compose resources: cannot run Composition pipeline step "guardrails": fetching resources for policies/policies.kyverno.io/v1/ValidatingPolicy: cannot list required resources: no matches for kind "ValidatingPolicy" in version "policies.kyverno.io/v1"';
+  const synced = (message: string, status = "False") =>
+    composite([{ type: "Synced", status, reason: "ReconcileError", message }]);
+  const crowded = validating("crowded", "size(resource.List('v1','pods','team-a').items) < 5");
+  const lookup: TestRequest = { input: guardrails([crowded]), desired: { a: bucket() } };
+
+  test("is told with the right that is missing, and not asked for in that call", () => {
+    const { response, reason, message } = run({ ...lookup, composite: synced(late) });
+    expect(reason).toBe("CannotLookUp");
+    expect(message).toBe(
+      'Crossplane could not read what policies need: Pod of v1 in namespace team-a. Most often its account may not: give it get, list and watch on pods by a ClusterRole with the label rbac.crossplane.io/aggregate-to-crossplane: "true".',
+    );
+    expect(response.results.map(({ severity }) => severity)).toEqual([1]);
+  });
+
+  test("is told for kinds that are not served", () => {
+    const { reason, message } = run({ input, desired: {}, composite: synced(unserved) });
+    expect(reason).toBe("CannotLookUp");
+    expect(message).toContain("take ValidatingPolicy out of policies.fromCluster.kinds");
+  });
+
+  test.each([
+    ["it came this time", { ...lookup, required: { "list/v1/pods/team-a/": [] } }, late],
+    ["something else failed", lookup, "cannot compose resources: cannot apply x"],
+    ["it was something else", lookup, late.replace("pods", "nodes")],
+    ["it is long over", lookup, ""],
+  ])("is asked for again when %s", (_, request, message) => {
+    const status = message === "" ? "True" : "False";
+    const { reason, asked } = run({ ...request, composite: synced(message || late, status) });
+    expect(reason).not.toBe("CannotLookUp");
+    expect(asked).toEqual(["list/v1/pods/team-a/"]);
+  });
+});
+
 describe("approvals", () => {
   const approvable = validating(
     "no-public",

@@ -14,8 +14,9 @@ import { fatalOutcome, outcomeOf, stopSentences, type Outcome } from "./outcome.
 import type { CompiledGuard, PolicyCache } from "./policies.ts";
 import { passed, tallyOf, verdictOn, type Judging, type Verdict } from "./verdict.ts";
 import type { Named } from "./references.ts";
-import { steadied } from "./sentences.ts";
+import { knownCondition, steadied } from "./sentences.ts";
 import { makeMask } from "./secrets.ts";
+import { unansweredSentence } from "./unanswered.ts";
 import type { Violation } from "./violation.ts";
 import type { Request } from "./wire/request.ts";
 import type { CompositeChange, ResourceChange, Response, Selector } from "./wire/response.ts";
@@ -47,7 +48,7 @@ export function runFunction(request: Request, engine: Engine): Response {
   }
   for (const [name, selector] of checkRequirements(guardrails)) requirements.set(name, selector);
   if ([...requirements.keys()].some((name) => !request.required.has(name))) {
-    return untouched(request, requirements);
+    return checks ? untouched(request, requirements) : ask(request, requirements);
   }
   const guard = readable("policies", () =>
     cached.guard(request.required, checks ? "background" : "admission"),
@@ -114,7 +115,7 @@ function judgeAll(
   verdicts.push(...companions.map(judge));
   const requirements = new Map([...sources, ...lookups.used, ...approvals]);
   const missing = [...approvals.keys()].some((name) => !request.required.has(name));
-  if (missing || lookups.wanted.size > 0) return untouched(request, requirements);
+  if (missing || lookups.wanted.size > 0) return ask(request, requirements);
   engine.meter.judged({ ...tallyOf(verdicts), remembered: set.settled.size });
   const told = steadied(verdicts, guard, composite);
   const stopped = stopSentences(told);
@@ -199,6 +200,16 @@ const nothing: Changes = {
 };
 
 const noOutcome: Outcome = { conditions: [], results: [], status: {} };
+
+/** Asks Crossplane for more, unless it says that it could not bring that the last time: people should hear of it. */
+function ask(request: Request, requirements: ReadonlyMap<string, Selector>): Response {
+  const missing = new Map([...requirements].filter(([name]) => !request.required.has(name)));
+  const composite = compositeOf(request);
+  const sentence = unansweredSentence(knownCondition(composite, "Synced"), missing);
+  if (sentence === "") return untouched(request, requirements);
+  const outcome = fatalOutcome("CannotLookUp", [sentence], composite);
+  return respond(request, outcome, { ...nothing, requirements });
+}
 
 /** Asks Crossplane for more; it calls again before anything of this answer counts. */
 const untouched = (request: Request, requirements: ReadonlyMap<string, Selector>): Response =>

@@ -7,6 +7,7 @@ import { parseText } from "#policy/yaml";
 import { crossplaneBinaries, kubernetesBinaries } from "#test/cluster/binaries";
 import {
   conditionOf,
+  guardedComposition,
   type GuardScene,
   sceneGroup,
   startGuardScene,
@@ -80,12 +81,32 @@ describe.skipIf(kubernetesBinaries() === undefined || crossplaneBinaries() === u
     });
     afterAll(() => scene?.stop());
 
-    it("of its chart alone are not enough: nothing is composed, and nobody is told for two minutes", async () => {
+    it("of its chart alone are not enough: nothing is composed, and nobody is told before two minutes", async () => {
       await scene.setBox("tenant", "large", { x: { size: 50 } });
       // Crossplane's cache waits for a list that it may not have, until the reconcile times out.
       await new Promise((resolve) => setTimeout(resolve, 10_000));
       expect(textAt(conditionOf(await scene.box("large"), "Synced"), ["status"])).not.toBe("True");
       expect(await scene.thing("large", "x")).toBe(undefined);
+    });
+
+    it("may lack a kind of policies altogether: who owns the composite hears which, and that it is not served", async () => {
+      const kinds = [
+        { apiVersion: "v1", kind: "ConfigMap" },
+        { apiVersion: "policies.kyverno.io/v1", kind: "ValidatingPolicy" },
+      ];
+      const matchLabels = { "parapet.dev/composition": "enforced" };
+      const fromCluster = { matchLabels, kinds, namespaces: ["crossplane-system"] };
+      const policies = { fromCluster };
+      const compositions = "/apis/apiextensions.crossplane.io/v1/compositions/boxes";
+      await scene.plane.api.apply(compositions, guardedComposition("boxes", "Box", { policies }));
+      await scene.setBox("tenant", "unserved", { x: { size: 1 } });
+      await scene.saying(
+        "unserved",
+        "PolicyCompliant",
+        "CannotLookUp",
+        "The API server does not serve that kind",
+      );
+      await scene.plane.api.apply(compositions, guardedComposition("boxes", "Box"));
     });
 
     it("are enough with the role that the installation brings", async () => {
