@@ -63,6 +63,7 @@ const text = (decision: Decision): string => {
     case "undo":
       return `undo ${decision.reason} by ${decision.by}`;
     case "act":
+    case "replan":
     case "check":
       return decision.do;
     default:
@@ -161,6 +162,25 @@ const decisions = [
     reason: "Intent is recorded before the act.",
     state: "Approved",
     facts: { approval: approved },
+    want: "move begun Acting by parapet",
+  },
+  {
+    reason: "What people approved is planned anew before it is begun.",
+    state: "Approved",
+    facts: { approval: approved, mayReplan: true },
+    want: "replan",
+  },
+  {
+    reason: "Not while the global stop is on.",
+    state: "Approved",
+    facts: { approval: approved, mayReplan: true, stopped: true },
+    want: "nothing until asked",
+  },
+  {
+    reason: "What acts by itself is not held up.",
+    state: "Approved",
+    mode: "Automatic",
+    facts: { mayReplan: true },
     want: "move begun Acting by parapet",
   },
   {

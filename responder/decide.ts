@@ -23,6 +23,8 @@ export type Facts = {
   readonly settleMs: number;
   /** Whether traffic may be tried to tell whether an isolation has its effect. */
   readonly mayProbe: boolean;
+  /** Whether what people approved can be planned anew, to see that it still is the plan. */
+  readonly mayReplan?: boolean;
   /** What is known of the network by now; undefined: no more than before. */
   readonly network?: Pick<NetworkFacts, "established" | "enforces">;
 };
@@ -34,6 +36,8 @@ export type Decision =
       readonly event: RemediationEvent;
       readonly status?: Partial<Status>;
     }
+  /** Plan anew what people approved: begin it where it is the same, refuse it where it is not. */
+  | { readonly do: "replan" }
   /** Make the plan's changes, or check that they are made; then read back. */
   | { readonly do: "act" }
   /** Check that what was applied still holds, then move on by what is found. */
@@ -149,6 +153,8 @@ function decideApproved(remediation: Remediation, facts: Facts): Decision {
     return { do: "move", event: { kind: "denied", reason: "Protected", message, by: "parapet" } };
   }
   if (facts.stopped) return rest("the global stop is on");
+  // What acts by itself was planned a moment ago, and nobody was shown another plan.
+  if (remediation.mode !== "Automatic" && facts.mayReplan === true) return { do: "replan" };
   return {
     do: "move",
     event: { kind: "begun", reason: "Acting", message: "intent recorded", by: "parapet" },

@@ -45,6 +45,7 @@ export async function gather(
     protectedBy: protection.ok ? protection.value : undefined,
     settleMs: settleOf(ports, remediation),
     mayProbe: ports.verification?.probes !== undefined,
+    mayReplan: ports.replan !== undefined,
     ...(ports.verification === undefined ? {} : { network: ports.verification.network() }),
   };
 }

@@ -18,6 +18,7 @@ export function makeReads(cluster: Cluster, now: () => number) {
     getNamespace: makeShared(readNamespace, now),
     getNamespaceNow: makeShared(readNamespace, now, nowMs),
     network: makeReadNetwork(cluster, now),
+    networkNow: makeReadNetwork(cluster, now, nowMs),
     dryRun: (type: ResourceType, manifest: JsonObject) =>
       cluster.create(type, manifest, { dryRun: true }),
   };

@@ -53,6 +53,8 @@ export type ReconcilePorts = {
   readonly effects: EffectPorts;
   /** How the effect of what was applied is told; undefined: by reading back and time alone. */
   readonly verification?: VerificationPorts;
+  /** Plans what people approved anew, just before it is begun; undefined: it is begun as it was approved. */
+  readonly replan?: (remediation: Remediation) => Promise<Reply<Worked>>;
   /** Whether the global stop is on. */
   readonly stopped: () => boolean;
   /** Looks for the global stop anew. */
@@ -198,6 +200,14 @@ async function run(
         const isWritten = await session.move(decision.event, { ...decision.status, ...approval });
         // From here on it is about to act: all facts are read anew.
         if (!isWritten || decision.event.kind === "approved") return startAgain;
+        break;
+      }
+      case "replan": {
+        const { replan } = ports;
+        await ports.lookForStop();
+        if (ports.stopped() || replan === undefined) return startAgain;
+        const again = await perform(ports, session, (_, one) => replan(one));
+        if (again !== undefined) return again;
         break;
       }
       case "act": {

@@ -31,18 +31,18 @@ const discoveryMs = 60_000;
 
 /**
  * Reads what an isolation is planned from. Any read that fails fails all of it: what could not be read is never taken for
- * absent. Answers count for a second and are shared by those who ask at once, so that a burst of alerts reads once.
+ * absent. Answers count for a second, or for `freshMs`, and are shared by those who ask at once, so that a burst of alerts reads once.
  */
-export function makeReadNetwork(cluster: Reads, now: () => number): ReadNetwork {
+export function makeReadNetwork(cluster: Reads, now: () => number, freshMs?: number): ReadNetwork {
   const discover = makeDiscovery(cluster, now);
   const lists = new Map<string, (namespace: string) => Promise<Reply<readonly JsonObject[]>>>();
   const listOf = (kind: PolicyKind) => {
     const key = keyOfKind(kind);
-    const list = lists.get(key) ?? makeShared((in_) => listKind(cluster, kind, in_), now);
+    const list = lists.get(key) ?? makeShared((in_) => listKind(cluster, kind, in_), now, freshMs);
     lists.set(key, list);
     return list;
   };
-  const getNamespace = makeShared((name) => readNamespace(cluster, name), now);
+  const getNamespace = makeShared((name) => readNamespace(cluster, name), now, freshMs);
   return async (namespace) => {
     const served = await discover();
     if (!served.ok) return served;

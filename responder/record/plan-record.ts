@@ -138,11 +138,15 @@ export function planJson(plan: Plan): JsonObject {
       action: action.action,
       changes: action.changes.map(changeJson),
     })),
-    residualAllows: plan.residualAllows.slice(0, residualAllowsMax).map((allow) => ({
-      ...allow,
-      detail: allow.detail.slice(0, residualTextMax),
-      reason: allow.reason.slice(0, residualTextMax),
-    })),
+    residualAllows: cutResiduals(plan.residualAllows),
     notes: plan.notes,
   };
 }
+
+/** What is written of the allows that stay open: so many, and so much of each. */
+export const cutResiduals = (allows: Plan["residualAllows"]): readonly JsonObject[] =>
+  allows.slice(0, residualAllowsMax).map((allow) => ({
+    ...allow,
+    detail: allow.detail.slice(0, residualTextMax),
+    reason: allow.reason.slice(0, residualTextMax),
+  }));

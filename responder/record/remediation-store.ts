@@ -58,7 +58,7 @@ export async function findOpen(
 
 /** The name of a finding's next remediation; undefined while `answers` says that one of those before is still the answer. */
 export async function nextName(
-  ports: RecordPorts,
+  ports: Pick<RecordPorts, "cluster">,
   namespace: string,
   finding: string,
   options: { readonly prefix: string; readonly answers: (remediation: Remediation) => boolean },
@@ -96,8 +96,9 @@ function pick(
   nowMs: number,
   cooldownMs: number,
 ): Remediation | undefined {
+  const open = remediations.find((one) => !isFinal(one.status.state));
+  if (open !== undefined) return open;
   return remediations.find((one) => {
-    if (!isFinal(one.status.state)) return true;
     const closedMs = one.status.history.at(-1)?.atMs ?? one.seenAtMs;
     // Closed ahead of now by more than that: the clock was set back, and the pause must not last until it has caught up.
     return Math.abs(nowMs - closedMs) < cooldownMs;
@@ -109,7 +110,7 @@ export type Opened = { readonly name: ObjectName; readonly isNew: boolean };
 
 /** Writes the record of a new remediation; its first status follows from its spec, so a crash after this loses nothing. */
 export async function openRemediation(
-  ports: RecordPorts,
+  ports: Pick<RecordPorts, "cluster" | "audit" | "wake">,
   draft: Omit<Remediation, "uid" | "resourceVersion" | "status"> & {
     readonly finding: string;
     readonly notes: string;
