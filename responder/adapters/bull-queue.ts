@@ -65,8 +65,8 @@ export type BullOptions = {
 };
 
 /**
- * The queue in Redis: durable as its `appendfsync` says, which is over kill -9 of any process with `everysec`; where replicas are
- * asked for, over the loss of the master too.
+ * The queue in Redis: durable as its `appendfsync` says, which is over kill -9 of any process with `everysec` and over a power cut
+ * with `always`; where replicas are asked for, over the loss of the master too.
  */
 export function makeRedisQueue(given: RedisTarget | string, options: BullOptions): AlertQueue {
   const target = typeof given === "string" ? redisAt(given) : given;

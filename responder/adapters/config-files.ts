@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: reads the files that the configuration names.
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import type { RedisTarget, RedisTls } from "#responder/adapters/redis-connection";
+import type { RedisTarget, RedisTls, Renewed } from "#responder/adapters/redis-connection";
 import type { Config } from "#responder/config/config";
 import type { Credentials } from "#responder/config/credentials";
 import type { TlsFiles } from "#responder/http";
@@ -96,14 +97,30 @@ function makeReader() {
       }
       return found;
     },
-    /** Somebody else's secret: only that it is not empty. */
-    foreign: async (path: string, secret: Secret | undefined): Promise<string | undefined> => {
+    /** Somebody else's secret: only that it is not empty. From a file it is read anew each time. */
+    foreign: async (
+      path: string,
+      secret: Secret | undefined,
+    ): Promise<Renewed<string> | undefined> => {
       if (secret === undefined) return undefined;
       const before = problems.length;
       const found = secret.value ?? (await text(`${path}.file`, secret.file ?? "")).trim();
       if (found === "" && problems.length === before) problems.push(`${path}: is empty`);
-      return found;
+      return secret.file === undefined ? found : renewed(secret.file, found);
     },
+  };
+}
+
+/** What stands in a file now; what stood there before while it cannot be read, as in the middle of a change. */
+function renewed(file: string, first: string): () => string {
+  let last = first;
+  return () => {
+    try {
+      last = readFileSync(file, "utf8").trim() || last;
+    } catch {
+      // The old one may still be right, and who is refused is told so by Redis.
+    }
+    return last;
   };
 }
 
@@ -169,6 +186,7 @@ async function redisOf(reader: Reader, queue: Config["queue"]): Promise<RedisTar
     ...(how?.database === undefined ? {} : { database: how.database }),
     ...(tls === undefined ? {} : { tls }),
     replicas: how?.replicas ?? 0,
+    appendfsync: how?.appendfsync ?? "always",
   };
 }
 
@@ -191,17 +209,24 @@ async function addressOf(
 
 type TlsSettings = NonNullable<NonNullable<Config["queue"]["redis"]>["tls"]>;
 
-async function redisTlsOf(reader: Reader, tls: TlsSettings): Promise<RedisTls> {
+async function redisTlsOf(
+  reader: Reader,
+  { caFile, certFile, keyFile, serverName }: TlsSettings,
+): Promise<Renewed<RedisTls>> {
   const path = "queue.redis.tls";
-  const ca = await reader.optional(`${path}.caFile`, tls.caFile);
-  const cert = await reader.optional(`${path}.certFile`, tls.certFile);
-  const key = await reader.optional(`${path}.keyFile`, tls.keyFile);
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(tls.serverName === undefined ? {} : { serverName: tls.serverName }),
+  const renew = async (name: string, file: string | undefined) => {
+    const first = await reader.optional(`${path}.${name}`, file);
+    return file === undefined || first === undefined ? undefined : renewed(file, first);
   };
+  const ca = await renew("caFile", caFile);
+  const cert = await renew("certFile", certFile);
+  const key = await renew("keyFile", keyFile);
+  return () => ({
+    ...(ca === undefined ? {} : { ca: ca() }),
+    ...(cert === undefined ? {} : { cert: cert() }),
+    ...(key === undefined ? {} : { key: key() }),
+    ...(serverName === undefined ? {} : { serverName }),
+  });
 }
 
 /** Whoever may send alerts may not review, and the other way round: one secret in both places would make them one. */

@@ -23,7 +23,7 @@ export async function startEmbeddedRedis(directory: string): Promise<EmbeddedRed
     "redis-server",
     [
       ...["--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", folder],
-      ...["--appendonly", "yes", "--appendfsync", "everysec", "--save", ""],
+      ...["--appendonly", "yes", "--appendfsync", "always", "--save", ""],
       ...["--maxmemory-policy", "noeviction", "--daemonize", "no"],
     ],
     { stdio: "ignore" },

@@ -21,7 +21,7 @@ export async function checkRedis(
 
 type Settings = ReadonlyMap<string, string>;
 
-/** Lines of INFO, or the same facts by CONFIG GET under INFO's names; empty when neither may be asked. */
+/** Lines of INFO with `appendfsync`, which is in none; the rest by CONFIG GET under INFO's names where INFO may not be asked. */
 async function settingsOf(node: Redis): Promise<Settings> {
   const info = await Promise.all(
     (["persistence", "memory", "replication"] as const).map((section) =>
@@ -35,12 +35,12 @@ async function settingsOf(node: Redis): Promise<Settings> {
       return at < 1 ? [] : [[line.slice(0, at), line.slice(at + 1)]];
     }),
   );
-  if (settings.has("aof_enabled") && settings.has("maxmemory_policy")) return settings;
-  const config = await allowed(node.config("GET", "appendonly", "maxmemory-policy"));
+  const config = await allowed(node.config("GET", "appendonly", "maxmemory-policy", "appendfsync"));
   const pairs: readonly unknown[] = Array.isArray(config) ? config : [];
   for (let i = 0; i + 1 < pairs.length; i += 2) {
-    if (pairs[i] === "appendonly") settings.set("aof_enabled", pairs[i + 1] === "yes" ? "1" : "0");
-    if (pairs[i] === "maxmemory-policy") settings.set("maxmemory_policy", String(pairs[i + 1]));
+    const [name, value] = [String(pairs[i]), String(pairs[i + 1])];
+    if (name === "appendonly") settings.set("aof_enabled", value === "yes" ? "1" : "0");
+    else settings.set(name.replace("-", "_"), value);
   }
   return settings;
 }
@@ -85,6 +85,7 @@ function judge(settings: Settings, target: RedisTarget): readonly QueueProblem[]
       message: `maxmemory-policy is ${policy}: Redis may throw accepted alerts away; set maxmemory-policy noeviction`,
     });
   }
+  if (append === "1") problems.push(...judgeSync(settings.get("appendfsync"), target));
   const replicas = Number(settings.get("connected_slaves") ?? target.replicas);
   if (replicas < target.replicas) {
     problems.push({
@@ -93,4 +94,24 @@ function judge(settings: Settings, target: RedisTarget): readonly QueueProblem[]
     });
   }
   return problems;
+}
+
+/** When what Redis has accepted is on its disk. A replica that has it too makes up for a machine that loses its power. */
+function judgeSync(sync: string | undefined, target: RedisTarget): readonly QueueProblem[] {
+  if (target.replicas > 0 || sync === "always") return [];
+  const accepts = target.appendfsync === "everysec";
+  if (sync === "no") {
+    const message =
+      "appendfsync is no: the system writes when it likes, and a power cut may lose half a minute of alerts that were answered with 202; set appendfsync always (CONFIG SET appendfsync always, and in redis.conf)";
+    return [{ code: "FsyncOff", message }];
+  }
+  if (accepts) return [];
+  if (sync === "everysec") {
+    const message =
+      "appendfsync is everysec: a power cut may lose the last second of alerts that were answered with 202; set appendfsync always (CONFIG SET appendfsync always, and in redis.conf) or queue.redis.replicas, or accept it by queue.redis.appendfsync: everysec";
+    return [{ code: "FsyncEverySecond", message }];
+  }
+  const message =
+    "whether Redis syncs each write to its disk could not be checked: allow the user CONFIG GET (+config|get) and set appendfsync always, or accept a second's loss at a power cut by queue.redis.appendfsync: everysec";
+  return [{ code: "CannotCheck", message }];
 }

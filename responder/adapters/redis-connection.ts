@@ -14,7 +14,10 @@ export type RedisTls = {
   readonly serverName?: string;
 };
 
-/** Where Redis is and how we are known there; every secret is read already. */
+/** Itself, or asked for whenever a connection is made: what is rotated then needs no restart. */
+export type Renewed<T> = T | (() => T);
+
+/** Where Redis is and how we are known there. */
 export type RedisTarget = {
   readonly at:
     | { readonly kind: "url"; readonly url: string }
@@ -24,15 +27,17 @@ export type RedisTarget = {
         readonly name: string;
         readonly nodes: readonly RedisNode[];
         readonly username?: string;
-        readonly password?: string;
+        readonly password?: Renewed<string>;
       }
     | { readonly kind: "cluster"; readonly nodes: readonly RedisNode[] };
   readonly username?: string;
-  readonly password?: string;
+  readonly password?: Renewed<string>;
   readonly database?: number;
-  readonly tls?: RedisTls;
+  readonly tls?: Renewed<RedisTls>;
   /** An alert is accepted when so many replicas have it too: a master that dies takes with it what it had not passed on. */
   readonly replicas: number;
+  /** The weakest `appendfsync` that will do where no replica has to have an alert too; `always` unless told. */
+  readonly appendfsync?: "always" | "everysec";
 };
 
 /** A Redis by its address alone. */
@@ -57,8 +62,7 @@ export function connectProducer(target: RedisTarget): Redis | Cluster {
     connectTimeout: commandMsMax,
   };
   if (target.at.kind === "cluster") return cluster(target, limits);
-  const retryStrategy = (times: number): number => Math.min(1_000, 50 * times);
-  return new Redis({ ...redisOptions(target), ...limits, retryStrategy });
+  return new Redis({ ...redisOptions(target), ...limits });
 }
 
 /** Resolves when commands can be given; rejects after `timeoutMs`. ioredis goes on trying to connect, whatever comes of this. */
@@ -96,44 +100,62 @@ function cluster(
   const nodes = target.at.kind === "cluster" ? target.at.nodes : [];
   const each: Omit<NonNullable<ClusterOptions["redisOptions"]>, "replyMapping"> = {
     ...auth(target),
-    ...tlsMember(target),
+    ...secrets(target),
     ...limits,
   };
-  return new Cluster([...nodes], {
+  const connection = new Cluster([...nodes], {
     redisOptions: each,
     // The nodes name each other; a certificate holds the name as it is, not what it resolves to.
     dnsLookup: (address, callback) => callback(null, address),
-    clusterRetryStrategy: (times) => Math.min(1_000, 50 * times),
+    clusterRetryStrategy: (times) => retryMs(times),
     retryDelayOnFailover: 200,
     retryDelayOnClusterDown: 200,
     slotsRefreshTimeout: commandMsMax,
     slotsRefreshInterval: 10_000,
     enableReadyCheck: false,
   });
+  // A node's first connection is made after this; it and the copies of it take the secrets from its options each time.
+  connection.on("+node", (node: Redis) => {
+    for (const name of ["password", "tls"] as const) {
+      if (target[name] === undefined) continue;
+      const get = () => secrets(target)[name];
+      Object.defineProperty(node.options, name, { get, enumerable: true });
+    }
+  });
+  // BullMQ's own connections: a plain copy would not hear of its nodes here.
+  connection.duplicate = () => cluster(target, limits);
+  return connection;
 }
+
+const retryMs = (times: number): number => Math.min(1_000, 50 * times);
 
 /** ioredis options of a single Redis or of one behind Sentinel. */
 function redisOptions(target: RedisTarget): Options {
   const common: Options = {
     ...auth(target),
-    ...tlsMember(target),
+    ...secrets(target),
+    // A method of the options that the next connection is made from, as ioredis calls it.
+    retryStrategy(times) {
+      Object.assign(this, secrets(target));
+      return retryMs(times);
+    },
     ...(target.database === undefined ? {} : { db: target.database }),
     // A master that became a replica refuses writes; the address may belong to another by now.
     reconnectOnError: (error) => error.message.startsWith("READONLY"),
   };
   if (target.at.kind === "sentinel") {
-    const { name, nodes, username, password } = target.at;
+    const { name, nodes, username } = target.at;
     return {
       ...common,
       name,
       sentinels: nodes.map((node) => ({ ...node })),
       ...(username === undefined ? {} : { sentinelUsername: username }),
-      ...(password === undefined ? {} : { sentinelPassword: password }),
-      ...(target.tls === undefined
-        ? {}
-        : { enableTLSForSentinelMode: true, sentinelTLS: tlsOptions(target.tls) }),
+      ...(target.tls === undefined ? {} : { enableTLSForSentinelMode: true }),
       sentinelCommandTimeout: commandMsMax,
-      sentinelRetryStrategy: (times) => Math.min(1_000, 50 * times),
+      sentinelRetryStrategy(times) {
+        Object.assign(this, secrets(target));
+        return retryMs(times);
+      },
       failoverDetector: true,
     };
   }
@@ -160,13 +182,27 @@ function urlOptions(url: string): Options {
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, "");
 
-const auth = (target: RedisTarget): Pick<RedisOptions, "username" | "password"> => ({
-  ...(target.username === undefined ? {} : { username: target.username }),
-  ...(target.password === undefined ? {} : { password: target.password }),
-});
+const auth = (target: RedisTarget): Pick<RedisOptions, "username"> =>
+  target.username === undefined ? {} : { username: target.username };
 
-const tlsMember = (target: RedisTarget): Pick<RedisOptions, "tls"> =>
-  target.tls === undefined ? {} : { tls: tlsOptions(target.tls) };
+/** What may be another one at the next connection. */
+function secrets({
+  at,
+  password,
+  tls,
+}: RedisTarget): Pick<RedisOptions, "password" | "tls" | "sentinelPassword" | "sentinelTLS"> {
+  const options =
+    tls === undefined ? undefined : tlsOptions(typeof tls === "function" ? tls() : tls);
+  const isSentinel = at.kind === "sentinel";
+  return {
+    ...(password === undefined ? {} : { password: now(password) }),
+    ...(options === undefined ? {} : { tls: options }),
+    ...(isSentinel && at.password !== undefined ? { sentinelPassword: now(at.password) } : {}),
+    ...(isSentinel && options !== undefined ? { sentinelTLS: options } : {}),
+  };
+}
+
+const now = (one: Renewed<string>): string => (typeof one === "function" ? one() : one);
 
 const tlsOptions = (tls: RedisTls): TlsOptions => ({
   minVersion: "TLSv1.2",

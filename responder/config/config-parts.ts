@@ -73,6 +73,8 @@ export const redis = z
     cluster: z.strictObject({ nodes }).optional(),
     /** Replicas that must have an alert before it is accepted. */
     replicas: z.int().min(0).max(10).default(0),
+    /** What Redis' own setting is to be; `everysec`: the last second before a power cut may be lost, and that is accepted. */
+    appendfsync: z.enum(["always", "everysec"]).default("always"),
   })
   .refine(
     (one) => one.sentinel === undefined || one.cluster === undefined,

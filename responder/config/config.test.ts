@@ -165,7 +165,15 @@ describe("the files of a configuration", () => {
         },
       },
     });
-    expect(read.ok && read.files.redis).toEqual({
+    const redis = read.ok ? read.files.redis : undefined;
+    const now = () => {
+      const { password, tls } = redis ?? {};
+      return {
+        password: typeof password === "function" ? password() : password,
+        tls: typeof tls === "function" ? tls() : tls,
+      };
+    };
+    expect({ ...redis, ...now() }).toEqual({
       at: {
         kind: "sentinel",
         name: "main",
@@ -179,7 +187,15 @@ describe("the files of a configuration", () => {
       password: "pw",
       tls: { ca: "CA", serverName: "redis.example" },
       replicas: 1,
+      appendfsync: "always",
     });
+    // Rotated; then gone and empty for a moment, as while somebody writes.
+    file("password", "pw-2\n");
+    file("ca", "CA 2");
+    expect(now()).toMatchObject({ password: "pw-2", tls: { ca: "CA 2" } });
+    file("password", "");
+    rmSync(join(directory, "ca"));
+    expect(now()).toMatchObject({ password: "pw-2", tls: { ca: "CA 2" } });
   });
 });
 

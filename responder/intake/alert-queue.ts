@@ -23,7 +23,14 @@ export type QueueDepth = {
 
 /** Why a queue might not keep what it accepts, with what to do about it. */
 export type QueueProblem = {
-  readonly code: "AppendOnlyFails" | "AppendOnlyOff" | "CannotCheck" | "Evicts" | "TooFewReplicas";
+  readonly code:
+    | "AppendOnlyFails"
+    | "AppendOnlyOff"
+    | "CannotCheck"
+    | "Evicts"
+    | "FsyncEverySecond"
+    | "FsyncOff"
+    | "TooFewReplicas";
   readonly message: string;
 };
 

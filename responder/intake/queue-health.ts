@@ -16,6 +16,8 @@ const codes = [
   "AppendOnlyOff",
   "CannotCheck",
   "Evicts",
+  "FsyncEverySecond",
+  "FsyncOff",
   "TooFewReplicas",
 ] as const satisfies readonly QueueProblem["code"][];
 

@@ -6,11 +6,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeRedisQueue } from "#responder/adapters/bull-queue";
+import { readConfigFiles } from "#responder/adapters/config-files";
 import { checkRedis } from "#responder/adapters/redis-check";
 import { makeRedisCounts } from "#responder/adapters/received-counts";
 import { makeRedisBeginnings } from "#responder/adapters/redis-beginnings";
 import { redisAt, type RedisTarget } from "#responder/adapters/redis-connection";
 import { openSpool } from "#responder/adapters/spool";
+import { parseConfig } from "#responder/config/config";
 import type { StoredAlert } from "#responder/intake/alert-queue";
 import { makeIntake } from "#responder/intake/intake";
 import { makeMetrics } from "#responder/metrics";
@@ -87,8 +89,9 @@ describe.skipIf(!hasRedis)("Redis with TLS and access lists", () => {
       users,
       [
         "user default on >pw-of-admin ~* &* +@all",
-        // As narrow as BullMQ can work with: the rights that package/install/README.md names.
-        `user parapet on >pw-of-parapet ${rights} +info`,
+        // As narrow as BullMQ can work with: the rights that package/install/intake.md names.
+        `user parapet on >pw-of-parapet ${rights} +info +config|get`,
+        `user blind on >pw-of-blind ${rights} +info`,
         `user narrow on >pw-of-narrow ${rights}`,
         "",
       ].join("\n"),
@@ -147,11 +150,26 @@ describe.skipIf(!hasRedis)("Redis with TLS and access lists", () => {
     expect(told.join(" ")).not.toContain("pw-of");
   });
 
-  it("is checked without CONFIG, which the list of rights forbids", async () => {
+  it("is checked with the rights that the guide names", async () => {
     const queue = makeRedisQueue(whole(), options());
     await eventually("checked", async () => (await queue.check()).length === 0);
     await queue.close();
   });
+
+  it.each([
+    { reason: "INFO does not tell.", more: {}, want: ["CannotCheck"] },
+    { reason: "It need not be known.", more: { appendfsync: "everysec" as const }, want: [] },
+  ])(
+    "without CONFIG the syncing of writes is unknown, and the rest is not: $reason",
+    async ({ more, want }) => {
+      const target = { ...whole(), username: "blind", password: "pw-of-blind", ...more };
+      const queue = makeRedisQueue(target, options());
+      const problems = await eventually("checked", () => queue.check());
+      await queue.close();
+      expect(problems.map((problem) => problem.code)).toEqual(want);
+      for (const { message } of problems) expect(message).toContain("config|get");
+    },
+  );
 
   it("says so where nothing may be asked", async () => {
     const client = new Redis({
@@ -168,6 +186,19 @@ describe.skipIf(!hasRedis)("Redis with TLS and access lists", () => {
   });
 });
 
+describe.skipIf(!hasRedis)("A single Redis", () => {
+  it("is told another password when the Secret is rotated", async () => {
+    const group = makeRedisGroup();
+    if (group === undefined) throw new Error("no Redis");
+    try {
+      const server = await group.launch("single", []);
+      await overRotation([server], ([node]) => ({ redisUrl: `redis://${node}` }));
+    } finally {
+      await group.stop();
+    }
+  });
+});
+
 describe.skipIf(!hasRedis)("Redis' settings", () => {
   let redis: TestRedis;
   beforeAll(async () => {
@@ -178,40 +209,66 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
   afterAll(() => redis?.stop());
 
   it.each([
-    { reason: "As they must be.", set: {}, replicas: 0, want: [] },
+    { reason: "As they must be.", set: {}, more: {}, want: [] },
     {
       reason: "No append-only file.",
       set: { appendonly: "no" },
-      replicas: 0,
+      more: {},
       want: ["AppendOnlyOff"],
     },
     {
       reason: "A cache that evicts.",
       set: { "maxmemory-policy": "allkeys-lru" },
-      replicas: 0,
+      more: {},
       want: ["Evicts"],
     },
     {
       reason: "Both, and a replica that is not there.",
       set: { appendonly: "no", "maxmemory-policy": "volatile-ttl" },
-      replicas: 1,
+      more: { replicas: 1 },
       want: ["AppendOnlyOff", "Evicts", "TooFewReplicas"],
     },
-  ])("are told with what to do: $reason", async ({ set, replicas, want }) => {
+    {
+      reason: "A power cut loses the last second.",
+      set: { appendfsync: "everysec" },
+      more: {},
+      want: ["FsyncEverySecond"],
+    },
+    {
+      reason: "It may.",
+      set: { appendfsync: "everysec" },
+      more: { appendfsync: "everysec" as const },
+      want: [],
+    },
+    {
+      reason: "A replica has it too.",
+      set: { appendfsync: "no" },
+      more: { replicas: 1 },
+      want: ["TooFewReplicas"],
+    },
+    {
+      reason: "The system writes when it likes.",
+      set: { appendfsync: "no" },
+      more: { appendfsync: "everysec" as const },
+      want: ["FsyncOff"],
+    },
+  ])("are told with what to do: $reason", async ({ set, more, want }) => {
     const client = new Redis(redis.url);
     for (const [name, value] of Object.entries({
       appendonly: "yes",
+      appendfsync: "always",
       "maxmemory-policy": "noeviction",
       ...set,
     })) {
       await client.config("SET", name, value);
     }
     client.disconnect();
-    const queue = makeRedisQueue({ ...redisAt(redis.url), replicas }, options());
+    const queue = makeRedisQueue({ ...redisAt(redis.url), ...more }, options());
     const problems = await eventually("checked", () => queue.check());
     await queue.close();
     expect(problems.map((problem) => problem.code)).toEqual(want);
-    for (const { message } of problems) expect(message).toMatch(/; set |: alerts go to/);
+    for (const { message } of problems)
+      expect(message).toMatch(/set append|set maxmemory|: alerts go to/);
   });
 
   describe("beside counts of what came", () => {
@@ -299,6 +356,74 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
   });
 });
 
+/** The user that the queue comes as, on some servers; `rotate` gives it another password there and ends its connections. */
+function rotating(nodes: readonly RedisProcess[]) {
+  const file = join(mkdtempSync(join(directory, "secret-")), "password");
+  const onEach = (...command: [string, ...string[]]) =>
+    Promise.all(nodes.map((node) => node.client.call(...command)));
+  const set = (password: string) =>
+    onEach("ACL", "SETUSER", "parapet", "resetpass", `>${password}`);
+  return {
+    file,
+    begin: async (password: string): Promise<void> => {
+      writeFileSync(file, `${password}\n`);
+      await set(password);
+      await onEach("ACL", "SETUSER", "parapet", "on", "~*", "&*", "+@all");
+    },
+    rotate: async (password: string): Promise<void> => {
+      await set(password);
+      await onEach("CLIENT", "KILL", "USER", "parapet");
+    },
+  };
+}
+
+/** A queue as the configuration gives it goes on with another password, without a restart. */
+async function overRotation(
+  nodes: readonly RedisProcess[],
+  where: (nodes: readonly string[]) => object,
+): Promise<void> {
+  const { file, begin, rotate } = rotating(nodes);
+  await begin("the-first-one");
+  const how = where(nodes.map((one) => `127.0.0.1:${one.port}`));
+  const redis = { username: "parapet", password: { file } };
+  const tokens = [{ name: "a", value: "0123456789abcdef" }];
+  const parsed = parseConfig({ intake: { tokens }, queue: withRedis(how, redis) }, {});
+  const read = parsed.ok ? await readConfigFiles(parsed.config) : undefined;
+  const target = read?.ok === true ? read.files.redis : undefined;
+  if (target === undefined) throw new Error("no target");
+  const queue = makeRedisQueue(target, options());
+  const counted = makeRedisCounts(target, options().name, () => undefined);
+  const handled: string[] = [];
+  const take = (alert: string) =>
+    eventually("taken", async () => {
+      await queue.add([storedAlert(alert)]);
+      return true;
+    });
+  await take("x1");
+  queue.start((alert) => {
+    handled.push(alert.fingerprint);
+    return Promise.resolve();
+  });
+  await eventually("handed over", () => handled.includes("x1"));
+  await rotate("the-second-one");
+  // The Secret reaches the file some time later.
+  await eventually("refused", () =>
+    queue.add([storedAlert("x2")]).then(
+      () => false,
+      () => true,
+    ),
+  );
+  writeFileSync(file, "the-second-one\n");
+  await take("x3");
+  await eventually("handed over again", () => handled.includes("x3"));
+  await eventually("counted", () => counted.add(new Map([["a", 1]])).then(() => true));
+  counted.close();
+  await queue.close();
+}
+
+const withRedis = (how: object, redis: object): object =>
+  "redisUrl" in how ? { ...how, redis } : { redis: { ...redis, ...how } };
+
 /**
  * An intake that is sent alerts all the while, and what its queue handed over. `target` fails over in the middle: what was
  * answered with 202 is handed over, each once.
@@ -377,6 +502,17 @@ describe.skipIf(!hasRedis)("Redis behind Sentinel", () => {
 
   beginningsContract(() => openBeginnings(target()));
 
+  it("is told another password when the Secret is rotated", () =>
+    overRotation(
+      [redis?.master, ...(redis?.replicas ?? [])].filter((one) => one !== undefined),
+      () => ({
+        sentinel: {
+          name: "main",
+          nodes: redis?.sentinels.map((one) => `127.0.0.1:${one.port}`),
+        },
+      }),
+    ));
+
   it("fails over while alerts come, and loses none that was accepted", async () => {
     const { accepted, spooled } = await overFailover(
       target(),
@@ -411,6 +547,9 @@ describe.skipIf(!hasRedis)("Redis Cluster", () => {
     await eventually("connected", () => queue.check());
     return queue;
   });
+
+  it("is told another password when the Secret is rotated", () =>
+    overRotation(redis?.nodes ?? [], (nodes) => ({ cluster: { nodes } })));
 
   it("fails over while alerts come, and loses none that was accepted", async () => {
     const { accepted } = await overFailover(

@@ -76,6 +76,7 @@ export function makeRedisGroup(): RedisGroup | undefined {
           [
             ...(isPlain ? ["--port", `${port}`] : ["--tls-port", `${port}`, "--port", "0"]),
             ...["--bind", "127.0.0.1", "--dir", folder, "--save", "", "--appendonly", "yes"],
+            ...["--appendfsync", "always"],
             ...["--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", ...flags],
           ],
           { logFile: join(directory, `${name}.log`) },
