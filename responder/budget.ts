@@ -87,16 +87,19 @@ function withinLimits(question: BudgetQuestion): Allowance {
   return { mode: "Automatic", reason: "within all limits" };
 }
 
-/** In force, or about to be; or ended within the cool-down after it had been: a pod that was deleted is not in force any more. */
+/**
+ * In force, or about to be; or done within the cool-down, where nothing of it lasts: a pod that was deleted is not in force any more, nor is
+ * what was put right for good, and it is never closed but by its retention.
+ */
 function isCounted(question: BudgetQuestion, remediation: Remediation): boolean {
-  const { state, appliedAtMs } = remediation.status;
+  const { state, appliedAtMs, expiresAtMs } = remediation.status;
   if (remediation.policy !== question.policy || remediation.plan === undefined) return false;
+  const isOld =
+    question.nowMs === undefined ||
+    appliedAtMs === undefined ||
+    question.nowMs - appliedAtMs >= question.limits.cooldown;
+  const isForGood = state === "Verified" && appliedAtMs !== undefined && expiresAtMs === undefined;
+  if (isForGood && question.nowMs !== undefined) return !isOld;
   if (mayBeInForce[state] || state === "Approved") return true;
-  return (
-    state === "TargetGone" &&
-    question.nowMs !== undefined &&
-    appliedAtMs !== undefined &&
-    removesTarget(remediation.plan) &&
-    question.nowMs - appliedAtMs < question.limits.cooldown
-  );
+  return state === "TargetGone" && removesTarget(remediation.plan) && !isOld;
 }

@@ -258,6 +258,11 @@ describe("how far a response goes by itself", () => {
     nowMs,
   } as const;
   const inForce = { ...remediation("Verified", cordon), policy: "p", workload: "" };
+  const forGood = (appliedAtMs: number): Remediation => ({
+    ...inForce,
+    workload: base.workload,
+    status: { ...inForce.status, appliedAtMs, expiresAtMs: undefined },
+  });
   it.each([
     {
       reason: "A label protects.",
@@ -274,6 +279,16 @@ describe("how far a response goes by itself", () => {
     {
       reason: "Longer ago than the cool-down.",
       more: { others: [ended(nowMs - 1_500)] },
+      want: "Automatic",
+    },
+    {
+      reason: "What was put right for good a moment ago counts.",
+      more: { others: [forGood(nowMs - 500)] },
+      want: "Propose",
+    },
+    {
+      reason: "It does not count for ever: nothing closes it before its retention is over.",
+      more: { others: [forGood(nowMs - 1_500)] },
       want: "Automatic",
     },
     {

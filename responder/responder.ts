@@ -161,14 +161,14 @@ function startWatchingDrift(
   recordPorts: ReturnType<typeof makeRecordPorts>,
 ) {
   const writers = makeWriters();
-  const { wait: waitMs = 0, trustedUsers = [] } = config.drift.audit ?? {};
+  const { wait: waitMs = 0, trustedUsers = [], clients = [] } = config.drift.audit ?? {};
   const managed = watchManaged(config.drift.managed, ports);
   const drift = startDrift(config.drift.resources, ports.log, {
     ...recordPorts,
     metrics: ports.metrics,
     onFailure: (message) => ports.log("warn", message),
     settings: { ...config, trustedManagers: config.drift.trustedManagers },
-    authors: { writers, waitMs, trustedUsers },
+    authors: { writers, waitMs, trustedUsers, clients },
   });
   return { drift, managed, writers };
 }

@@ -213,7 +213,10 @@ export function whenHolds(policy: ResponsePolicy, alert: Alert, surroundings: Su
   return outcome(policy.when.evaluate(activation, makeBudget()));
 }
 
-/** The same for drift: `drift` has kind, namespace, name, paths and actor. */
+/**
+ * The same for drift: `drift` has kind, namespace, name, paths, managers, actor (the authenticated user, '' where none is known) and client
+ * (what kind of client that is: a name of the configuration, `other`, or `unknown`).
+ */
 export function matchesDrift(policy: ResponsePolicy, kind: string, drift: JsonObject): Match {
   if (!("drift" in policy.spec.match)) return no("it is about alerts");
   const { kinds } = policy.spec.match.drift;

@@ -25,12 +25,13 @@ export const rollbackVerbs = ["get", "list", "watch", "patch"] as const;
 
 /**
  * Takes an out-of-band change back: each path from the value that somebody set to the one of the trusted baseline, or away
- * where the baseline has none. Written as a JSON patch with a test of every value, so it fails rather than overwrite a newer one.
+ * where the baseline has none; `isOwned`: its owner should have done so by itself. Written as a JSON patch with a test of every value, so it fails rather than overwrite a newer one.
  */
 export function planRollback(
   target: Target,
   type: ResourceType,
   edits: readonly Edit[],
+  isOwned: boolean,
 ): { readonly action: PlannedAction; readonly notes: readonly string[] } {
   return {
     action: {
@@ -48,7 +49,9 @@ export function planRollback(
     },
     notes: [
       `restores ${edits.map((edit) => pathText(edit.path)).join(", ")} of ${target.kind} ${target.namespace}/${target.name}`,
-      "Crossplane does not own these fields and leaves them as they are",
+      isOwned
+        ? "Crossplane states some of these fields and has not put them back"
+        : "Crossplane does not own these fields and leaves them as they are",
     ],
   };
 }

@@ -6,6 +6,8 @@ const kinds = z
   .array(z.strictObject({ apiVersion: z.string().min(1), kind: z.string().min(1) }))
   .max(500)
   .default([]);
+/** Users as the API server authenticates them; `*` and `?` are wildcards. */
+const users = z.array(z.string().min(1).max(256)).max(100);
 const names = z.array(z.string().min(1)).default([]);
 
 /** What is watched for drift, who may change it, and where the responder learns who did. */
@@ -28,7 +30,12 @@ export const driftSettings = z
         /** How long a difference waits for the audit event that tells who made it. */
         wait: duration.prefault("3s"),
         /** Users who may write under a trusted field manager's name; `*` and `?` are wildcards. None: nobody is asked. */
-        trustedUsers: z.array(z.string().min(1).max(256)).max(100).default([]),
+        trustedUsers: users.default([]),
+        /** Kinds of clients by their users, for `drift.client` in a policy's condition; the first that names a user counts. */
+        clients: z
+          .array(z.strictObject({ name: z.string().regex(/^[a-z][a-z0-9-]{0,62}$/), users }))
+          .max(50)
+          .default([]),
       })
       .optional(),
   })

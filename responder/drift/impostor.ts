@@ -4,6 +4,7 @@ import type { ResourceType } from "#responder/cluster";
 import { fromKey, nameOf, uidOf } from "#responder/cluster";
 import type { Trust } from "#responder/drift/drift";
 import type { AuditedWrite } from "#responder/drift/audit";
+import { clientOf } from "#responder/drift/clients";
 import { type DriftPorts, recordNamespace } from "#responder/drift/propose";
 import { canonical } from "#responder/exact-json";
 import { sha256 } from "#responder/finding";
@@ -40,7 +41,10 @@ export async function reportImpostor(
   const { apiVersion, kind } = type;
   const target = { apiVersion, kind, ...nameOf(live.value), uid: uidOf(live.value) };
   const { namespace, name } = target;
-  const view = { kind, namespace, name, paths: [], managers: [write.manager] };
+  const view = {
+    ...{ kind, namespace, name, paths: [], managers: [write.manager], actor: write.user },
+    client: clientOf(ports.authors.clients, write.user),
+  };
   for (const policy of ports.policies()) {
     if (!matchesDrift(policy, kind, view).matches) continue;
     const finding = sha256(canonical([policy.name, target.uid, "impostor", write.user]));

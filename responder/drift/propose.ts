@@ -6,7 +6,9 @@ import { allow, type Allowance, type BudgetQuestion } from "#responder/budget";
 import type { Cluster, ResourceType } from "#responder/cluster";
 import type { Drift } from "#responder/drift/drift";
 import type { Attribution, Writers } from "#responder/drift/audit";
+import { type Client, clientOf } from "#responder/drift/clients";
 import type { DriftException } from "#responder/drift/exception";
+import { fightOver } from "#responder/drift/fight";
 import { pathText } from "#responder/edit";
 import { canonical } from "#responder/exact-json";
 import { sha256 } from "#responder/finding";
@@ -27,6 +29,7 @@ export type DriftPorts = RecordPorts & {
   /** Without its events field managers are the only hint at who changed something. */
   readonly authors: {
     readonly writers: Writers;
+    readonly clients: readonly Client[];
     readonly waitMs: number;
     readonly trustedUsers: readonly string[];
   };
@@ -57,7 +60,8 @@ export async function propose(
   const managers = [...new Set(drift.map((one) => one.manager))].filter((one) => one !== "");
   const paths = drift.map((one) => pathText(one.edit.path));
   const { kind, namespace, name } = target;
-  const view = { kind, namespace, name, paths, managers };
+  const client = clientOf(ports.authors.clients, author?.user ?? "");
+  const view = { kind, namespace, name, paths, managers, actor: author?.user ?? "", client };
   if (!matchesDrift(policy, kind, view).matches) return true;
   const where = recordNamespace(target, ports);
   const plan = planOf(type, target, drift);
@@ -78,7 +82,7 @@ export async function propose(
   const one = { policy: policy.name, name: opensAs, workload };
   const mode = modeIn(policy, namespace, rule);
   const asked = await allowAndBegin(plan && ports.beginnings, one, (begun) =>
-    allowDrift(ports, policy, { mode, where, namespace, workload, begun, isGap }),
+    allowDrift(ports, policy, { mode, where, namespace, workload, begun, isGap, target, drift }),
   );
   if (!asked.ok) {
     ports.onFailure(`drift of ${kind} ${name} waits: ${asked.message}`);
@@ -95,7 +99,7 @@ export async function propose(
       priority: "Warning",
       fingerprint: finding,
       actor: author?.user ?? managers.join(", ").slice(0, 256),
-      message: `${paths.join(", ")} ${paths.length === 1 ? "differs" : "differ"} from what Crossplane composed; ${author === undefined ? "" : `changed by ${author.text}; `}field manager ${managers.join(", ") || "unknown"} (a hint)`,
+      message: `${paths.join(", ")} ${paths.length === 1 ? "differs" : "differ"} from what Crossplane composed; ${author === undefined ? "" : `changed by ${author.text}, client ${client}; `}field manager ${managers.join(", ") || "unknown"} (a hint)`,
     },
     policy: policy.name,
     mode: plan === undefined ? "Observe" : allowance.mode,
@@ -110,24 +114,35 @@ export async function propose(
   return opened.ok;
 }
 
-const allowDrift = (
+function allowDrift(
   ports: DriftPorts,
   policy: ResponsePolicy,
-  one: Pick<BudgetQuestion, "mode" | "namespace" | "workload" | "begun"> & {
-    readonly where: string;
-    readonly isGap: boolean;
-  },
-): Allowance =>
-  allow({
+  {
+    where,
+    isGap,
+    target,
+    drift,
+    ...one
+  }: Pick<BudgetQuestion, "mode" | "namespace" | "workload" | "begun"> &
+    Pick<FoundDrift, "target" | "drift" | "isGap"> & { readonly where: string },
+): Allowance {
+  const nowMs = ports.now();
+  const others = ports.remediationsIn(where);
+  const allowance = allow({
     ...one,
+    nowMs,
+    others,
     policy: policy.name,
     limits: policy.spec.limits,
-    others: ports.remediationsIn(one.where),
     // What may be older than we are is never put right without a person.
-    isStale: one.isGap,
+    isStale: isGap,
     isProtected: ports.settings.protectedNamespaces.includes(one.namespace),
     stopped: ports.stopped(),
   });
+  return allowance.mode === "Automatic"
+    ? (fightOver(others, target, drift, nowMs) ?? allowance)
+    : allowance;
+}
 
 /** None for a Secret: its values must not stand in a record. */
 function planOf(type: ResourceType, target: Target, drift: readonly Drift[]): Plan | undefined {
@@ -136,6 +151,7 @@ function planOf(type: ResourceType, target: Target, drift: readonly Drift[]): Pl
     target,
     type,
     drift.map((one) => one.edit),
+    drift.some((one) => one.verdict === "ownerHeals"),
   );
   const actions = [planned.action];
   return { digest: planDigest(target, actions), actions, residualAllows: [], notes: planned.notes };

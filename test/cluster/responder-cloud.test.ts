@@ -119,6 +119,7 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
           tokens: [{ name: "api-server", value: auditToken }],
           wait: "10s",
           trustedUsers: ["system:serviceaccount:crossplane-system:*"],
+          clients: [{ name: "person", users: ["adm*"] }],
         },
       },
     });
@@ -229,7 +230,7 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
   it("names the authenticated user behind an out-of-band change, whatever field manager that user gave", async () => {
     await usePolicy("drift", {
       match: { drift: { kinds: ["ConfigMap"] } },
-      when: "drift.namespace == 'default'",
+      when: "drift.namespace == 'default' && drift.client == 'person' && drift.actor == 'admin'",
       do: [{ rollback: {} }],
     });
     const { api } = scene.plane;
@@ -249,7 +250,9 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
     await api.mergePatch(`${configMaps}/note`, { data: { extra: "1" } }, "innocent-controller");
     const proposed = await scene.inState("default", "Proposed");
     expect(proposed.cause.actor).toBe("admin");
-    expect(proposed.cause.message).toContain("changed by admin (by the API server's audit log)");
+    expect(proposed.cause.message).toContain(
+      "changed by admin (by the API server's audit log), client person;",
+    );
     expect(proposed.cause.message).toContain("field manager innocent-controller (a hint)");
   });
 

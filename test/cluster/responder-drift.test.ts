@@ -74,9 +74,20 @@ const driftPolicy: JsonObject = {
   metadata: { name: "take-back" },
   spec: {
     match: { drift: { kinds: ["ConfigMap", "Deployment"] } },
-    when: "drift.namespace == 'default'",
+    when: "drift.namespace == 'default' && !drift.paths.exists(one, one.startsWith('data.loop'))",
     do: [{ rollback: {} }],
     mode: "Propose",
+  },
+};
+const automaticPolicy: JsonObject = {
+  ...driftPolicy,
+  metadata: { name: "take-back-at-once" },
+  spec: {
+    match: { drift: { kinds: ["ConfigMap"] } },
+    when: "drift.paths == ['data.loop'] && drift.client == 'unknown' && drift.actor == ''",
+    do: [{ rollback: {} }],
+    mode: "Automatic",
+    limits: { perWorkload: 100, perNamespace: 100 },
   },
 };
 const note = "/api/v1/namespaces/default/configmaps/note";
@@ -184,6 +195,38 @@ describe.skipIf(!isPossible)("drift of what a real Crossplane composed", () => {
     expect(settled.status.history.at(-1)).toMatchObject({ to: "Verified" });
     const env = at(await api.get(app), ["spec", "template", "spec", "containers", 0, "env"]);
     expect(env).toEqual([{ name: "A", value: "1" }]);
+  });
+
+  it("puts it right by itself, until that is a fight: then a person is asked", async () => {
+    const { api } = scene.plane;
+    await scene.people.create(types.responsePolicy, automaticPolicy);
+    await eventually("the policy is in use", async () => {
+      const name = { namespace: "", name: "take-back-at-once" };
+      const live = await scene.people.get(types.responsePolicy, name);
+      return live.ok && textAt(live.value, ["status", "conditions", 0, "status"]) === "True";
+    });
+    const mine = async () =>
+      (await scene.remediations("default")).filter((one) => one.policy === "take-back-at-once");
+    for (const times of [1, 2, 3]) {
+      await api.mergePatch(note, { data: { loop: "1" } }, "an-operator");
+      await eventually(`put right ${times} times`, async () => {
+        const states = (await mine()).map((one) => one.status.state);
+        return states.length === times && states.every((state) => state === "Verified");
+      });
+      expect(at(await api.get(note), ["data"])).toEqual({ text: "hello" });
+    }
+    await api.mergePatch(note, { data: { loop: "1" } }, "an-operator");
+    const asked = await eventually("a person is asked", async () =>
+      (await mine()).find((one) => one.status.state === "Proposed"),
+    );
+    expect(asked.plan?.notes.join()).toContain(
+      "data.loop was put right 3 times within 15 minutes, and changed again each time",
+    );
+    await scene.decide(asked, "Approve");
+    await eventually("it is put right", async () => {
+      const all = await mine();
+      return all.length === 4 && all.every((one) => one.status.state === "Verified");
+    });
   });
 
   it("proposes anew when the same drift comes back, and respects an exception", async () => {
