@@ -9,7 +9,7 @@ import { makeShared } from "#responder/target";
 const nowMs = 100;
 
 /** What many ask for at once is read once. What is read anew has a memory of its own: an older answer must not serve for it. */
-export function makeReads(cluster: Cluster, now: () => number) {
+export function makeReads(cluster: Cluster, now: () => number, istioRootNamespace?: string) {
   const readPod = (key: string) => cluster.get(types.pod, fromKey(key));
   const readNamespace = (name: string) => cluster.get(types.namespace, { namespace: "", name });
   return {
@@ -17,8 +17,8 @@ export function makeReads(cluster: Cluster, now: () => number) {
     getPodNow: makeShared(readPod, now, nowMs),
     getNamespace: makeShared(readNamespace, now),
     getNamespaceNow: makeShared(readNamespace, now, nowMs),
-    network: makeReadNetwork(cluster, now),
-    networkNow: makeReadNetwork(cluster, now, nowMs),
+    network: makeReadNetwork(cluster, now, { istioRootNamespace }),
+    networkNow: makeReadNetwork(cluster, now, { istioRootNamespace, freshMs: nowMs }),
     dryRun: (type: ResourceType, manifest: JsonObject) =>
       cluster.create(type, manifest, { dryRun: true }),
   };

@@ -61,7 +61,7 @@ async function scene(actions: readonly JsonObject[] = [{ isolate: { ttl: "1h" } 
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.problems));
   const example = exampleRemediation({ name: "web-1-0123456789", state: "Approved" });
   const target = { apiVersion: "v1", kind: "Pod", ...podName, uid: uidOf(pod) };
-  const network = makeReadNetwork(cluster, () => nowMs, 0);
+  const network = makeReadNetwork(cluster, () => nowMs, { freshMs: 0 });
   const planned = good(
     await planResponse(
       {
@@ -278,7 +278,7 @@ describe("what people approved, planned anew", () => {
       const { text, others } = await replanned(
         {
           ...made,
-          network: makeReadNetwork({ ...made.cluster, [verb]: away }, () => nowMs, 0),
+          network: makeReadNetwork({ ...made.cluster, [verb]: away }, () => nowMs, { freshMs: 0 }),
         },
         { [verb]: away },
       );

@@ -97,7 +97,7 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   const quietly = { ...ports, log: quiet };
   const tellers = makeTellers(config, quietly, { remediations, policies });
   const known = makeKnown();
-  const reads = makeReads(cluster, now);
+  const reads = makeReads(cluster, now, config.isolation.istioRootNamespace);
   const engine = makeEngine(config, ports, quiet, { approvals, remediations, known, stop, reads });
   const { work, counter, verification, rechecker, looks } = engine;
   const watchers = startWatchers(cluster, quiet, {
@@ -277,6 +277,7 @@ function makeEngine(
       namespace: config.namespace,
       identity,
       settleMs: config.settle,
+      ...config.isolation,
     },
     onApplied: appliedMetric(ports.metrics),
   };

@@ -43,13 +43,17 @@ export function objectsOf(documents: readonly SourceDocument[]): readonly JsonOb
 }
 
 /** Surroundings that are all there is in files. Whether the global stop is on, files cannot tell. */
-export const fromFiles = (objects: readonly JsonObject[]): Surroundings => ({
-  ...surroundings(readerOf(objects), "files"),
+export const fromFiles = (
+  objects: readonly JsonObject[],
+  istioRootNamespace?: string,
+): Surroundings => ({
+  ...surroundings(readerOf(objects), "files", istioRootNamespace),
   stopped: () => Promise.resolve(undefined),
 });
 
 /** Surroundings as a cluster has them now. */
-export const fromCluster = (cluster: Reader): Surroundings => surroundings(cluster, "the cluster");
+export const fromCluster = (cluster: Reader, istioRootNamespace?: string): Surroundings =>
+  surroundings(cluster, "the cluster", istioRootNamespace);
 
 const configMap: ResourceType = {
   apiVersion: "v1",
@@ -58,11 +62,15 @@ const configMap: ResourceType = {
   namespaced: true,
 };
 
-const surroundings = (reader: Reader, description: string): Surroundings => ({
+const surroundings = (
+  reader: Reader,
+  description: string,
+  istioRootNamespace: string | undefined,
+): Surroundings => ({
   reader,
   getPod: (key) => reader.get(types.pod, fromKey(key)),
   getNamespace: (name) => reader.get(types.namespace, { namespace: "", name }),
-  network: makeReadNetwork(reader, Date.now),
+  network: makeReadNetwork(reader, Date.now, { istioRootNamespace }),
   remediations: () => reader.list(types.remediation, {}),
   responsePolicies: () => reader.list(types.responsePolicy, {}),
   stopped: async (namespace) => {

@@ -174,6 +174,7 @@ export function planIsolation(input: IsolationInput): PlannedIsolation {
     hostNetwork: at(pod, ["spec", "hostNetwork"]) === true,
     served: network.served,
     policies: network.policies,
+    istioRootNamespace: network.istioRootNamespace,
     ...(input.refused === undefined ? {} : { refused: input.refused }),
   });
   if (!choice.ok) return notPlanned(refusalText(choice, target));

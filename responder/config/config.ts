@@ -15,6 +15,7 @@ import {
 import { driftSettings } from "#responder/drift/config";
 import { s3Settings } from "#responder/config/evidence-s3-settings";
 import { notify, reviewer } from "#responder/config/people-settings";
+import { isolationSettings } from "#responder/isolation/settings";
 import { verificationSettings } from "#responder/verification/settings";
 
 const tls = z.strictObject({
@@ -101,6 +102,7 @@ const schema = z.strictObject({
   evidenceS3: s3Settings.optional(),
   alertAgeMax: duration.prefault("10m"),
   settle: duration.optional(), // absent: as the network implementation needs it
+  isolation: isolationSettings,
   verification: verificationSettings,
   retention: duration.prefault("720h"), // of closed records and their Approvals; 0s for ever
   lossDetection: lossDetection.optional(),
@@ -133,6 +135,7 @@ export const environmentSettings = {
   PARAPET_CONTEXT: ["cluster", "context"],
   PARAPET_NAMESPACE: ["namespace"],
   PARAPET_IDENTITY: ["identity"],
+  PARAPET_ISTIO_ROOT_NAMESPACE: ["isolation", "istioRootNamespace"],
   PARAPET_TRACES_ENDPOINT: ["tracing", "endpoint"],
 } as const;
 

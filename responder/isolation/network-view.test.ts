@@ -61,7 +61,9 @@ async function scene(
   await put(types.networkPolicy, named("np", "shop"));
   await put(types.networkPolicy, named("elsewhere", "other"));
   const readNetwork = makeReadNetwork(reads, () => clock.nowMs);
-  return { asked, clock, hidden, put, read: () => readNetwork("shop") };
+  const elsewhere = makeReadNetwork(reads, () => clock.nowMs, { istioRootNamespace: "mesh-root" });
+  const read = () => readNetwork("shop");
+  return { asked, clock, hidden, put, read, readElsewhere: () => elsewhere("shop") };
 }
 
 const down = failure("Unavailable", "no answer");
@@ -87,6 +89,17 @@ describe("what decides about a namespace's traffic", () => {
     ]);
     expect(textAt(view.value.namespace, ["metadata", "labels", "team"])).toBe("a");
     expect(asked.filter((one) => one.startsWith("list cilium"))).toEqual([]);
+  });
+
+  it("is read of the root namespace that the mesh was given, and of no other", async () => {
+    const { put, readElsewhere } = await scene([mesh]);
+    await put(mesh, named("usual", "istio-system"));
+    await put(mesh, named("root", "mesh-root"));
+    const view = await readElsewhere();
+    if (!view.ok) throw new Error(view.message);
+    const names = view.value.policies.map((one) => textAt(one, ["metadata", "name"]));
+    expect(names.sort()).toEqual(["np", "root"]);
+    expect(view.value.istioRootNamespace).toBe("mesh-root");
   });
 
   it.each([

@@ -2,7 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import type { Cluster, Failure, Reply } from "#responder/cluster";
 import { failure, types } from "#responder/cluster";
-import { rootNamespace } from "#responder/reachability/istio";
+import { rootNamespaceDefault } from "#responder/reachability/istio";
 import {
   type PolicyKind,
   policyKinds,
@@ -20,6 +20,8 @@ export type NetworkView = {
   /** Of the cluster, of the namespace, and of Istio's root namespace; each with apiVersion and kind. */
   readonly policies: readonly JsonObject[];
   readonly namespace: JsonObject;
+  /** Istio's, as configured; undefined: its default. */
+  readonly istioRootNamespace?: string | undefined;
 };
 
 export type ReadNetwork = (namespace: string) => Promise<Reply<NetworkView>>;
@@ -31,9 +33,14 @@ const discoveryMs = 60_000;
 
 /**
  * Reads what an isolation is planned from. Any read that fails fails all of it: what could not be read is never taken for
- * absent. Answers count for a second, or for `freshMs`, and are shared by those who ask at once, so that a burst of alerts reads once.
+ * absent. Answers count for a second, or for `freshMs` (milliseconds), and are shared by those who ask at once, so that a burst of alerts reads once.
  */
-export function makeReadNetwork(cluster: Reads, now: () => number, freshMs?: number): ReadNetwork {
+export function makeReadNetwork(
+  cluster: Reads,
+  now: () => number,
+  options: { readonly freshMs?: number; readonly istioRootNamespace?: string | undefined } = {},
+): ReadNetwork {
+  const { freshMs, istioRootNamespace } = options;
   const discover = makeDiscovery(cluster, now);
   const lists = new Map<string, (namespace: string) => Promise<Reply<readonly JsonObject[]>>>();
   const listOf = (kind: PolicyKind) => {
@@ -47,7 +54,7 @@ export function makeReadNetwork(cluster: Reads, now: () => number, freshMs?: num
     const served = await discover();
     if (!served.ok) return served;
     const reads = served.value.flatMap((kind) =>
-      scopesOf(kind, namespace).map((scope) => listOf(kind)(scope)),
+      scopesOf(kind, namespace, istioRootNamespace).map((scope) => listOf(kind)(scope)),
     );
     const [live, ...lists_] = await Promise.all([getNamespace(namespace), ...reads]);
     const policies: JsonObject[] = [];
@@ -57,12 +64,16 @@ export function makeReadNetwork(cluster: Reads, now: () => number, freshMs?: num
     }
     if (!live.ok) return live;
     const view = { served: served.value, policies: withoutCopies(policies) };
-    return { ok: true, value: { ...view, namespace: live.value } };
+    return { ok: true, value: { ...view, namespace: live.value, istioRootNamespace } };
   };
 }
 
 /** Namespaces of a kind that have a say in this one; '' for what belongs to the cluster. */
-function scopesOf(kind: PolicyKind, namespace: string): readonly string[] {
+function scopesOf(
+  kind: PolicyKind,
+  namespace: string,
+  rootNamespace = rootNamespaceDefault,
+): readonly string[] {
   if (!kind.namespaced) return [""];
   return kind.group === "security.istio.io" && namespace !== rootNamespace
     ? [namespace, rootNamespace]

@@ -8,8 +8,11 @@ export type RecheckPorts = Omit<MendPorts, "mayMend" | "mayClose" | "found" | "m
   readonly wake: (key: string) => void;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** The responder's own namespace: where it tries whether it may read. */
-  readonly settings: { readonly namespace: string };
+  readonly settings: {
+    /** The responder's own: where it tries whether it may read. */
+    readonly namespace: string;
+    readonly istioRootNamespace?: string | undefined;
+  };
 };
 
 /** More repairs of one isolation within {@link fightMs} are a fight, which a person must end. */

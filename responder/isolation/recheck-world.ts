@@ -6,7 +6,7 @@ import { makeIndex } from "#responder/caches";
 import type { Cluster, ResourceType } from "#responder/cluster";
 import { keyOf, nameOf, types } from "#responder/cluster";
 import { makeDiscovery, type NetworkView, resourceText } from "#responder/isolation/network-view";
-import { rootNamespace } from "#responder/reachability/istio";
+import { rootNamespaceDefault } from "#responder/reachability/istio";
 import { type PolicyKind, typeOfKind, withoutCopies } from "#responder/reachability/policy-kinds";
 import { type Change, makeWatcher, type Watcher } from "#responder/watcher";
 
@@ -19,6 +19,8 @@ export type WorldChange = {
 
 type Options = {
   readonly cluster: Cluster;
+  /** Undefined: Istio's default. */
+  readonly istioRootNamespace?: string | undefined;
   readonly now: () => number;
   readonly onChange: (change: WorldChange) => void;
   readonly onFailure: (message: string) => void;
@@ -38,6 +40,7 @@ const anything: WorldChange = { namespace: "", before: undefined, after: undefin
  */
 export class World {
   readonly #options: Options;
+  readonly #rootNamespace: string;
   readonly #policies = makeIndex<JsonObject>();
   readonly #watchers = new Map<string, { readonly kind: PolicyKind; readonly watcher: Watcher }>();
   readonly #namespaces: Watcher;
@@ -48,6 +51,7 @@ export class World {
 
   constructor(options: Options) {
     this.#options = options;
+    this.#rootNamespace = options.istioRootNamespace ?? rootNamespaceDefault;
     this.#discover = makeDiscovery(options.cluster, options.now);
     this.#namespaces = watchNamespaces(options);
     void this.#look();
@@ -56,12 +60,13 @@ export class World {
   /** Undefined until every kind that is served has been read. */
   viewOf(namespace: string): NetworkView | undefined {
     if (this.unread().length > 0) return undefined;
-    const groups = new Set(["", namespace, rootNamespace]);
+    const groups = new Set(["", namespace, this.#rootNamespace]);
     const policies = [...groups].flatMap(this.#policies.of);
     return {
       served: [...this.#watchers.values()].map(({ kind }) => kind),
       policies: withoutCopies(policies.filter((one) => hasSay(one, namespace))),
       namespace: this.namespaceOf(namespace),
+      istioRootNamespace: this.#rootNamespace,
     };
   }
 
@@ -136,7 +141,7 @@ export class World {
     this.#policies.change(`${resourceText(kind)} ${key}`, after, namespace);
     // A status, or who manages what, changes nothing for anybody.
     if (before !== undefined && after !== undefined && isSame(before, after)) return;
-    const about = namespace === rootNamespace ? "" : namespace;
+    const about = namespace === this.#rootNamespace ? "" : namespace;
     this.#options.onChange({ namespace: about, before, after });
   }
 }

@@ -81,6 +81,7 @@ export function lookAt(
   const view = podViewOf(withLabels(pod, edits), network.namespace);
   const open = residualAllows(view, network.policies, isolation.manifests, {
     mayBeCilium: servesCilium(network.served),
+    istioRootNamespace: network.istioRootNamespace,
   }).map(({ policy, ...rest }): ResidualAllow => ({ ...policy, ...rest }));
   // Of a list that was cut nobody can tell what is new.
   const reopened =

@@ -211,6 +211,7 @@ export class Rechecker {
     const world = new World({
       ...options,
       now: this.#ports.now,
+      istioRootNamespace: this.#ports.settings.istioRootNamespace,
       onChange: (change) => this.#onWorld(change),
     });
     const follower = followPods({

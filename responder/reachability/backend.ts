@@ -35,6 +35,8 @@ export type IsolationRequest = IsolationSpec & {
   readonly served: readonly ServedKind[];
   /** Every policy of every kind and namespace. */
   readonly policies: readonly JsonObject[];
+  /** Undefined: Istio's default. */
+  readonly istioRootNamespace?: string | undefined;
   /** Backends whose manifest the server did not take, with its reason. */
   readonly refused?: ReadonlyMap<Backend, string>;
 };
@@ -161,7 +163,8 @@ type Plan = {
 function plan(request: IsolationRequest, backend: Backend, manifests: readonly JsonObject[]): Plan {
   const { key, value } = request.selector;
   const pod = { ...request.pod, labels: { ...request.pod.labels, [key]: value } };
-  const options = { mayBeCilium: servesCilium(request.served) };
+  const { istioRootNamespace, served } = request;
+  const options = { mayBeCilium: servesCilium(served), istioRootNamespace };
   const open = residualAllows(pod, request.policies, manifests, options);
   return { backend, manifests, residualAllows: open };
 }

@@ -207,6 +207,24 @@ const rows: readonly Row[] = [
   },
 ];
 
+describe("a mesh with another root namespace", () => {
+  it.each([
+    {
+      reason: "Its policies are about all.",
+      policies: [policy("DENY", everyone, {}, "mesh-root")],
+      want: "deny",
+    },
+    {
+      reason: "Those of the usual one are about its own pods.",
+      policies: [policy("DENY", everyone, {}, "istio-system")],
+      want: "allow",
+    },
+  ])("$reason", ({ policies, want }) => {
+    const { allow } = judgePacket(meshStages(policies, httpbin, "mesh-root"), fromPod());
+    expect(allow ? "allow" : "deny").toBe(want);
+  });
+});
+
 describe("Istio's AuthorizationPolicies, as its documentation describes them", () => {
   it.each(rows)("$reason", ({ policies, packet = fromPod(), want }) => {
     const { allow, deny } = judgePacket(meshStages(policies, httpbin), packet);

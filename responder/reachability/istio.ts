@@ -14,8 +14,11 @@ import {
 import type { Stage } from "#responder/reachability/stage";
 import type { PodView } from "#responder/reachability/traffic";
 
-/** Policies in this namespace are about every workload of the mesh (istio.io/latest/docs/concepts/security/#policy-target). */
-export const rootNamespace = "istio-system";
+/**
+ * Policies in the mesh's root namespace are about every workload of it (istio.io/latest/docs/concepts/security/#policy-target). This is
+ * `meshConfig.rootNamespace` unless somebody says otherwise (istio.io/latest/docs/reference/config/istio.mesh.v1alpha1).
+ */
+export const rootNamespaceDefault = "istio-system";
 
 /**
  * AuthorizationPolicies at a destination: CUSTOM, then DENY, then ALLOW; with an ALLOW policy what none allows is denied
@@ -23,9 +26,13 @@ export const rootNamespace = "istio-system";
  * and only the destination's side. Identities (principals, namespaces) need mutual TLS and what requests say (paths, headers, tokens)
  * no packet shows: such conditions may hold.
  */
-export function meshStages(policies: readonly JsonObject[], pod: PodView): readonly Stage[] {
-  const selecting = policies.flatMap((policy) => {
-    const selected = selects(policy, pod);
+export function meshStages(
+  policies: readonly JsonObject[],
+  pod: PodView,
+  rootNamespace = rootNamespaceDefault,
+): readonly Stage[] {
+  const selecting = policies.filter(isEnforced).flatMap((policy) => {
+    const selected = selects(policy, pod, rootNamespace);
     return selected === "no" ? [] : [{ policy, selected }];
   });
   const rulesFor = (action: string) =>
@@ -56,13 +63,17 @@ const pastTheProxy: Rule = {
 export type MeshAllow = { readonly rule: Rule; readonly reason: string; readonly sure: false };
 
 /** The allows of a mesh for a pod, which count only for what the network lets through. */
-export function meshAllows(documents: readonly JsonObject[], pod: PodView): readonly MeshAllow[] {
+export function meshAllows(
+  documents: readonly JsonObject[],
+  pod: PodView,
+  rootNamespace?: string,
+): readonly MeshAllow[] {
   const policies = documents.filter(
     (document) =>
       textAt(document, ["apiVersion"]).startsWith("security.istio.io/") &&
       textAt(document, ["kind"]) === "AuthorizationPolicy",
   );
-  return meshStages(policies, pod)
+  return meshStages(policies, pod, rootNamespace)
     .flatMap((stage) => stage.groups.flat(2))
     .filter((rule) => rule.action === "Allow")
     .map((rule) => ({
@@ -72,10 +83,14 @@ export function meshAllows(documents: readonly JsonObject[], pod: PodView): read
     }));
 }
 
+/** One that is only tried decides nothing (istio.io/latest/docs/tasks/security/authorization/authz-dry-run). */
+const isEnforced = (policy: JsonObject): boolean =>
+  textAt(policy, ["metadata", "annotations", "istio.io/dry-run"]) !== "true";
+
 const actionOf = (policy: JsonObject): string => textAt(policy, ["spec", "action"]) || "ALLOW";
 
 /** `targetRefs` attach a policy to a gateway, waypoint or Service in front of the workload. */
-function selects(policy: JsonObject, pod: PodView): Match {
+function selects(policy: JsonObject, pod: PodView, rootNamespace: string): Match {
   const namespace = textAt(policy, ["metadata", "namespace"]);
   if (namespace !== pod.namespace && namespace !== rootNamespace) return "no";
   const attached = ["targetRef", "targetRefs"].some(

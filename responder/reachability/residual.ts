@@ -21,6 +21,13 @@ export type ResidualAllow = {
   readonly reason: string;
 };
 
+export type ResidualOptions = {
+  /** Whether Cilium may be the network, even without a policy of its own. */
+  readonly mayBeCilium?: boolean;
+  /** Undefined: Istio's own default. */
+  readonly istioRootNamespace?: string | undefined;
+};
+
 export type OpenRule = { readonly rule: Rule; readonly reason: string; readonly sure: boolean };
 
 /**
@@ -35,13 +42,13 @@ export function residualAllows(
   target: PodView,
   policies: readonly JsonObject[],
   plan: readonly JsonObject[],
-  options: { readonly mayBeCilium?: boolean } = {},
+  options: ResidualOptions = {},
 ): readonly ResidualAllow[] {
   const network = (["Ingress", "Egress"] as const).flatMap((direction) =>
     openRules(target, policies, plan, direction, options),
   );
   const open = network.some(({ rule }) => rule.direction === "Ingress")
-    ? [...network, ...meshAllows(policies, target)]
+    ? [...network, ...meshAllows(policies, target, options.istioRootNamespace)]
     : network;
   const found = new Map(open.map((one) => [keyOf(one.rule), toResidual(one)]));
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, residual]) => residual);
@@ -53,7 +60,7 @@ export function openRules(
   policies: readonly JsonObject[],
   plan: readonly JsonObject[],
   direction: Direction,
-  options: { readonly mayBeCilium?: boolean } = {},
+  options: ResidualOptions = {},
 ): readonly OpenRule[] {
   const planned = new Set(plan.map(identityOf));
   const contents = new Set(plan.map(contentOf));
