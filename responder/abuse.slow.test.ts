@@ -146,7 +146,21 @@ async function standing(): Promise<void> {
   expect(ready.status).toBe(200);
 }
 
-/** Many connections from another process; resolves when most of them are there, and gives what they came to. */
+/** Connections that the kernel keeps for the intake: full ones that it has not accepted, and half-open ones. */
+function waiting(): number {
+  const port = `:${ports.intake.toString(16).toUpperCase().padStart(4, "0")}`;
+  const [listens, halfOpen] = ["0A", "03"];
+  let count = 0;
+  for (const line of readFileSync("/proc/net/tcp", "utf8").split("\n")) {
+    const [, local = "", , state, queues = ""] = line.trim().split(/\s+/);
+    if (!local.endsWith(port)) continue;
+    if (state === listens) count += Number.parseInt(queues.split(":")[1] ?? "", 16);
+    if (state === halfOpen) count += 1;
+  }
+  return count;
+}
+
+/** Many connections from another process; resolves when the service has taken most of them, and gives what they came to. */
 async function hold(count: number, beginning: string, drip = "") {
   const held = run("test/support/many-connections.ts", [
     `${ports.intake}`,
@@ -160,6 +174,8 @@ async function hold(count: number, beginning: string, drip = "") {
     `${count} connections`,
     () => held.last() !== "" && now().open + now().closed >= count,
   );
+  // Where its queue is full the kernel drops whoever comes, a sender too: whom the service hears is another matter.
+  await eventually("the service has taken them", () => waiting() === 0);
   return { now, end: () => held.child.kill("SIGKILL") };
 }
 
@@ -167,8 +183,6 @@ describe("the service stands, with bounded memory", () => {
   it("under 10,000 connections that say nothing", async () => {
     const held = await hold(10_000, "");
     expect(held.now().open).toBeGreaterThan(9_000);
-    // Behind those that are still being taken.
-    expect((await post(alertText(), { headers: bearer })).status).toBe(202);
     const startedAt = performance.now();
     expect((await post(alertText(), { headers: bearer })).status).toBe(202);
     expect(performance.now() - startedAt).toBeLessThan(3_000);
