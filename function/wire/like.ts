@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
-import { keyAt, markedMax, sameText } from "./keys.ts";
-import { readField, type Cursor, type Slice } from "./reader.ts";
+import { endOf, keyIndex, markedMax, nextEntry, sameText } from "./entries.ts";
+import { cursorAt, readField, type Cursor, type Slice } from "./reader.ts";
 import {
   depthMax,
-  endOf,
   put,
   readStruct,
   readValue,
-  tagEntry,
   tagItem,
   tagList,
   tagStruct,
@@ -22,27 +20,27 @@ import {
  * Crossplane asks again and again about objects of which little changed. Throws a WireError on malformed bytes.
  */
 export function decodeLike(known: JsonObject, slice: Slice): JsonObject {
-  return structLike(known, { bytes: slice.bytes, pos: slice.start }, slice.end, 0);
+  return structLike(known, cursorAt(slice.bytes, slice.start), slice.end, 0);
 }
 
 function structLike(known: JsonObject, cursor: Cursor, end: number, depth: number): JsonObject {
-  const { bytes, pos: start } = cursor;
+  const { pos: start } = cursor;
   const keys = Object.keys(known);
   if (keys.length > markedMax) return structFrom(known, cursor, end, depth);
   let changed: Building | undefined;
   let marks = 0;
   let count = 0;
   while (cursor.pos < end) {
-    const entryEnd = bytes[cursor.pos] === tagEntry ? entryAt(cursor, end) : -1;
-    const index = entryEnd < 0 ? -1 : keyAt(keys, marks, cursor, entryEnd);
-    const key = keys[index];
-    const before = key === undefined ? undefined : known[key];
-    if (key === undefined || before === undefined) {
+    const index = nextEntry(cursor, end) ? keyIndex(keys, marks, cursor) : -1;
+    if (index < 0) {
       cursor.pos = start;
       return structFrom(known, cursor, end, depth);
     }
+    const key = keys[index] ?? "";
+    const before = known[key] ?? null;
     marks |= 1 << index;
     count++;
+    const { entryEnd } = cursor;
     const value = valueLike(before, cursor, entryEnd, depth);
     cursor.pos = entryEnd;
     if (value === before) continue;
@@ -52,11 +50,6 @@ function structLike(known: JsonObject, cursor: Cursor, end: number, depth: numbe
   if (count === keys.length) return changed ?? known;
   cursor.pos = start;
   return structFrom(known, cursor, end, depth);
-}
-
-function entryAt(cursor: Cursor, end: number): number {
-  cursor.pos++;
-  return endOf(cursor, end);
 }
 
 /** With other keys than the known object: entry by entry, as decodeStruct reads it. */
@@ -77,16 +70,17 @@ function structFrom(known: JsonObject, cursor: Cursor, end: number, depth: numbe
 function valueLike(known: Json, cursor: Cursor, end: number, depth: number): Json {
   const { bytes, pos: start } = cursor;
   const tag = bytes[start];
-  if (typeof known === "string" ? tag !== tagText : tag !== tagStruct && tag !== tagList) {
-    return readValue(cursor, end, depth);
-  }
-  cursor.pos++;
-  if (endOf(cursor, end) === end && depth < depthMax) {
-    if (typeof known === "string") {
-      if (sameText(known, bytes, cursor.pos, end)) return known;
-    } else if (tag === tagStruct && isObject(known)) {
+  if (tag === tagText && typeof known === "string") {
+    cursor.pos = start + 1;
+    if (endOf(cursor, end) === end && sameText(known, bytes, cursor.pos, end)) return known;
+  } else if (tag === tagStruct && isObject(known)) {
+    cursor.pos = start + 1;
+    if (endOf(cursor, end) === end && depth < depthMax) {
       return structLike(known, cursor, end, depth + 1);
-    } else if (tag === tagList && isArray(known)) {
+    }
+  } else if (tag === tagList && isArray(known)) {
+    cursor.pos = start + 1;
+    if (endOf(cursor, end) === end && depth < depthMax) {
       return listLike(known, cursor, end, depth + 1);
     }
   }
@@ -103,7 +97,8 @@ function listLike(known: readonly Json[], cursor: Cursor, end: number, depth: nu
       readField(cursor, end);
       continue;
     }
-    const itemEnd = entryAt(cursor, end);
+    cursor.pos++;
+    const itemEnd = endOf(cursor, end);
     const before = known[index];
     const value =
       before === undefined

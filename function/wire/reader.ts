@@ -8,8 +8,23 @@ export class WireError extends Error {
 /** A part of the request's bytes; nothing is copied until somebody asks for a value. */
 export type Slice = { readonly bytes: Buffer; readonly start: number; readonly end: number };
 
-/** A place in the bytes that moves on while they are read. */
-export type Cursor = { readonly bytes: Buffer; pos: number };
+/** A place in the bytes that moves on while they are read, and the entry of a map that it came into last. */
+export type Cursor = {
+  readonly bytes: Buffer;
+  pos: number;
+  keyStart: number;
+  keyEnd: number;
+  entryEnd: number;
+};
+
+/** All cursors are made here, as objects of one shape are read and written faster. */
+export const cursorAt = (bytes: Buffer, pos: number): Cursor => ({
+  bytes,
+  pos,
+  keyStart: pos,
+  keyEnd: pos,
+  entryEnd: pos,
+});
 
 /** One field of a message. `start`..`end` is the payload of a length-delimited field, `value` that of a varint. */
 export type WireField = {
@@ -27,7 +42,7 @@ const wireFixed32 = 5;
 
 /** Calls `visit` for every field of a message, in the order of the bytes. Throws a WireError on malformed bytes. */
 export function readFields(slice: Slice, visit: (field: WireField) => void): void {
-  const cursor: Cursor = { bytes: slice.bytes, pos: slice.start };
+  const cursor = cursorAt(slice.bytes, slice.start);
   while (cursor.pos < slice.end) visit(readField(cursor, slice.end));
 }
 

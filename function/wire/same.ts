@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isArray, isObject, type Json, type JsonObject } from "#policy/json";
 import { sameJson } from "../json-edit.ts";
-import { keyAt, markedMax, sameText } from "./keys.ts";
-import { readField, WireError, type Cursor, type Slice } from "./reader.ts";
+import { endOf, keyIndex, markedMax, nextEntry, sameText, tagEntry } from "./entries.ts";
+import { cursorAt, readField, WireError, type Cursor, type Slice } from "./reader.ts";
 import {
   depthMax,
-  endOf,
   findKey,
   readStruct,
   readValue,
-  tagEntry,
   tagItem,
   tagList,
   tagStruct,
@@ -22,7 +20,7 @@ import {
  * not the same as anything: whoever decodes them says what is wrong with them, whatever was known before.
  */
 export function sameStruct(object: JsonObject, slice: Slice): boolean {
-  return wellFormed(() => same(object, { bytes: slice.bytes, pos: slice.start }, slice.end, 0));
+  return wellFormed(() => same(object, cursorAt(slice.bytes, slice.start), slice.end, 0));
 }
 
 /** The same for the value of one key, undefined for a key that must not be there. */
@@ -30,7 +28,7 @@ export function sameKey(value: Json | undefined, slice: Slice, key: string): boo
   return wellFormed(() => {
     const found = findKey(slice, key);
     if (found === undefined || value === undefined) return found === value;
-    return sameValue(value, { bytes: slice.bytes, pos: found.start }, found.end, 0);
+    return sameValue(value, cursorAt(slice.bytes, found.start), found.end, 0);
   });
 }
 
@@ -54,11 +52,10 @@ function same(object: JsonObject, cursor: Cursor, end: number, depth: number): b
       readField(cursor, end);
       continue;
     }
-    cursor.pos++;
-    const entryEnd = endOf(cursor, end);
-    const index = keyAt(keys, marks, cursor, entryEnd);
+    const index = nextEntry(cursor, end) ? keyIndex(keys, marks, cursor) : -1;
     const value = index < 0 ? undefined : object[keys[index] ?? ""];
     if (value === undefined) return sameDecoded(object, cursor, start, end, depth);
+    const { entryEnd } = cursor;
     if (!sameValue(value, cursor, entryEnd, depth)) return false;
     cursor.pos = entryEnd;
     marks |= 1 << index;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Json, JsonObject } from "#policy/json";
+import { endOf, nextEntry, sameText, tagEntry, tagEntryValue, tagKey } from "./entries.ts";
 import { internText } from "./intern.ts";
-import { readField, readVarint, WireError, type Cursor, type Slice } from "./reader.ts";
+import { cursorAt, readField, readVarint, WireError, type Cursor, type Slice } from "./reader.ts";
 
 /**
  * How deep JSON may be nested. Kubernetes itself takes more, but nothing real does: CRD schemas end far above this, and
@@ -9,10 +10,7 @@ import { readField, readVarint, WireError, type Cursor, type Slice } from "./rea
  */
 export const depthMax = 256;
 
-/** Tags of google.protobuf.Struct, Value and ListValue (google/protobuf/struct.proto). */
-export const tagEntry = 0x0a;
-export const tagKey = 0x0a;
-export const tagEntryValue = 0x12;
+/** Tags of google.protobuf.Value and ListValue (google/protobuf/struct.proto). */
 export const tagItem = 0x0a;
 const tagNull = 0x08;
 const tagNumber = 0x11;
@@ -28,33 +26,40 @@ export type Building = { [key: string]: Json };
  * as Go reads it. Throws a WireError on malformed bytes, on numbers that JSON lacks and on nesting above `depthMax`.
  */
 export function decodeStruct(slice: Slice): JsonObject {
-  return readStruct({ bytes: slice.bytes, pos: slice.start }, slice.end, 0);
+  return readStruct(cursorAt(slice.bytes, slice.start), slice.end, 0);
 }
 
 /** The value of one key of a Struct without reading the others, undefined when the key is not there. */
 export function decodeKey(slice: Slice, key: string): Json | undefined {
   const found = findKey(slice, key);
-  return found && readValue({ bytes: slice.bytes, pos: found.start }, found.end, 0);
+  return found && readValue(cursorAt(slice.bytes, found.start), found.end, 0);
 }
 
 /** Where the Struct that is the value of a key has its bytes; undefined when it is no object. */
 export function structAt(slice: Slice, key: string): Slice | undefined {
   const found = findKey(slice, key);
   if (found === undefined || found.bytes[found.start] !== tagStruct) return undefined;
-  const cursor: Cursor = { bytes: slice.bytes, pos: found.start + 1 };
+  const cursor = cursorAt(slice.bytes, found.start + 1);
   const end = endOf(cursor, found.end);
   return { bytes: slice.bytes, start: cursor.pos, end };
 }
 
 /** Where the Value of a key has its bytes. */
 export function findKey(slice: Slice, key: string): Slice | undefined {
-  const cursor: Cursor = { bytes: slice.bytes, pos: slice.start };
+  const { bytes, start, end } = slice;
+  const cursor = cursorAt(bytes, start);
   let found: Slice | undefined;
-  while (cursor.pos < slice.end) {
-    const entry = readField(cursor, slice.end);
+  while (cursor.pos < end) {
+    if (nextEntry(cursor, end)) {
+      const isIt = sameText(key, bytes, cursor.keyStart, cursor.keyEnd);
+      if (isIt) found = { bytes, start: cursor.pos, end: cursor.entryEnd };
+      cursor.pos = cursor.entryEnd;
+      continue;
+    }
+    const entry = readField(cursor, end);
     if (entry.number !== 1 || entry.wireType !== 2) continue;
-    const parts = entryParts({ bytes: slice.bytes, pos: entry.start }, entry.end);
-    if (parts.key === key) found = { bytes: slice.bytes, start: parts.start, end: parts.end };
+    const parts = entryParts(cursorAt(bytes, entry.start), entry.end);
+    if (parts.key === key) found = { bytes, start: parts.start, end: parts.end };
   }
   return found;
 }
@@ -74,17 +79,14 @@ export function readStruct(
   const values: Json[] = [];
   const { bytes } = cursor;
   while (cursor.pos < end) {
-    if (bytes[cursor.pos] !== tagEntry) {
-      readField(cursor, end);
-      continue;
-    }
-    cursor.pos++;
-    const entryEnd = endOf(cursor, end);
-    const key = readKey(cursor, entryEnd);
-    if (key === undefined) insertUnusual(keys, values, cursor, entryEnd, depth);
-    else if (read === undefined) insert(keys, values, key, readValue(cursor, entryEnd, depth));
-    else insert(keys, values, key, read(key, entryEnd));
-    cursor.pos = entryEnd;
+    if (nextEntry(cursor, end)) {
+      const { keyStart, keyEnd, entryEnd } = cursor;
+      const key = internText(bytes, keyStart, keyEnd);
+      const value = read === undefined ? readValue(cursor, entryEnd, depth) : read(key, entryEnd);
+      insert(keys, values, key, value);
+      cursor.pos = entryEnd;
+    } else if (bytes[cursor.pos] === tagEntry) insertUnusual(keys, values, cursor, end, depth);
+    else readField(cursor, end);
   }
   return built(keys, values);
 }
@@ -121,36 +123,19 @@ function sortedObject(object: JsonObject): JsonObject {
   return sorted;
 }
 
-/**
- * The key of an entry that has key and value in this order and nothing else, as every encoder writes it; the cursor is
- * at the value then. undefined, with the cursor unmoved, for any other entry.
- */
-export function readKey(cursor: Cursor, entryEnd: number): string | undefined {
-  const { bytes } = cursor;
-  const start = cursor.pos;
-  if (bytes[cursor.pos] === tagKey) {
-    cursor.pos++;
-    const keyEnd = endOf(cursor, entryEnd);
-    if (bytes[keyEnd] === tagEntryValue && keyEnd < entryEnd) {
-      const key = internText(bytes, cursor.pos, keyEnd);
-      cursor.pos = keyEnd + 1;
-      if (endOf(cursor, entryEnd) === entryEnd) return key;
-    }
-  }
-  cursor.pos = start;
-  return undefined;
-}
-
 function insertUnusual(
   keys: string[],
   values: Json[],
   cursor: Cursor,
-  entryEnd: number,
+  end: number,
   depth: number,
 ): void {
+  cursor.pos++;
+  const entryEnd = endOf(cursor, end);
   const entry = entryParts(cursor, entryEnd);
   cursor.pos = entry.start;
   insert(keys, values, entry.key, readValue(cursor, entry.end, depth));
+  cursor.pos = entryEnd;
 }
 
 /** Assignment that also holds for the one key that objects treat as their prototype. */
@@ -256,13 +241,4 @@ function deeper(depth: number): number {
     throw new WireError(`the object is nested deeper than ${depthMax} levels`);
   }
   return depth + 1;
-}
-
-export function endOf(cursor: Cursor, end: number): number {
-  const { bytes } = cursor;
-  const first = bytes[cursor.pos] ?? 0x80;
-  const length = first < 0x80 && cursor.pos < end ? first : readVarint(cursor, end);
-  if (first < 0x80) cursor.pos++;
-  if (length > end - cursor.pos) throw new WireError("a field is longer than its message");
-  return cursor.pos + length;
 }

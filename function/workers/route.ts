@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readField, WireError, type Slice, type WireField } from "../wire/reader.ts";
+import { cursorAt, readField, WireError, type Slice, type WireField } from "../wire/reader.ts";
 import { decodeKey, structAt } from "../wire/struct.ts";
 
 /**
@@ -27,7 +27,7 @@ export function routeOf(bytes: Buffer): string {
 
 /** The message in the first field of a number: encoders write a composite before the map of resources. */
 function firstField({ bytes, start, end }: Slice, number: number): Slice | undefined {
-  const cursor = { bytes, pos: start };
+  const cursor = cursorAt(bytes, start);
   while (cursor.pos < end) {
     const field: WireField = readField(cursor, end);
     if (field.number === number && field.wireType === 2) {
