@@ -4,7 +4,7 @@ import { parseApiVersion } from "#policy/kubernetes/kinds";
 import type { CompiledPolicy } from "#policy/policy-set";
 import type { RuleResult } from "#policy/report/result";
 import type { World } from "#policy/world";
-import { asCreateThenUpdate, type Composed } from "./composed.ts";
+import { createThenUpdate, type Composed, type InTurn } from "./composed.ts";
 import { withPath } from "./json-edit.ts";
 import { ownershipOf, project } from "./ownership.ts";
 import { policyName } from "./violation.ts";
@@ -34,9 +34,12 @@ export function companionsOf(
 ): Companions {
   const companions: Companion[] = [];
   const results: RuleResult[] = [];
+  let inTurn: InTurn | undefined;
   for (const policy of subject.policies) {
+    if (policy.generate === undefined) continue;
     const world = worldOf(policy);
-    const generation = asCreateThenUpdate(object, subject.live, world, (review) => {
+    inTurn ??= createThenUpdate(object, subject.live, world);
+    const generation = inTurn((review) => {
       const done = policy.generate?.(review, world);
       return done !== undefined && done.results.length + done.resources.length > 0
         ? done

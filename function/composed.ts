@@ -55,16 +55,20 @@ export function inject(
   const rendered = withRenderedMetadata(given, name, composite, live);
   const results: RuleResult[] = [];
   let injected = rendered;
+  let inTurn: InTurn | undefined;
   for (const policy of policies) {
     if (policy.mutate === undefined) continue;
     const world = worldOf(policy);
-    const done = asCreateThenUpdate(injected, live, world, (review) => {
+    inTurn ??= createThenUpdate(injected, live, world);
+    const done = inTurn((review) => {
       const mutation = policy.mutate?.(review, world);
       return mutation !== undefined && mutation.results.length > 0 ? mutation : undefined;
     });
     if (done === undefined) continue;
     results.push(...done.results);
+    if (done.object === injected) continue;
     injected = done.object;
+    inTurn = undefined;
   }
   injected = withPins(injected, pins, () => connectionSecretName(composite, name));
   // Of a Secret nothing is recorded: it would stand in clear text in an annotation.
@@ -84,19 +88,26 @@ function lastOf(live: JsonObject, name: string, composite: Composite): Applied |
   return { state, object: withRenderedMetadata(state, name, composite, live) };
 }
 
+export type InTurn = <T>(ask: (review: Review) => T | undefined) => T | undefined;
+
 /**
  * What is injected must not depend on whether the resource exists already, else Crossplane would take it back on the
  * second call: so a policy is asked about a creation first, and about an update only when that is all it speaks about.
+ * `world` only tells the plural of the kind: the reviews are the same for all policies.
  */
-export function asCreateThenUpdate<T>(
+export function createThenUpdate(
   object: JsonObject,
   live: JsonObject | undefined,
   world: World,
-  ask: (review: Review) => T | undefined,
-): T | undefined {
-  const created = ask(reviewOf(object, { world }));
-  if (created !== undefined || live === undefined) return created;
-  return ask(reviewOf(object, { operation: "UPDATE", oldObject: live, world }));
+): InTurn {
+  const creation = reviewOf(object, { world });
+  let update: Review | undefined;
+  return (ask) => {
+    const created = ask(creation);
+    if (created !== undefined || live === undefined) return created;
+    update ??= reviewOf(object, { operation: "UPDATE", oldObject: live, world });
+    return ask(update);
+  };
 }
 
 const forProvider = ["spec", "forProvider"];

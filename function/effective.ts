@@ -27,6 +27,10 @@ export const rootPlace = (object: JsonObject, ownership: Ownership): Place => ({
 });
 
 export function placeOf(place: Place, step: Step): Place {
+  // Where nothing is known nothing is known below.
+  if (place.schema === undefined && place.ours === undefined && place.others.length === 0) {
+    return place;
+  }
   if (typeof step === "string") {
     return {
       schema: fieldSchema(place.schema, step),

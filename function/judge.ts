@@ -29,11 +29,15 @@ export function judge(
     oldObject: before ?? null,
     world,
   });
-  return resource.policies.flatMap((policy) => {
+  const all: RuleResult[] = [];
+  for (const policy of resource.policies) {
     const results = policy.validate?.(review, world) ?? [];
-    if (!results.some(isLetBe)) return results;
-    return withExisting(results, policy, review, { resource, fieldManager, world });
-  });
+    const told = results.some(isLetBe)
+      ? withExisting(results, policy, review, { resource, fieldManager, world })
+      : results;
+    for (const result of told) all.push(result);
+  }
+  return all;
 }
 
 const isLetBe = ({ result, message }: RuleResult): boolean =>

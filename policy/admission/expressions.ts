@@ -96,6 +96,8 @@ export function compileConditions(
 export type Variables = {
   /** Knows `variables` with all of its fields. */
   readonly environment: Environment;
+  /** Whether there are none. */
+  readonly isEmpty: boolean;
   /** The `variables` value for one evaluation: each is computed when first read, and once. */
   readonly bind: (activation: () => Activation, budget: Budget) => LazyObject;
   /** The same variables with other programs, e.g. ones that write down what they give. */
@@ -151,6 +153,7 @@ function makeVariables(
   const named = sameType(type, objectOf(admissionVariables));
   return {
     environment,
+    isEmpty: programs.size === 0,
     bind: (activation, budget) =>
       new LazyObject(type, (name) => {
         const value = programs.get(name)?.evaluate(activation(), budget);

@@ -10,35 +10,36 @@ import type { World } from "#policy/world";
  * are absent, so that `has(request.namespace)` is false for cluster-scoped objects. Kept per review.
  */
 export function requestOf(review: Review): JsonObject {
-  const known = requests.get(review);
-  if (known !== undefined) return known;
-  const made = makeRequest(review);
-  requests.set(review, made);
-  return made;
+  if (last?.review !== review) last = { review, request: makeRequest(review, null, null) };
+  return last.request;
 }
 
-const requests = new WeakMap<Review, JsonObject>();
+/** One review is judged by all policies before the next comes. */
+let last: { readonly review: Review; readonly request: JsonObject } | undefined;
 
-function makeRequest(review: Review): JsonObject {
+/** Key by key in a fixed order, as this is made for every object. */
+export function makeRequest(
+  review: Review,
+  object: JsonObject | null,
+  oldObject: JsonObject | null,
+): JsonObject {
+  const { subResource, name, namespace } = review;
   const kind = { ...review.kind };
   const resource = { ...review.resource };
-  return {
-    uid: "",
-    kind,
-    resource,
-    ...filled("subResource", review.subResource),
-    requestKind: kind,
-    requestResource: resource,
-    ...filled("requestSubResource", review.subResource),
-    ...filled("name", review.name),
-    ...filled("namespace", review.namespace),
-    operation: review.operation,
-    userInfo: userOf(review.userInfo),
-    object: null,
-    oldObject: null,
-    dryRun: review.dryRun,
-    options: review.options,
-  };
+  const request: { [key: string]: Json } = { uid: "", kind, resource };
+  if (subResource !== "") request["subResource"] = subResource;
+  request["requestKind"] = kind;
+  request["requestResource"] = resource;
+  if (subResource !== "") request["requestSubResource"] = subResource;
+  if (name !== "") request["name"] = name;
+  if (namespace !== "") request["namespace"] = namespace;
+  request["operation"] = review.operation;
+  request["userInfo"] = userOf(review.userInfo);
+  request["object"] = object;
+  request["oldObject"] = oldObject;
+  request["dryRun"] = review.dryRun;
+  request["options"] = review.options;
+  return request;
 }
 
 const filled = (key: string, value: string): JsonObject => (value === "" ? {} : { [key]: value });

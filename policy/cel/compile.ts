@@ -140,13 +140,12 @@ function makeProgram(
 }
 
 function run(
-  { evaluate, slots, variables, steps }: Plan,
+  { evaluate, blank, variables, steps }: Plan,
   activation: Activation,
   budget: Budget,
   record: Frame["record"],
 ): CelResult {
-  const frame: Frame = { slots: [], budget, activation, record };
-  for (let slot = 0; slot < slots; slot++) frame.slots.push(undefined);
+  const frame: Frame = { slots: blank.slice(), budget, activation, record };
   for (const [name, slot] of variables) {
     const value = Object.hasOwn(activation, name) ? activation[name] : undefined;
     frame.slots[slot] = value === undefined ? absent(name) : value;

@@ -22,7 +22,8 @@ import {
 export type Plan = {
   readonly evaluate: Evaluate;
   readonly steps: number;
-  readonly slots: number;
+  /** As many as there are slots: copied, a list of them has the right size at once. */
+  readonly blank: readonly undefined[];
   /** Names and slots of the variables to load before evaluation. */
   readonly variables: readonly (readonly [name: string, slot: number])[];
 };
@@ -48,7 +49,8 @@ export function plan(
     plan: explaining ? planRecorded : planNode,
   };
   const { evaluate, steps } = state.plan(state, expression);
-  return { evaluate, steps, slots: state.slots, variables: [...state.variables] };
+  const blank = Array.from({ length: state.slots }, () => undefined);
+  return { evaluate, steps, blank, variables: [...state.variables] };
 }
 
 function planNode(state: PlanState, node: Expression): Planned {

@@ -35,7 +35,19 @@ const irregularPlurals: readonly (readonly [singular: string, plural: string])[]
  * and the provider CRDs it was compared with: who knows the cluster asks its World first ({@link pluralOf}).
  */
 export function guessPlural(kind: string): string {
-  const word = kind.toLowerCase();
+  const known = plurals.get(kind);
+  if (known !== undefined) return known;
+  const plural = makePlural(kind.toLowerCase());
+  if (plurals.size < pluralsMax && kind.length <= kindLengthMax) plurals.set(kind, plural);
+  return plural;
+}
+
+/** Kinds come again and again, and there are few. */
+const plurals = new Map<string, string>();
+const pluralsMax = 10_000;
+const kindLengthMax = 253;
+
+function makePlural(word: string): string {
   for (const [singular, plural] of irregularPlurals) {
     if (word.endsWith(singular)) return word.slice(0, word.length - singular.length) + plural;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Variables } from "#policy/admission/expressions";
-import { namespaceObjectOf, requestOf } from "#policy/admission/request";
+import { makeRequest, namespaceObjectOf } from "#policy/admission/request";
 import type { Budget } from "#policy/cel/budget";
 import type { Activation } from "#policy/cel/compile";
 import { WorldValue, worldKey } from "#policy/cel/libraries/world";
@@ -25,16 +25,19 @@ export type BaseActivation = {
 export type Asking = { readonly namespace: string; readonly generate?: Generate };
 
 /** Kept for the policies that come next: the same for all cluster-scoped ones. */
-const bases = new WeakMap<Review, { readonly world: World; readonly base: BaseActivation }>();
+let last:
+  | { readonly review: Review; readonly world: World; readonly base: BaseActivation }
+  | undefined;
 
 /**
  * What the expressions of Kyverno's kinds see of a review. An object that is not there (the old one on CREATE) is an
  * empty map in Kyverno, not null as in Kubernetes.
  */
 export function baseActivation(review: Review, world: World, policy: Asking): BaseActivation {
-  const known = bases.get(review);
-  const base = known?.world === world ? known.base : makeBase(review, world);
-  if (base !== known?.base) bases.set(review, { world, base });
+  if (last?.review !== review || last.world !== world) {
+    last = { review, world, base: makeBase(review, world) };
+  }
+  const { base } = last;
   if (policy.namespace === "" && policy.generate === undefined) return base;
   return { ...base, [worldKey]: new WorldValue(world, policy) };
 }
@@ -42,7 +45,7 @@ export function baseActivation(review: Review, world: World, policy: Asking): Ba
 const makeBase = (review: Review, world: World): BaseActivation => ({
   object: review.object ?? nothing,
   oldObject: review.oldObject ?? nothing,
-  request: { ...requestOf(review), object: review.object, oldObject: review.oldObject },
+  request: makeRequest(review, review.object, review.oldObject),
   namespaceObject: namespaceObjectOf(review, world),
   composite: world.composite,
   [worldKey]: new WorldValue(world),
@@ -51,11 +54,27 @@ const makeBase = (review: Review, world: World): BaseActivation => ({
 /** What exceptions allow to a resource that they do not exempt as a whole. */
 export type Allowed = { readonly images: readonly string[]; readonly values: readonly string[] };
 
-/**
- * Adds what exceptions allow, as `exceptions.allowedImages` and `exceptions.allowedValues`, and the policy's variables.
- * Written out, not spread: this runs for every policy on every resource.
- */
+/** What most policies see, which have neither variables nor exceptions: the same for all of them. */
+let plain: { readonly base: BaseActivation; readonly activation: Activation } | undefined;
+
+/** Adds what exceptions allow, as `exceptions.allowedImages` and `exceptions.allowedValues`, and the policy's variables. */
 export function withVariables(
+  base: BaseActivation,
+  allowed: Allowed,
+  variables: Variables,
+  budget: Budget,
+): Activation {
+  if (!variables.isEmpty || allowed.images.length + allowed.values.length > 0) {
+    return joined(base, allowed, variables, budget);
+  }
+  if (plain?.base !== base) {
+    plain = { base, activation: joined(base, allowed, variables, budget) };
+  }
+  return plain.activation;
+}
+
+/** Written out, not spread: this runs for every policy on every resource. */
+function joined(
   base: BaseActivation,
   allowed: Allowed,
   variables: Variables,

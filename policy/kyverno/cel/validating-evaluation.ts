@@ -62,7 +62,9 @@ export function evaluateValidatingPolicy(
 }
 
 function judge(parts: ValidatingPolicyParts, activation: Activation, budget: Budget): RuleResult {
-  for (const [index, validation] of parts.validations.entries()) {
+  let index = -1;
+  for (const validation of parts.validations) {
+    index++;
     const value = validation.program.evaluate(activation, budget);
     if (value === true) continue;
     const position = { "cel.validationIndex": String(index) };
@@ -98,6 +100,7 @@ function annotated(
   budget: Budget,
   finish: (properties: Readonly<Record<string, string>>) => RuleResult,
 ): RuleResult {
+  if (parts.annotations.length === 0) return finish(noProperties);
   const properties: [string, string][] = [];
   for (const { name, program } of parts.annotations) {
     const value = program.evaluate(activation, budget);
@@ -109,6 +112,8 @@ function annotated(
   }
   return finish(Object.fromEntries(properties));
 }
+
+const noProperties: Readonly<Record<string, string>> = Object.freeze({});
 
 function result(
   parts: ValidatingPolicyParts,
