@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import { field, isObject, textAt, type Json, type JsonObject } from "#policy/json";
-import { withKey } from "./json-edit.ts";
+import { sameJson, withKey } from "./json-edit.ts";
 import { composedFieldManager } from "./ownership.ts";
 
 /** The composite resource as far as its composed resources and messages need it. */
@@ -108,7 +108,7 @@ export function withoutRenderedMetadata(
   const given = objectAt(desired, "metadata");
   const metadata = { ...objectAt(changed, "metadata") };
   for (const key of ["name", "generateName", "namespace", "ownerReferences"]) {
-    if (!Object.hasOwn(given, key) && metadata[key] === before[key]) delete metadata[key];
+    if (!Object.hasOwn(given, key) && sameJson(metadata[key], before[key])) delete metadata[key];
   }
   for (const key of ["labels", "annotations"]) {
     const entries = withoutAdded(

@@ -158,6 +158,17 @@ describe("with a record of everything", () => {
     expect(without.message).toContain("recorded nowhere");
   });
 
+  test("states no owners, also where the object came without any, as files do", () => {
+    const input = guardrails([noPublic], { recordApplied: true });
+    const { recordText } = applied(input, { acl: "private" });
+    const observed = { a: live({ acl: "private" }, ["acl"], { text: recordText, ours: true }) };
+    const desired = { a: bucket({ acl: "public" }) };
+    const { response } = makeCaller()({ input, desired, observed });
+    const sent = response.desired?.resources["a"]?.resource;
+    expect(at(sent, ["spec", "forProvider", "acl"])).toBe("private");
+    expect(Object.keys(at(sent, ["metadata"]) ?? {})).toEqual(["annotations"]);
+  });
+
   test("stays the same from call to call while the change is held", () => {
     const request = { input, desired: { a: bucket({ acl: "public" }) } };
     const one = run({
