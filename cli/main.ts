@@ -9,7 +9,7 @@ import type { Command, Io } from "./command.ts";
 enableCompileCache();
 
 const { parseArguments } = await import("./arguments.ts");
-const { exitCodes, formatHelp, helpOption } = await import("./command.ts");
+const { exitCodes, formatHelp, helpOption, refuseUsage } = await import("./command.ts");
 const { suggest } = await import("./suggest.ts");
 const { version } = await import("./version.ts");
 
@@ -89,6 +89,17 @@ const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
   ],
 ]);
 
+/** What other command lines call it. */
+const foreignNames: ReadonlyMap<string, string> = new Map([
+  ["apply", "check"],
+  ["audit-log", "audit"],
+  ["deny", "approve"],
+  ["eval", "check"],
+  ["lint", "check"],
+  ["validate", "check"],
+  ["verify", "audit"],
+]);
+
 process.exitCode = await mainOrBug(process.argv.slice(2), makeIo());
 
 /** What throws is our mistake, and must not look like a failed check. */
@@ -116,7 +127,7 @@ async function main(words: readonly string[], io: Io): Promise<number> {
   }
   const entry = commands.get(name);
   if (entry === undefined) {
-    const meant = suggest(name, [...commands.keys()]);
+    const meant = foreignNames.get(name) ?? suggest(name, [...commands.keys()]);
     const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
     io.err(`parapet: unknown command ${name}${hint}\nparapet --help lists the commands\n`);
     return exitCodes.usage;
@@ -126,14 +137,9 @@ async function main(words: readonly string[], io: Io): Promise<number> {
 
 async function runCommand(command: Command, words: readonly string[], io: Io): Promise<number> {
   const parsed = parseArguments(words, [...command.options, helpOption]);
-  if (!parsed.ok) {
-    io.err(
-      `parapet ${command.name}: ${parsed.message}\nparapet ${command.name} --help shows its options\n`,
-    );
-    return exitCodes.usage;
-  }
+  if (!parsed.ok) return refuseUsage(command.name, parsed.message, io);
   if (parsed.args.flag("help")) {
-    io.out(formatHelp(command));
+    io.out(formatHelp(command, process.stdout.columns));
     return exitCodes.good;
   }
   return command.run(parsed.args, io);
@@ -147,13 +153,19 @@ function overview(): string {
 
 function makeIo(): Io {
   return {
-    folder: process.cwd(),
+    folder: folderOfCaller(),
     stdin: readStdin,
     out: (text) => writeAll(process.stdout.fd, text),
     err: (text) => writeAll(process.stderr.fd, text),
     interactive: process.stderr.isTTY,
     nowMs: () => Date.now(),
   };
+}
+
+/** npm runs a script in the package's folder: relative paths start where npm was called, as of any other command. */
+function folderOfCaller(): string {
+  const isScript = process.env["npm_lifecycle_event"] === "parapet";
+  return (isScript ? process.env["INIT_CWD"] : undefined) ?? process.cwd();
 }
 
 function readStdin(): string {

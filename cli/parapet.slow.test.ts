@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawnSync } from "node:child_process";
+import { spawnSync, type SpawnSyncOptions } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -37,9 +37,9 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-function run(args: readonly string[], stdin = "") {
+function run(args: readonly string[], stdin = "", where: SpawnSyncOptions = {}) {
   const command = [path.join(installed, "cli/parapet.js"), ...args];
-  const done = spawnSync(process.execPath, command, { cwd: folder, input: stdin });
+  const done = spawnSync(process.execPath, command, { cwd: folder, input: stdin, ...where });
   return {
     code: done.status,
     out: done.stdout.toString("utf8"),
@@ -63,11 +63,22 @@ describe("the installed command", () => {
 
   test.each([
     ["an unknown command gets a hint", ["chekc"], /did you mean check\?/],
+    ["so does what others call it", ["apply"], /did you mean check\?/],
     ["an unknown option too", ["check", "--polic", "x"], /did you mean --policy\?/],
   ])("%s and exit code 2", (_reason, args, want) => {
     const { code, err } = run(args);
     expect(code).toBe(2);
     expect(err).toMatch(want);
+  });
+
+  test("as npm's script it reads files from where npm was called, not from the package", () => {
+    const env = { ...process.env, npm_lifecycle_event: "parapet", INIT_CWD: folder };
+    const args = ["check", "-p", "policy.yaml", "-r", "policy.yaml"];
+    expect(run(args, "", { cwd: installed, env }).code).toBe(0);
+    const other = { ...env, npm_lifecycle_event: "test" };
+    expect(run(args, "", { cwd: installed, env: other }).err).toContain(
+      "policy.yaml: no such file",
+    );
   });
 
   test("help is no error, no command is", () => {

@@ -10,7 +10,7 @@ import { approveRemediation } from "../approve/remediation.ts";
 import type { Arguments } from "../arguments.ts";
 import { ask } from "../cluster/ask.ts";
 import { clusterOptions, connectFromProcess } from "../cluster/connect.ts";
-import { type Command, exitCodes, type Io } from "../command.ts";
+import { type Command, exitCodes, refuseUsage, type Io } from "../command.ts";
 import { readDocuments } from "../input/files.ts";
 
 /** Longest that a decision may be acted on, in milliseconds: 30 days. */
@@ -89,15 +89,14 @@ KIND is a composite's kind or plural (boxes.example.org where two groups have it
       does: "print the object for kubectl or Git",
     },
   ],
+  failsWhen:
+    "not decided: no such thing, it would have no effect, the answer was no, or the API server refuses",
   run,
 };
 
 async function run(args: Arguments, io: Io): Promise<number> {
   const parsed = parse(args, io);
-  if (typeof parsed === "string") {
-    io.err(`parapet approve: ${parsed}\nparapet approve --help shows its options\n`);
-    return exitCodes.usage;
-  }
+  if (typeof parsed === "string") return refuseUsage("approve", parsed, io);
   const connected = await connectFromProcess(
     { kubeconfig: args.one("kubeconfig"), context: args.one("context") },
     io.folder,

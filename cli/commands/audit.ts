@@ -5,7 +5,8 @@ import { showControls } from "#policy/text/controls";
 import { type ChainEnd, chainStart, endOfLine, verifyAudit } from "#responder/record/audit";
 import { keptIn } from "#responder/evidence";
 import type { Arguments } from "../arguments.ts";
-import { type Command, exitCodes, type Io } from "../command.ts";
+import { type Command, exitCodes, refuseUsage, type Io } from "../command.ts";
+import { countText } from "../output/table.ts";
 import { readText } from "../input/files.ts";
 
 /** `parapet audit verify`: whether an audit log is whole. */
@@ -14,9 +15,10 @@ export const auditCommand: Command = {
   summary: "check that the responder's audit log is whole",
   usage: "audit verify FILE... [--last HASH] [--after HASH] [--evidence FILE...] [-o table|json]",
   details: `Each line of the log carries a hash over itself and the line before, so that nothing can be changed, left out or put in
-between unseen. Several files (audit.000000081234.jsonl, put aside as they grew, and audit.jsonl) are one chain, checked in the order of their
-lines. A cut-off end, or a log written anew, shows only against a hash that was kept elsewhere: note the printed one, and give it as --last.
---evidence compares bundles, fetched from the store or the directory, with the hashes that the log has for them.`,
+between unseen. Several files (audit.000000081234.jsonl, put aside as they grew, and audit.jsonl) are one chain, checked
+in the order of their lines. A cut-off end, or a log written anew, shows only against a hash that was kept elsewhere:
+note the printed one, and give it as --last. --evidence compares bundles, fetched from the store or the directory, with
+the hashes that the log has for them.`,
   options: [
     {
       name: "last",
@@ -53,21 +55,20 @@ lines. A cut-off end, or a log written anew, shows only against a hash that was 
       does: "check also that no bundle of evidence was changed",
     },
   ],
+  failsWhen: "the log or a bundle was changed or cut off",
   run,
 };
 
 function run(args: Arguments, io: Io): number {
   const [verb = "", ...paths] = args.positionals;
-  const usage = (message: string): number => {
-    io.err(`parapet audit: ${message}\nparapet audit --help shows its options\n`);
-    return exitCodes.usage;
-  };
   const problem = usageProblem(verb, paths, [args.one("last"), args.one("after")]);
-  if (problem !== undefined) return usage(problem);
+  if (problem !== undefined) return refuseUsage("audit", problem, io);
   const bundles = args.many("evidence").map((path) => ({ path, read: readText(path, io) }));
   const logs = paths.map((path) => ({ path, read: readText(path, io) }));
   for (const { path, read } of [...logs, ...bundles]) {
-    if (!read.ok) return usage(`${path}: ${read.message}`);
+    if (read.ok) continue;
+    io.err(`parapet audit: ${path}: ${read.message}\n`);
+    return exitCodes.usage;
   }
   const texts = logs.flatMap(({ path, read }) => (read.ok ? [{ path, text: read.text }] : []));
   const outcome = withLast(verifyAll(texts, args.one("after")), texts, args.one("last"));
@@ -174,7 +175,10 @@ const shownMax = 300;
 function textOf(logs: readonly Log[], outcome: Outcome): string {
   if (outcome.ok) {
     const name = logs.map(({ path }) => path).join(", ");
-    return `${name}: ${outcome.lines} line${outcome.lines === 1 ? "" : "s"}, whole
+    if (outcome.lines === 0) {
+      return `${name}: no line yet, or all of them cut off: only --last with a hash noted earlier can tell\n`;
+    }
+    return `${name}: ${countText(outcome.lines, "line")}, whole
 last hash ${outcome.last}
 `;
   }

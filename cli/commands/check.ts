@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
 import type { Arguments } from "../arguments.ts";
-import { exitCodes } from "../command.ts";
+import { exitCodes, refuseUsage } from "../command.ts";
 import type { Command, Io } from "../command.ts";
 import { evaluateResource, explainResponse } from "../evaluate.ts";
 import type { Response } from "../evaluate.ts";
@@ -71,18 +71,17 @@ others see what they left. Resources of namespaced kinds without a namespace are
       does: "annotations on a pull request",
     },
   ],
+  failsWhen: "a violation, as --fail-on says",
   run,
 };
 
 function run(args: Arguments, io: Io): number {
   const opened = openSession(args, io);
-  if (!opened.ok) {
-    io.err(`parapet check: ${opened.message}\nparapet check --help shows its options\n`);
-    return exitCodes.usage;
-  }
+  if (!opened.ok) return refuseUsage("check", opened.message, io);
   const { session } = opened;
   printProblems("check", session, io);
   const responses = judge(session, io);
+  warnOfSilence(responses, session, io);
   const verdicts = responses.flatMap((one) => verdictsOf(one.resource, one.responses));
   const deletions = responses.flatMap((one) => deletionsOf(one.resource, one.responses));
   if (args.flag("explain")) io.out(explain(responses, session));
@@ -100,6 +99,13 @@ export function printProblems(command: string, session: Session, io: Io): void {
     const name = [policy.kind, policy.namespace, policy.name, rule].filter((part) => part !== "");
     io.err(`parapet ${command}: unsupported: ${name.join("/")}: ${reason}\n`);
   }
+}
+
+/** Policies for other kinds, or other namespaces, than what is given: nothing fails then, and nobody would know. */
+function warnOfSilence(judged: readonly Judged[], session: Session, io: Io): void {
+  const speaks = judged.some(({ responses }) => responses.some((one) => one.results.length > 0));
+  if (speaks || session.errors.length > 0) return;
+  io.err("parapet check: warning: no policy speaks about any of the resources\n");
 }
 
 type Judged = { readonly resource: Resource; readonly responses: readonly Response[] };

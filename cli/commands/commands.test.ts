@@ -9,9 +9,15 @@ import { parseArguments } from "../arguments.ts";
 import { formatHelp, helpOption } from "../command.ts";
 import type { Command, Io } from "../command.ts";
 import { parseText } from "#policy/yaml";
+import { approveCommand } from "./approve.ts";
+import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
+import { demoCommand } from "./demo.ts";
+import { explainCommand } from "./explain.ts";
+import { importCommand } from "./import.ts";
 import { migrateCommand } from "./migrate.ts";
 import { mutateCommand } from "./mutate.ts";
+import { rbacCommand } from "./rbac.ts";
 import { testCommand } from "./test.ts";
 
 const files: Readonly<Record<string, string>> = {
@@ -133,6 +139,7 @@ resources: [../good.yaml]
 results:
   - {policy: require-app, kind: Pod, resources: [good], result: fail}
 `,
+  "empty.yaml": "# nothing yet\n",
   "sweep.yaml": `
 apiVersion: policies.kyverno.io/v1
 kind: DeletingPolicy
@@ -219,6 +226,32 @@ describe("check", () => {
     expect(err === "").toBe(want !== 2);
   });
 
+  test.each([
+    ["no policy in a file", "-p empty.yaml -r good.yaml", "", "empty.yaml: holds no policy"],
+    ["no resource in a file", "-p audit.yaml -r empty.yaml", "", "empty.yaml: holds no resource"],
+    ["a pipe whose command failed", "-p audit.yaml -r -", "", "-: holds no resource"],
+    ["a folder without policies", "-p suite -r good.yaml", "", "suite: holds no policy"],
+    [
+      "a Pod that is no UserInfo",
+      "-p audit.yaml -r good.yaml -u good.yaml",
+      "",
+      "good.yaml: is Pod, which is nothing for --userinfo",
+    ],
+    ["nor values", "-p audit.yaml -r good.yaml -f good.yaml", "", "is Pod, which is nothing"],
+    ["nor a context", "-p audit.yaml -r good.yaml --context good.yaml", "", "is Pod, which is"],
+    ["an empty one", "-p audit.yaml -r good.yaml -u empty.yaml", "", "empty.yaml: holds no object"],
+  ])("is no check that passes: %s", async (_reason, line, stdin, want) => {
+    const { code, err } = await run(checkCommand, line, stdin);
+    expect(code).toBe(2);
+    expect(err).toContain(want);
+  });
+
+  test("policies that speak about nothing that is given are told of", async () => {
+    const { code, err } = await run(checkCommand, "-p audit.yaml -r audit.yaml");
+    expect(code).toBe(0);
+    expect(err).toContain("warning: no policy speaks about any of the resources");
+  });
+
   test("what a policy would delete is named, and is no violation", async () => {
     const line = "-p sweep.yaml -r good.yaml bad.yaml --fail-on warning";
     const table = await run(checkCommand, line);
@@ -238,9 +271,11 @@ describe("check", () => {
     expect(err).toMatch(/nowhere\.yaml: no such file or folder/);
   });
 
-  test("a policy's error names document and path", async () => {
+  test("a policy's error names file, document and path", async () => {
     const { err } = await run(checkCommand, "-p broken.yaml -r good.yaml");
-    expect(err).toMatch(/ValidatingPolicy\/broken: spec\.validations\[0\]\.expression: /);
+    expect(err).toMatch(
+      /check: broken\.yaml: ValidatingPolicy\/broken: spec\.validations\[0\]\.expression: /,
+    );
   });
 
   test("JSON is one entry per verdict; what no rule matched has none", async () => {
@@ -372,6 +407,15 @@ describe("mutate", () => {
     );
   });
 
+  test.each([
+    ["a policy cannot be read", "-p broken.yaml policies/defaults.yaml -r bad.yaml"],
+    ["a resource cannot be read", "-p policies/defaults.yaml -r bad.yaml nowhere.yaml"],
+  ])("prints nothing that somebody could apply where %s", async (_reason, line) => {
+    const { code, out, err } = await run(mutateCommand, line);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(err).not.toBe("");
+  });
+
   test("one resource is one JSON object, several are a List", async () => {
     const one = await run(mutateCommand, "-p policies -r bad.yaml -o json");
     expect(at(parseJson(one.out), ["metadata", "labels"])).toEqual({ team: "a" });
@@ -400,10 +444,16 @@ describe("test", () => {
   test("a policy behind a URL is unsupported, which strict does not let pass", async () => {
     const ran = await run(testCommand, "remote -o json");
     expect(ran.code).toBe(0);
-    expect(ran.err).toContain("1 checks cannot be evaluated here");
+    expect(ran.err).toContain("1 check cannot be evaluated here; --strict fails on it");
     expect(at(parseJson(ran.out), ["results", 0, "ok"])).toBe(false);
     expect(at(parseJson(ran.out), ["results", 0, "message"])).toContain("nothing is fetched");
     expect((await run(testCommand, "remote --strict")).code).toBe(1);
+  });
+
+  test("a file that holds no check proves nothing", async () => {
+    const { code, err } = await run(testCommand, "-", "");
+    expect(code).toBe(2);
+    expect(err).toContain("hold no check: nothing was proven");
   });
 
   test("JSON has the summary and one entry per check", async () => {
@@ -431,16 +481,37 @@ describe("test", () => {
   });
 });
 
+test("the demo takes no file", async () => {
+  const { code, err } = await run(demoCommand, "alert.json");
+  expect(code).toBe(2);
+  expect(err).toContain("unexpected argument alert.json");
+});
+
 describe("help", () => {
-  test.each([[checkCommand], [migrateCommand], [mutateCommand], [testCommand]])(
-    "of $name has examples that parse",
-    (command) => {
-      expect(formatHelp(command)).toContain(`usage: parapet ${command.name}`);
-      for (const { line } of command.examples) {
-        const own = line.slice(line.indexOf(`parapet ${command.name}`)).split(/[|>]/)[0] ?? "";
-        const words = own.replaceAll("'", "").trim().split(" ").slice(2);
-        expect(parseArguments(words, command.options)).toMatchObject({ ok: true });
-      }
-    },
-  );
+  test.each([
+    [approveCommand],
+    [auditCommand],
+    [checkCommand],
+    [demoCommand],
+    [explainCommand],
+    [importCommand],
+    [migrateCommand],
+    [mutateCommand],
+    [rbacCommand],
+    [testCommand],
+  ])("of $name fits a terminal, says when it ends how, and has examples that parse", (command) => {
+    const help = formatHelp(command);
+    expect(help).toContain(`usage: parapet ${command.name}`);
+    expect(help).toMatch(/exit code: 0 good, .*2 bad usage/s);
+    for (const width of [72, 100]) {
+      const [text = ""] = formatHelp(command, width).split("examples:");
+      expect(text.split("\n").filter((line) => line.length > width)).toEqual([]);
+      expect(text).not.toMatch(/\.\.\.\.| $/m);
+    }
+    for (const { line } of command.examples) {
+      const own = line.slice(line.indexOf(`parapet ${command.name}`)).split(/[|>]/)[0] ?? "";
+      const words = own.replaceAll("'", "").trim().split(" ").slice(2);
+      expect(parseArguments(words, command.options)).toMatchObject({ ok: true });
+    }
+  });
 });

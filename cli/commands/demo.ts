@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Command, exitCodes, type Io } from "#cli/command";
+import { type Command, exitCodes, type Io, refuseUsage } from "#cli/command";
 import { showComposition } from "#cli/demo/composition";
 import { showDrift } from "#cli/demo/drift";
 import { type Place, openPlace } from "#cli/demo/place";
@@ -35,7 +35,13 @@ its own, and cleans up. On a terminal it then stays up with the review page unti
       does: "on a cluster, then clean up and end",
     },
   ],
-  run: (args, io) => runDemo(io, args.flag("once")),
+  failsWhen: "it failed",
+  run: (args, io) => {
+    const [stray] = args.positionals;
+    return stray === undefined
+      ? runDemo(io, args.flag("once"))
+      : refuseUsage("demo", `unexpected argument ${stray}`, io);
+  },
 };
 
 async function runDemo(io: Io, once: boolean): Promise<number> {

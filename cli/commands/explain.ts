@@ -6,7 +6,7 @@ import { type Config, parseConfig } from "#responder/config/config";
 import { parseResponsePolicy, type ResponsePolicy } from "#responder/response-policy";
 import type { Arguments } from "../arguments.ts";
 import { clusterOptions, connectFromProcess, failureText } from "../cluster/connect.ts";
-import { type Command, exitCodes, type Io } from "../command.ts";
+import { type Command, exitCodes, type Io, refuseUsage } from "../command.ts";
 import { explainAlert, type Explanation } from "../explain/explain.ts";
 import { explanationJson, formatExplanation } from "../explain/format.ts";
 import { fromCluster, fromFiles, objectsOf, type Surroundings } from "../explain/surroundings.ts";
@@ -58,8 +58,9 @@ the cluster, which then gives the ResponsePolicies too where none are named.`,
 };
 
 async function run(args: Arguments, io: Io): Promise<number> {
-  const usage = (message: string): number => {
-    io.err(`parapet explain: ${message}\nparapet explain --help shows its options\n`);
+  const usage = (message: string): number => refuseUsage("explain", message, io);
+  const unreadable = (message: string): number => {
+    io.err(`parapet explain: ${message}\n`);
     return exitCodes.usage;
   };
   const [file = "", ...more] = args.positionals;
@@ -73,21 +74,23 @@ async function run(args: Arguments, io: Io): Promise<number> {
     );
   }
   const alerts = readAlertFile(file, io);
-  if (typeof alerts === "string") return usage(`${file}: ${alerts}`);
+  if (typeof alerts === "string") return unreadable(`${file}: ${alerts}`);
   const config = readConfig(args.one("config"), io);
-  if (typeof config === "string") return usage(config);
+  if (typeof config === "string") return unreadable(config);
   const named = readObjects(args.many("policy"), io);
   const around = readObjects(args.many("pod"), io);
-  if (typeof named === "string") return usage(named);
-  if (typeof around === "string") return usage(around);
-  if (!isOnline) return explainAll({ args, io, alerts, config, named }, fromFiles(around));
+  if (typeof named === "string") return unreadable(named);
+  if (typeof around === "string") return unreadable(around);
+  const { istioRootNamespace } = config.isolation;
+  const given = { args, io, alerts, config, named };
+  if (!isOnline) return explainAll(given, fromFiles(around, istioRootNamespace));
   const connected = await connectFromProcess(
     { kubeconfig: args.one("kubeconfig"), context: args.one("context") },
     io.folder,
   );
-  if (!connected.ok) return usage(connected.message);
+  if (!connected.ok) return unreadable(connected.message);
   try {
-    return await explainAll({ args, io, alerts, config, named }, fromCluster(connected.cluster));
+    return await explainAll(given, fromCluster(connected.cluster, istioRootNamespace));
   } finally {
     connected.cluster.close();
   }

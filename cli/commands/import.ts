@@ -2,7 +2,7 @@
 import type { JsonObject } from "#policy/json";
 import { modes } from "#responder/remediation";
 import type { Arguments } from "../arguments.ts";
-import { type Command, exitCodes, type Io } from "../command.ts";
+import { type Command, exitCodes, type Io, refuseUsage } from "../command.ts";
 import { importTalon, type Imported } from "../import/talon.ts";
 import { parseTalonRules } from "../import/talon-rules.ts";
 import { findFiles, readDocuments } from "../input/files.ts";
@@ -42,6 +42,7 @@ otherwise.`,
       does: "only see what would be lost; exit code 1 if anything is",
     },
   ],
+  failsWhen: "with --strict, something was lost",
   run,
 };
 
@@ -52,8 +53,7 @@ function run(args: Arguments, io: Io): number {
       from === "talon"
         ? "name the rules: import talon RULES.yaml"
         : "say what from: import talon RULES.yaml";
-    io.err(`parapet import: ${what}\nparapet import --help shows its options\n`);
-    return exitCodes.usage;
+    return refuseUsage("import", what, io);
   }
   const found = findFiles(paths, io);
   const read = readDocuments(found.files, io);

@@ -5,7 +5,7 @@ import type { JsonObject } from "#policy/json";
 import { emptyWorld } from "#policy/world";
 import type { World } from "#policy/world";
 import type { Arguments } from "../arguments.ts";
-import { exitCodes } from "../command.ts";
+import { exitCodes, refuseUsage } from "../command.ts";
 import type { Command, Io } from "../command.ts";
 import { findFiles, pathKind, readDocuments } from "../input/files.ts";
 import type { InputError, SourceDocument } from "../input/files.ts";
@@ -60,6 +60,7 @@ explained, as is what has no equivalent.`,
       does: "see rule by rule what can be rewritten, proven on your own manifests",
     },
   ],
+  failsWhen: "a rule cannot be rewritten",
   run,
 };
 
@@ -69,8 +70,7 @@ function run(args: Arguments, io: Io): number {
   const stray = args.positionals[0];
   if (stray !== undefined || args.many("policy").length === 0) {
     const what = stray === undefined ? "name policies with -p" : `unexpected argument ${stray}`;
-    io.err(`parapet migrate: ${what}\nparapet migrate --help shows its options\n`);
-    return exitCodes.usage;
+    return refuseUsage("migrate", what, io);
   }
   const world = emptyWorld(io.nowMs());
   const errors: InputError[] = [];
@@ -81,13 +81,15 @@ function run(args: Arguments, io: Io): number {
     return rewritePolicy(document).map((rewrite) => prove(rewrite, document, own, world));
   });
   for (const error of errors) io.err(`parapet migrate: ${error.file}: ${error.message}\n`);
+  if (policies.length === 0) {
+    if (errors.length === 0) {
+      io.err("parapet migrate: no ClusterPolicy or Policy of kyverno.io among the policies\n");
+    }
+    return exitCodes.usage;
+  }
   if (args.one("output") === "json") io.out(formatJson(outcomes));
   else printYaml(outcomes, io);
   if (errors.length > 0) return exitCodes.usage;
-  if (policies.length === 0) {
-    io.err("parapet migrate: no ClusterPolicy or Policy of kyverno.io among the policies\n");
-    return exitCodes.usage;
-  }
   return outcomes.every(isMigrated) ? exitCodes.good : exitCodes.failed;
 }
 

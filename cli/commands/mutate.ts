@@ -2,7 +2,7 @@
 import { isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import type { Arguments } from "../arguments.ts";
-import { exitCodes } from "../command.ts";
+import { exitCodes, refuseUsage } from "../command.ts";
 import type { Command, Io } from "../command.ts";
 import { evaluateResource } from "../evaluate.ts";
 import type { Response } from "../evaluate.ts";
@@ -23,7 +23,7 @@ export const mutateCommand: Command = {
   summary: "print resources after mutation",
   usage: "mutate -p POLICY... -r RESOURCE... [-o yaml|json] [--diff]",
   details: `Runs the mutating policies on every resource, each on what the one before it left, and prints the resources. Those
-that no policy changes are printed as they are.`,
+that no policy changes are printed as they are. Where a policy or a resource cannot be read, none is printed.`,
   options: [
     ...sessionOptions,
     {
@@ -45,6 +45,7 @@ that no policy changes are printed as they are.`,
       does: "see what a policy would change",
     },
   ],
+  failsWhen: "a policy could not be applied",
   run,
 };
 
@@ -56,16 +57,16 @@ type Mutated = {
 
 function run(args: Arguments, io: Io): number {
   const opened = openSession(args, io);
-  if (!opened.ok) {
-    io.err(`parapet mutate: ${opened.message}\nparapet mutate --help shows its options\n`);
-    return exitCodes.usage;
-  }
+  if (!opened.ok) return refuseUsage("mutate", opened.message, io);
   const { session } = opened;
   printProblems("mutate", session, io);
   const mutated = session.resources.map((resource) => mutateOne(resource, session));
   const failures = mutated.flatMap(failuresOf);
   for (const failure of failures) io.err(`parapet mutate: ${failure}\n`);
-  io.out(args.flag("diff") ? formatDiff(mutated, args) : formatResources(mutated, args));
+  const isWhole = session.errors.length === 0 && failures.length === 0;
+  if (args.flag("diff")) io.out(formatDiff(mutated, args));
+  // Whoever pipes this to `kubectl apply` must not apply what a policy that could not be read has not changed.
+  else if (isWhole) io.out(formatResources(mutated, args));
   if (session.errors.length > 0) return exitCodes.usage;
   return failures.length > 0 ? exitCodes.failed : exitCodes.good;
 }

@@ -5,7 +5,7 @@ import { actionTable } from "#responder/actions/table";
 import { bindingsFor, rolesFor, type WatchedResource } from "#responder/rbac";
 import type { ProbePlaces } from "#responder/verification/probe-rbac";
 import type { Arguments } from "../arguments.ts";
-import { type Command, exitCodes, type Io } from "../command.ts";
+import { type Command, exitCodes, type Io, refuseUsage } from "../command.ts";
 
 /** `parapet rbac`: the least rights that the responder needs for the actions that are enabled. */
 export const rbacCommand: Command = {
@@ -15,6 +15,7 @@ export const rbacCommand: Command = {
     "rbac [--actions NAME,...] [--watch APIVERSION/RESOURCE...] [--namespace NAME] [--console] [--probes NAMESPACE [--stand-ins NAMESPACES]]",
   details: `Prints a ClusterRole, a Role and their bindings to the responder's service account, as YAML for kubectl apply. They hold what the
 responder itself and the named actions need, and nothing beyond; an action that no rule allows fails as Forbidden and is tried again later.
+
 actions: ${actionNames.join(", ")}`,
   options: [
     {
@@ -77,10 +78,7 @@ function run(args: Arguments, io: Io): number {
     ...Object.fromEntries(places.filter(([, one]) => !isName(one)).slice(0, 1)),
   };
   const problem = problemOf(args, [...actions, ...watched], names);
-  if (problem !== undefined) {
-    io.err(`parapet rbac: ${problem}\nparapet rbac --help shows its options\n`);
-    return exitCodes.usage;
-  }
+  if (problem !== undefined) return refuseUsage("rbac", problem, io);
   const config = {
     namespace,
     review: { reviewers: args.flag("console") ? [{}] : [] },

@@ -6,7 +6,7 @@ import { findTests, runTestFile } from "../kyverno-test/suite.ts";
 import type { FileCheck, FileError } from "../kyverno-test/suite.ts";
 import { formatJunit } from "../output/junit.ts";
 import { makeProgress } from "../output/progress.ts";
-import { formatTable } from "../output/table.ts";
+import { countText, formatTable } from "../output/table.ts";
 
 /** `parapet test`: kyverno-test files as they are. */
 export const testCommand: Command = {
@@ -46,6 +46,7 @@ lists, is one check. Folders are searched for test files, hidden folders too. No
       does: "two files; a check that no rule answered fails",
     },
   ],
+  failsWhen: "a check failed",
   run,
 };
 
@@ -68,11 +69,15 @@ function run(args: Arguments, io: Io): number {
     io.err(`parapet test: no file named ${name} under ${args.positionals.join(", ")}\n`);
     return exitCodes.usage;
   }
+  if (outcome.checks.length === 0 && outcome.errors.length === 0) {
+    io.err("parapet test: the tests hold no check: nothing was proven\n");
+    return exitCodes.usage;
+  }
   io.out(format(outcome, args));
   const unsupported = outcome.checks.filter((check) => check.status === "unsupported").length;
   if (unsupported > 0) {
     io.err(
-      `parapet test: ${unsupported} checks cannot be evaluated here; --strict fails on them\n`,
+      `parapet test: ${countText(unsupported, "check")} cannot be evaluated here; --strict fails on ${unsupported === 1 ? "it" : "them"}\n`,
     );
   }
   if (outcome.errors.length > 0) return exitCodes.usage;
@@ -172,6 +177,6 @@ function formatText(outcome: Outcome, shown: readonly FileCheck[]): string {
     return `${file}\n${formatTable(["", "POLICY", "RULE", "RESOURCE", "EXPECTED", ""], rows)}\n`;
   });
   const { files: count = 0, checks = 0, passed, failed, skipped, unsupported } = summaryOf(outcome);
-  const summary = `${count} files, ${checks} checks: ${passed} passed, ${failed} failed, ${skipped} skipped, ${unsupported} unsupported in ${outcome.seconds.toFixed(2)} s\n`;
+  const summary = `${countText(count, "file")}, ${countText(checks, "check")}: ${passed} passed, ${failed} failed, ${skipped} skipped, ${unsupported} unsupported in ${outcome.seconds.toFixed(2)} s\n`;
   return `${tables.join("")}${summary}`;
 }

@@ -16,6 +16,10 @@ import { readCertificates, rotatingCredentials } from "#function/credentials";
 import { makeHandler } from "#function/handler";
 import { startServer } from "#function/server";
 import { type Json, type JsonObject, at, field, isArray, isObject, textAt } from "#policy/json";
+import { wrap } from "#cli/output/wrap";
+
+/** Characters of a message that fit beside the words. */
+const messageWidth = 100;
 
 /**
  * Runs examples/bucket through function-parapet over gRPC with mutual TLS, as Crossplane would, and says what the guard did.
@@ -97,7 +101,7 @@ function tell(
   stage.say(
     "held",
     `${held.join(", ")}: not created until the violation is gone`,
-    ...wrap(condition?.message ?? ""),
+    ...wrap(condition?.message ?? "", messageWidth),
   );
 }
 
@@ -218,9 +222,4 @@ const steps = (composition: JsonObject): readonly Json[] => {
 function read(file: string): readonly JsonObject[] {
   const documents: unknown[] = loadAll(readFileSync(file, "utf8"), { schema: CORE_SCHEMA });
   return documents.filter(isObject);
-}
-
-/** Breaks a long message into lines that fit beside the words. */
-function wrap(text: string): readonly string[] {
-  return text.match(/.{1,100}(?:\s|$)|\S+/g)?.map((line) => line.trim()) ?? [];
 }

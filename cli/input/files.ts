@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: it lists folders and reads files for all commands.
-import { globSync, readFileSync, readdirSync, statSync } from "node:fs";
+import {
+  closeSync,
+  globSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  statSync,
+} from "node:fs";
 import type { Dirent } from "node:fs";
 import path from "node:path";
 import type { Json } from "#policy/json";
@@ -163,17 +171,39 @@ export type ReadText =
   | { readonly ok: true; readonly text: string }
   | { readonly ok: false; readonly message: string };
 
-export function readText(file: string, disk: Disk): ReadText {
+export function readText(file: string, disk: Disk, bytesMax = fileBytesMax): ReadText {
   try {
     if (file === "-") return { ok: true, text: disk.stdin() };
-    const full = path.resolve(disk.folder, file);
-    const { size } = statSync(full);
-    if (size > fileBytesMax) {
-      return { ok: false, message: `${size} bytes; at most ${fileBytesMax} are read` };
-    }
-    return { ok: true, text: readFileSync(full, "utf8") };
+    const bytes = readBytes(path.resolve(disk.folder, file), bytesMax);
+    return bytes === undefined
+      ? { ok: false, message: `more than ${bytesMax} bytes, which are the most that are read` }
+      : { ok: true, text: bytes.toString("utf8") };
   } catch (error) {
     return { ok: false, message: describeError(error) };
+  }
+}
+
+const chunkBytes = 1024 * 1024;
+
+/** Anything but a plain file piece by piece: a pipe (`<(helm template .)`) says no size beforehand, a device has no end. */
+function readBytes(full: string, bytesMax: number): Buffer | undefined {
+  const stats = statSync(full);
+  if (stats.size > bytesMax) return undefined;
+  if (stats.isFile()) return readFileSync(full);
+  const chunks: Buffer[] = [];
+  let total = 0;
+  const fd = openSync(full, "r");
+  try {
+    for (;;) {
+      const chunk = Buffer.alloc(chunkBytes);
+      const size = readSync(fd, chunk);
+      if (size === 0) return Buffer.concat(chunks);
+      total += size;
+      if (total > bytesMax) return undefined;
+      chunks.push(chunk.subarray(0, size));
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -3,13 +3,13 @@ import { compile } from "#policy/compile";
 import { isObject } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
 import type { Compilation } from "#policy/policy-set";
-import { formatProblem } from "#policy/problem";
 import type { UserInfo } from "#policy/review";
 import { emptyWorld } from "#policy/world";
 import { schemasOfDefinitions } from "#policy/kubernetes/definition-schemas";
 import type { Arguments, Option } from "../arguments.ts";
 import type { Io } from "../command.ts";
 import type { EvaluateOptions } from "../evaluate.ts";
+import { findWrongKind, formatWithFile } from "./documents.ts";
 import { findFiles, readDocuments } from "./files.ts";
 import type { InputError, SourceDocument } from "./files.ts";
 import { makeResourceOf } from "./known-kinds.ts";
@@ -53,9 +53,9 @@ export const sessionOptions: readonly Option[] = [
   },
   {
     name: "namespace-labels",
-    value: "NAME:KEY=VALUE,...",
+    value: "NAME:KEY=VALUE",
     many: true,
-    help: "labels of a namespace, for namespace selectors",
+    help: "labels of a namespace, for namespace selectors; more of them after commas",
   },
   {
     name: "userinfo",
@@ -125,11 +125,10 @@ function open(args: Arguments, io: Io, namespaces: ReadonlyMap<string, JsonObjec
   const warnings: InputError[] = [];
   const read = makeReader(args, io, errors, warnings);
   const objects = (name: string): readonly JsonObject[] =>
-    read
-      .documents(args.many(name))
-      .map((one) => one.value)
-      .filter(isObject);
-  const policies = objectsOf(policyDocuments(args, io, read));
+    objectsOf(read.documents(args.many(name)));
+  const policySources = policyDocuments(args, io, read);
+  const exceptionSources = read.documents(args.many("exception"));
+  const policies = objectsOf(policySources);
   const clusterObjects = objects("cluster-resource");
   const contextFile = read.one("context");
   const context = contextFile === undefined ? undefined : parseContextFile(contextFile);
@@ -154,19 +153,23 @@ function open(args: Arguments, io: Io, namespaces: ReadonlyMap<string, JsonObjec
     api: makeObjectStore([...inCluster, ...resources], resourceOf),
     images: context?.images ?? new Map(),
   });
-  const compilation = compile([...policies, ...objects("exception")], { params: objects("param") });
+  const exceptions = objectsOf(exceptionSources);
+  const compilation = compile([...policies, ...exceptions], { params: objects("param") });
+  const userInfo = loadUserInfo(read.one("userinfo"));
+  const inputErrors = [...errors, ...parsed.errors];
+  if (inputErrors.length === 0) inputErrors.push(...findNothing(args, policies, resources));
   return {
     compilation,
     resources: parsed.resources,
     options: {
       world,
       values,
-      userInfo: loadUserInfo(read.one("userinfo")),
+      userInfo,
       operation: parseOperation(args.one("operation")),
     },
     errors: [
-      ...[...errors, ...parsed.errors].map(formatInputError),
-      ...compilation.problems.map(formatProblem),
+      ...inputErrors.map(formatInputError),
+      ...formatWithFile(compilation.problems, [...policySources, ...exceptionSources]),
     ],
     warnings: [
       ...warnings.map(formatInputError),
@@ -174,6 +177,19 @@ function open(args: Arguments, io: Io, namespaces: ReadonlyMap<string, JsonObjec
       ...findUnknownNamespaces(policies, resources, world),
     ],
   };
+}
+
+/** A gate that judged nothing must not look like one that found nothing: an empty pipe is mostly a command that failed. */
+function findNothing(
+  args: Arguments,
+  policies: readonly JsonObject[],
+  resources: readonly JsonObject[],
+): readonly InputError[] {
+  const found: InputError[] = [];
+  const place = (option: string): string => args.many(option).join(", ");
+  if (policies.length === 0) found.push({ file: place("policy"), message: "holds no policy" });
+  if (resources.length === 0) found.push({ file: place("resource"), message: "holds no resource" });
+  return found;
 }
 
 const formatInputError = (error: InputError): string => `${error.file}: ${error.message}`;
@@ -188,7 +204,12 @@ function makeReader(args: Arguments, io: Io, errors: InputError[], warnings: Inp
   };
   const one = (name: string): Json | undefined => {
     const file = args.one(name);
-    return file === undefined ? undefined : (documents([file])[0]?.value ?? null);
+    if (file === undefined) return undefined;
+    const before = errors.length;
+    const [document] = documents([file]);
+    const wrong = errors.length > before ? undefined : findWrongKind(name, document);
+    if (wrong !== undefined) errors.push({ file, message: wrong });
+    return document?.value ?? null;
   };
   return { documents, one };
 }

@@ -18,3 +18,7 @@ export function formatTable(head: readonly string[], rows: readonly (readonly st
     .map((line) => `${line}\n`)
     .join("");
 }
+
+/** `1 file`, `2 files`: for words whose plural ends so. */
+export const countText = (count: number, one: string): string =>
+  `${count} ${one}${count === 1 ? "" : "s"}`;
