@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
+import { workedMs } from "#test/support/cpu-time";
 import { corporaFolder } from "./corpora.ts";
 import { replayDecisions, replayMutations } from "./decisions.ts";
 import type { Replay } from "./decisions.ts";
 import { makeDeviationFilter } from "./deviations.ts";
 
-/** All three together, on two shared cores. */
+/** All three together, in seconds of a processor. */
 const secondsMax = 60;
 
 type Suite = {
@@ -25,9 +26,9 @@ describe.skipIf(corporaFolder === "")("recorded answers of Kyverno v1.19.1", () 
   let seconds = 0;
 
   test.each(suites)("$name", ({ name, replay, comparedMin }) => {
-    const started = performance.now();
+    const started = workedMs();
     const { compared, differences, refused } = replay();
-    seconds += (performance.now() - started) / 1000;
+    seconds += (workedMs() - started) / 1000;
     expect(compared).toBeGreaterThanOrEqual(comparedMin);
     const { isKnown, unused } = makeDeviationFilter(name);
     const wrong = differences.filter(({ file, rule }) => !isKnown(file, rule));
@@ -39,8 +40,7 @@ describe.skipIf(corporaFolder === "")("recorded answers of Kyverno v1.19.1", () 
     expect(unused().map(({ file, rule }) => [file, rule])).toEqual([]);
   });
 
-  test(`all of it within ${secondsMax} seconds`, () => {
-    expect(seconds).toBeGreaterThan(0);
-    expect(seconds).toBeLessThan(secondsMax);
+  afterAll(() => {
+    if (seconds > secondsMax) throw new Error(`${seconds} s of a processor, ${secondsMax} at most`);
   });
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
+import { workedMs } from "#test/support/cpu-time";
 import { corporaFolder } from "./corpora.ts";
 import { makeDeviationFilter } from "./deviations.ts";
 import { runCorpus } from "./test-files.ts";
@@ -10,16 +11,16 @@ import { runCorpus } from "./test-files.ts";
  */
 const excludedMax = { policies: 13, cli: 9 };
 
-/** Both corpora together, on two shared cores. */
+/** Both corpora together, in seconds of a processor. */
 const secondsMax = 20;
 
 describe.skipIf(corporaFolder === "")("kyverno-test files give what their authors expect", () => {
   let seconds = 0;
 
   test.each(["policies", "cli"] as const)("%s", (corpus) => {
-    const started = performance.now();
+    const started = workedMs();
     const { checks, errors, files } = runCorpus(corpus);
-    seconds += (performance.now() - started) / 1000;
+    seconds += (workedMs() - started) / 1000;
     expect(files.length).toBeGreaterThan(100);
     const { isKnown, unused } = makeDeviationFilter(corpus);
     const wrong = checks
@@ -35,8 +36,7 @@ describe.skipIf(corporaFolder === "")("kyverno-test files give what their author
     expect(excluded).toBeLessThanOrEqual(excludedMax[corpus]);
   });
 
-  test(`all of it within ${secondsMax} seconds`, () => {
-    expect(seconds).toBeGreaterThan(0);
-    expect(seconds).toBeLessThan(secondsMax);
+  afterAll(() => {
+    if (seconds > secondsMax) throw new Error(`${seconds} s of a processor, ${secondsMax} at most`);
   });
 });
