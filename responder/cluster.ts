@@ -51,8 +51,12 @@ export type WatchEvent = {
 
 export type WriteOptions = { readonly dryRun?: boolean };
 
-/** How a pod is ended; undefined: with its own grace period. */
-export type EndOptions = { readonly graceSeconds?: number | undefined };
+export type EndOptions = {
+  /** How a pod is ended; undefined: with its own grace period. */
+  readonly graceSeconds?: number | undefined;
+  /** Only this very version: one that was written since is a Conflict. */
+  readonly version?: string | undefined;
+};
 
 /** The field manager of everything that the responder writes. */
 export const fieldManager = "parapet-responder";

@@ -31,10 +31,10 @@ type Ports = Pick<
  * what is there already is left alone. The first action that fails stops the rest, and the failure says which.
  */
 export function act(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
-  return holding(ports, remediation, async () => {
+  return holding(ports, remediation, async (isHeld) => {
     const { plan } = remediation;
     if (plan === undefined) return failure("Invalid", "there is no plan");
-    const made = await makeAll(ports, remediation, plan);
+    const made = await makeAll(ports, remediation, plan, isHeld);
     if (!made.ok) return made;
     const { writes, notes } = made.value;
     const difference = await differences(ports.cluster, remediation);
@@ -58,6 +58,7 @@ async function makeAll(
   ports: Ports,
   remediation: Remediation,
   plan: Plan,
+  isHeld: () => boolean,
 ): Promise<Reply<{ readonly writes: number; readonly notes: readonly string[] }>> {
   const { cluster } = ports;
   const owner = remediation.name.name;
@@ -74,6 +75,7 @@ async function makeAll(
   let writes = 0;
   for (const [index, { action, changes }] of plan.actions.entries()) {
     for (const change of changes.filter(pending.value)) {
+      if (!isHeld()) return takenOver;
       const made = isWrite(change)
         ? withoutNote(await makeChange(cluster, change, owner, false, seen))
         : await doEffect(ports.effects, change, remediation);
@@ -133,11 +135,12 @@ async function pendingOf(
 
 /** Takes everything back, last change first. What somebody changed meanwhile is left and named. */
 export function undo(ports: Ports, remediation: Remediation): Promise<Reply<Worked>> {
-  return holding(ports, remediation, async () => {
+  return holding(ports, remediation, async (isHeld) => {
     const left: string[] = [];
     const wantedBy = wantedByOthers(ports.remediations?.() ?? [], remediation);
     const changes = remediation.plan === undefined ? [] : changesOf(remediation.plan);
     for (const change of changes.filter(isWrite).toReversed()) {
+      if (!isHeld()) return takenOver;
       const taken = await takeBack(ports.cluster, change, remediation.name.name, wantedBy);
       if (!taken.ok) return taken;
       const note = taken.value.left ?? "";
@@ -230,16 +233,23 @@ function keysOf({ target, plan }: Remediation): readonly string[] {
 export const holding = <T>(
   ports: HoldPorts,
   remediation: Remediation,
-  work: () => Promise<Reply<T>>,
+  work: (isHeld: () => boolean) => Promise<Reply<T>>,
 ): Promise<Reply<T>> =>
-  keysOf(remediation).reduceRight((inner, key) => () => hold(ports, key, inner), work)();
+  keysOf(remediation).reduceRight(
+    (inner, key) => (outer: () => boolean) =>
+      hold(ports, key, (isHeld) => inner(() => outer() && isHeld())),
+    work,
+  )(() => true);
+
+/** Said before each write: another replica may act on the target once the lease could not be renewed. */
+const takenOver = failure("Busy", "the target could not be held any longer");
 
 type HoldPorts = Pick<ReconcilePorts, "cluster" | "now" | "settings" | "busy">;
 
 async function hold<T>(
   ports: HoldPorts,
   target: string,
-  work: () => Promise<Reply<T>>,
+  work: (isHeld: () => boolean) => Promise<Reply<T>>,
 ): Promise<Reply<T>> {
   // Within this process the set decides, between processes the Lease object.
   if (ports.busy.has(target)) return failure("Busy", "another remediation acts on the target");
@@ -249,11 +259,11 @@ async function hold<T>(
       namespace: ports.settings.namespace,
       target,
       holder: ports.settings.identity,
-      nowMs: ports.now(),
+      now: ports.now,
     });
     if (!lease.ok) return lease;
     try {
-      return await work();
+      return await work(lease.value.isHeld);
     } finally {
       await lease.value.release();
     }

@@ -127,7 +127,10 @@ const endings = (send: Send): Pick<Cluster, "remove" | "evict" | "podLog"> => ({
 });
 
 const endOptions = (uid: string, options: EndOptions | undefined): JsonObject => ({
-  preconditions: { uid },
+  preconditions: {
+    uid,
+    ...(options?.version === undefined ? {} : { resourceVersion: options.version }),
+  },
   ...(options?.graceSeconds === undefined ? {} : { gracePeriodSeconds: options.graceSeconds }),
 });
 

@@ -162,10 +162,12 @@ function makeWrites(store: Store, now: () => number, manager: string, force: boo
       if (!isSameVersion(there.value, object)) return reject("Conflict", "the object was modified");
       return Promise.resolve(save(type, there.value, keepStatus(there.value, object), false));
     },
-    remove: (type, name, uid) => {
+    remove: (type, name, uid, options) => {
       const there = find(store, type, name);
       if (!there.ok) return Promise.resolve(there);
-      if (uidOf(there.value) !== uid) return reject("Conflict", "the uid is another");
+      const version = versionOf(there.value);
+      const isOther = uidOf(there.value) !== uid || (options?.version ?? version) !== version;
+      if (isOther) return reject("Conflict", "the uid or the version is another");
       store.objects.delete(storeKey(type, name));
       store.version += 1;
       record(store, type, { type: "DELETED", object: withVersion(there.value, store.version) });
@@ -204,10 +206,9 @@ const isSameVersion = (live: JsonObject, sent: JsonObject): boolean =>
 function content(object: JsonObject): JsonObject {
   const metadata = field(object, "metadata");
   if (!isObject(metadata)) return object;
-  const entries = at(metadata, ["managedFields"]);
-  const managedFields = (isArray(entries) ? entries : []).map((entry) =>
-    isObject(entry) ? { ...entry, time: "" } : entry,
-  );
+  const all = at(metadata, ["managedFields"]);
+  const entries = isArray(all) ? all : [];
+  const managedFields = entries.map((one) => (isObject(one) ? { ...one, time: "" } : one));
   return { ...object, metadata: { ...metadata, managedFields } };
 }
 

@@ -225,7 +225,7 @@ async function untilLeased(
       namespace: ports.settings.namespace,
       target: `notices to ${to}`,
       holder: ports.settings.identity,
-      nowMs: ports.now(),
+      now: ports.now,
     });
     if (lease.ok) return lease;
     await ports.wait(leaseWaitMs, ending);

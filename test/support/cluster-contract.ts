@@ -114,6 +114,16 @@ export function clusterContract(client: (manager: string) => Cluster): void {
     );
   });
 
+  it("deletes exactly the version that is named", async () => {
+    const cluster = client("one");
+    const made = good(await cluster.create(configMap, fresh({ a: "1" })));
+    const now = good(await cluster.replace(configMap, { ...made, data: { a: "2" } }));
+    const remove = (version: string) =>
+      cluster.remove(configMap, nameOf(made), uidOf(made), { version });
+    expect(codeOf(await remove(versionOf(made)))).toBe("Conflict");
+    good(await remove(versionOf(now)));
+  });
+
   it("deletes exactly the object of a uid", async () => {
     const cluster = client("one");
     const made = good(await cluster.create(configMap, fresh({})));
