@@ -139,6 +139,12 @@ async function openQueue(config: Config, files: ConfigFiles, log: Log): Promise<
     }
     if (config.queue.embedded === "redis") throw new Error("no redis-server on PATH");
   }
+  // A bundle has neither the worker's file nor PGlite's own.
+  if (!import.meta.url.endsWith(".ts")) {
+    throw new Error(
+      "no Redis: set queue.redisUrl (PARAPET_REDIS_URL), queue.redis.sentinel or queue.redis.cluster",
+    );
+  }
   const { openPglite } = await import("#responder/adapters/pglite-pool");
   return makePgliteQueue(await openPglite(join(config.dataDirectory, "pglite")), options);
 }

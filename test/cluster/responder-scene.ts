@@ -34,6 +34,8 @@ export type ResponderScene = {
     settings?: JsonObject,
     name?: string,
     environment?: Readonly<Record<string, string>>,
+    /** Its file; the sources' unless told. */
+    program?: string,
   ) => Promise<Child>;
   /** One more, on the same Redis and API server, with an address of its own. */
   readonly startReplica: (name: string) => Promise<{ readonly child: Child; readonly url: string }>;
@@ -88,10 +90,10 @@ async function furnish(
     settings: JsonObject,
     ports: { readonly intake: number; readonly operations: number },
     environment: Readonly<Record<string, string>> = {},
+    program = join(repository, "responder/main.ts"),
   ): Promise<Child> => {
     const file = join(directory, `${name}.json`);
     writeFileSync(file, JSON.stringify({ settle: "200ms", ...settings }));
-    const program = join(repository, "responder/main.ts");
     const child = start("responder", "node", [program, "--config", file], {
       logFile: join(directory, `${name}.log`),
       cwd: repository,
@@ -118,7 +120,15 @@ async function furnish(
     settings = {},
     name = "one",
     environment = {},
-  ) => launch(name, settings, { intake: intakePort, operations: operationsPort }, environment);
+    program,
+  ) =>
+    launch(
+      name,
+      settings,
+      { intake: intakePort, operations: operationsPort },
+      environment,
+      program,
+    );
   const startReplica = async (
     name: string,
   ): Promise<{ readonly child: Child; readonly url: string }> => {
