@@ -78,15 +78,24 @@ function actionOf(text: string): Action | undefined {
   return text === "Allow" || text === "Deny" || text === "Pass" ? text : undefined;
 }
 
-/** Networks, or pods by selectors; a selector alone in a namespaced policy means pods of its own namespace. */
+/**
+ * Networks, or what selectors select; a selector alone in a namespaced policy means its own namespace. Selectors select network sets
+ * as well, whose addresses may be anybody's (docs.tigera.io/calico/latest/reference/resources/globalnetworkset, .../networkset).
+ */
 function peersOf(entity: Json | undefined, namespace: string): readonly Peer[] {
   const pods = podsOf(entity, namespace);
-  if (pods !== undefined) return [{ kind: "pods", pods }];
+  if (pods !== undefined) return [{ kind: "pods", pods }, networkSets];
   const nets = listOf(field(entity, "nets"));
   return nets.length === 0
     ? [{ kind: "any" }]
     : nets.map((net) => networkPeer(jsonText(net), [], "all"));
 }
+
+const networkSets: Peer = {
+  kind: "unknown",
+  among: "outside",
+  text: "network sets that it selects",
+};
 
 /** undefined when no selector restricts the entity to endpoints. */
 function podsOf(entity: Json | undefined, namespace: string): PodSelector | undefined {
@@ -115,7 +124,8 @@ function entityConditions(
   if (notSelector !== "") {
     conditions.push((packet) => {
       const { pod } = end(packet);
-      return pod === undefined ? "yes" : not(selectedPods(notSelector).matches(pod));
+      // A network set that it selects may hold the address.
+      return pod === undefined ? "maybe" : not(selectedPods(notSelector).matches(pod));
     });
   }
   return conditions;

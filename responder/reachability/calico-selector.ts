@@ -133,17 +133,22 @@ class Parser {
       return (labels) => labels(key) !== value;
     }
     const operator = this.#word();
-    if (operator === "in") return this.#membership(key, true);
-    if (operator === "contains") return textTest(key, this.#text(), (a, b) => a.includes(b));
-    const second = this.#word();
-    if (operator === "not" && second === "in") return this.#membership(key, false);
-    if (operator === "starts" && second === "with") {
-      return textTest(key, this.#text(), (a, b) => a.startsWith(b));
+    const isFirst = ["not", "starts", "ends"].includes(operator);
+    // The words of one operator need no space between them (libcalico-go: selector/tokenizer).
+    switch (isFirst ? `${operator}${this.#word()}` : operator) {
+      case "in":
+        return this.#membership(key, true);
+      case "notin":
+        return this.#membership(key, false);
+      case "contains":
+        return textTest(key, this.#text(), (a, b) => a.includes(b));
+      case "startswith":
+        return textTest(key, this.#text(), (a, b) => a.startsWith(b));
+      case "endswith":
+        return textTest(key, this.#text(), (a, b) => a.endsWith(b));
+      default:
+        throw new SelectorError(`${operator} is not known`);
     }
-    if (operator === "ends" && second === "with") {
-      return textTest(key, this.#text(), (a, b) => a.endsWith(b));
-    }
-    throw new SelectorError(`${operator} ${second} is not known`);
   }
 
   #membership(key: string, wanted: boolean): CalicoSelector {

@@ -115,7 +115,19 @@ function tierStage(
   if (tier.name === "default") return defaultStage(own, end, kubernetes.networkPolicies);
   if (tier.name === "kube-admin") return besides(own, kubernetes.admin);
   if (tier.name === "kube-baseline") return besides(own, kubernetes.baseline);
-  return { groups: own.map(({ rules }) => [rules]), end };
+  return { groups: groupsOf(own), end };
+}
+
+/**
+ * Of one order the name decides. Among policies of the cluster and of namespaces it is their name in the store, namespace and tier
+ * included, whose form changed between releases: then any of them may come first.
+ */
+function groupsOf(sorted: readonly Selecting[]): readonly Group[] {
+  const levels = [...Map.groupBy(sorted, ({ order }) => order).values()];
+  return levels.flatMap((level): readonly Group[] => {
+    const isMixed = new Set(level.map(({ policy }) => isGlobal(policy))).size > 1;
+    return isMixed ? [level.map(({ rules }) => rules)] : level.map(({ rules }) => [rules]);
+  });
 }
 
 /**
@@ -131,12 +143,11 @@ function defaultStage(own: readonly Selecting[], end: Stage["end"], standard: St
   const before = own.filter(({ order }) => order < networkPolicyOrder);
   const level = own.filter(({ order }) => order === networkPolicyOrder);
   const after = own.filter(({ order }) => order > networkPolicyOrder);
-  const single = ({ rules }: Selecting): Group => [rules];
   return {
     groups: [
-      ...before.map(single),
+      ...groupsOf(before),
       [...standard.groups.flat(), ...level.map(({ rules }) => rules)],
-      ...after.map(single),
+      ...groupsOf(after),
     ],
     end: standard.end === "next" || end === "deny" ? end : standard.end,
   };
@@ -187,11 +198,13 @@ function selects(
   return every(matches, (match) => match);
 }
 
-/** Types left out follow the sections: Ingress unless there are egress rules alone, Egress when there are any. */
+/**
+ * Types left out follow the rules: Ingress unless there are egress rules alone, Egress when there are any. An empty list is none
+ * (libcalico-go: defaultPolicyTypesField).
+ */
 function typesOf(spec: Json | undefined): readonly Json[] {
   const given = listOf(field(spec, "types"));
   if (given.length > 0) return given;
-  const egress = field(spec, "egress") !== undefined;
-  if (field(spec, "ingress") === undefined && egress) return ["Egress"];
-  return egress ? ["Ingress", "Egress"] : ["Ingress"];
+  if (listOf(field(spec, "egress")).length === 0) return ["Ingress"];
+  return listOf(field(spec, "ingress")).length === 0 ? ["Egress"] : ["Ingress", "Egress"];
 }

@@ -21,9 +21,8 @@ export function ciliumPorts(rule: Json): CiliumPorts {
     return { ports: icmps.length === 0 ? "all" : [{ kind: "other", text: "ICMP" }] };
   }
   const open = lists.some((list) => listOf(field(list, "ports")).length === 0);
-  const unsure = lists.some(isLayer7)
-    ? "layer 7 rules decide by what the connection says"
-    : undefined;
+  const empty = open ? "a list of ports without ports" : undefined;
+  const unsure = lists.some(isLayer7) ? "layer 7 rules decide by what the connection says" : empty;
   if (open) return { ports: "all", unsure };
   return { ports: lists.flatMap((list) => listOf(field(list, "ports")).flatMap(portsOf)), unsure };
 }

@@ -16,6 +16,8 @@ import type { PodView } from "#responder/reachability/traffic";
 const namespaceKey = "io.kubernetes.pod.namespace";
 const namespaceLabelsPrefix = "io.cilium.k8s.namespace.labels.";
 const serviceAccountKey = "io.cilium.k8s.policy.serviceaccount";
+/** The name of the cluster in a cluster mesh, which no policy tells (docs.cilium.io/en/stable/network/clustermesh/policy). */
+const clusterKey = "io.cilium.k8s.policy.cluster";
 
 /**
  * An EndpointSelector as pods. Keys may carry a source: `k8s:` and `any:` (or none) mean a pod's labels and the derived
@@ -42,14 +44,17 @@ export const subjectSelector = (selector: Json | undefined, policyNamespace: str
 
 function byLabels(selector: Json | undefined): PodSelector {
   const plain = withoutSources(selector);
-  const parsed = parseLabelSelector(plain);
+  const namesCluster = keysOf(plain).includes(clusterKey);
+  const parsed = parseLabelSelector(namesCluster ? withoutKey(plain, clusterKey) : plain);
   if (!parsed.ok) return unreadable("endpoints by a selector that cannot be read");
-  if (parsed.selector.empty) return allPods;
+  if (parsed.selector.empty && !namesCluster) return allPods;
+  const unknown = [serviceAccountKey, clusterKey];
   return {
     text: `endpoints ${labelSelectorText(plain)}`,
     everything: false,
-    exact: keysOf(plain).every((key) => key !== serviceAccountKey),
+    exact: !keysOf(plain).some((key) => unknown.includes(key)),
     matches: (pod) => {
+      if (namesCluster && parsed.selector.matches(endpointLabels(pod))) return "maybe";
       const known = pod.serviceAccount !== undefined;
       if (!known && keysOf(plain).includes(serviceAccountKey)) return "maybe";
       return matchOf(parsed.selector.matches(endpointLabels(pod)));
@@ -88,6 +93,18 @@ const withoutSource = (key: string): string => key.slice(key.indexOf(":") + 1);
 
 const namesNamespace = (key: string): boolean =>
   withoutSource(key) === namespaceKey || withoutSource(key).startsWith(namespaceLabelsPrefix);
+
+function withoutKey(selector: Json | undefined, key: string): Json {
+  const labels = field(selector, "matchLabels");
+  const expressions = field(selector, "matchExpressions");
+  const kept = isObject(labels) ? Object.entries(labels).filter(([one]) => one !== key) : [];
+  return {
+    matchLabels: Object.fromEntries(kept),
+    matchExpressions: isArray(expressions)
+      ? expressions.filter((one) => textAt(one, ["key"]) !== key)
+      : [],
+  };
+}
 
 function withoutSources(selector: Json | undefined): Json | undefined {
   if (!isObject(selector)) return selector;

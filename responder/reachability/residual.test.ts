@@ -340,6 +340,18 @@ const rows: readonly Row[] = [
     ],
   },
   {
+    reason:
+      "A denial of all pods stops no allow by a selector: it may select a network set, whose addresses are outside.",
+    policies: [
+      calico("no-pods", 1, [{ action: "Deny", source: { selector: "all()" } }]),
+      calico("friends", 2, [{ action: "Allow", source: { selector: "trusted == 'yes'" } }]),
+      calico("rest", 3, [{ action: "Deny" }]),
+    ],
+    want: [
+      "mayAllow GlobalNetworkPolicy.projectcalico.org//friends Ingress from trusted == 'yes' or network sets that it selects, all ports",
+    ],
+  },
+  {
     reason: "Our own allow-list is intended.",
     policies: [],
     plan: [
