@@ -15,7 +15,7 @@ bench: node_modules system ## Compare with peers and floors, print ratios
 	@npm run --silent bench
 
 control-plane: ## Build the test control plane into the cache (once; about 20 minutes from cold)
-	@test/cluster/build/build.sh kubernetes && test/cluster/build/build.sh crossplane
+	@test/cluster/build/build.sh all
 
 # npm's own record of what is installed is the stamp: a lockfile newer than it means `npm ci`.
 node_modules: node_modules/.package-lock.json
