@@ -210,14 +210,18 @@ describe("the responder's actions on a real API server", () => {
     expect(isObject(bundle) && textAt(bundle, ["parts", "pod", "metadata", "uid"])).toBe(uid);
     // No kubelet answers here, and the bundle says so instead of failing.
     expect(isObject(bundle) && textAt(bundle, ["parts", "log web", "unavailable"])).not.toBe("");
+    // Messages and Events go out beside the acting, and may be behind it.
+    await eventually("the message", () => received.length > 0);
     const [message] = received;
     const timestamp = String(message?.headers["parapet-timestamp"]);
     expect(message?.headers["parapet-signature"]).toBe(
       signature(secret, timestamp, message?.body ?? ""),
     );
     expect(received).toHaveLength(1);
-    const events = good(await scene.people.list(types.event, { namespace: name }));
-    expect(events.items.map((one) => textAt(one, ["involvedObject", "uid"]))).toContain(uid);
+    await eventually("an Event about the pod", async () => {
+      const events = good(await scene.people.list(types.event, { namespace: name }));
+      return events.items.some((one) => textAt(one, ["involvedObject", "uid"]) === uid);
+    });
   });
 
   it("evicts only when the disruption budget allows it, and never forces", async () => {
