@@ -39,7 +39,7 @@ afterEach(() => {
 });
 
 /** A lease of replica `a`, on a clock that both share. */
-async function taken() {
+async function heldByA() {
   let clockMs = startMs;
   const now = (): number => clockMs;
   const cluster = makeMemoryCluster(now).client();
@@ -66,7 +66,7 @@ async function taken() {
 }
 
 it("a lease is renewed as long as its holder works", async () => {
-  const { first, pass, takeAs, count } = await taken();
+  const { first, pass, takeAs, count } = await heldByA();
   for (let i = 0; i < 12; i++) await pass(5_000);
   expect(first.isHeld()).toBe(true);
   expect(await takeAs("b")).toMatchObject({ ok: false, code: "Busy" });
@@ -75,7 +75,7 @@ it("a lease is renewed as long as its holder works", async () => {
 });
 
 it("a lease that cannot be renewed is given up before another replica may take it", async () => {
-  const { first, pass, setUp, takeAs } = await taken();
+  const { first, pass, setUp, takeAs } = await heldByA();
   setUp(false);
   await pass(11_000);
   expect(first.isHeld()).toBe(true);

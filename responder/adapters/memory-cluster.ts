@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
-import { at, field, isArray, isObject, textAt } from "#policy/json";
+import { at, field, isObject, textAt } from "#policy/json";
 import { admissionPatchOptions, applyJsonPatch, sameJson } from "#policy/kubernetes/json-patch";
 import { parseLabelSelectorText } from "#responder/adapters/label-selector-text";
 import { makeDiscovery } from "#responder/adapters/memory-discovery";
-import { afterUpdate, applied } from "#responder/adapters/memory-ownership";
+import { afterUpdate, applied, content } from "#responder/adapters/memory-ownership";
 import { makePodCalls } from "#responder/adapters/memory-pods";
 import type { Cluster, ObjectName, Reply, ResourceType, WatchEvent } from "#responder/cluster";
 import { failure, fieldManager, keyOf, nameOf, types, uidOf, versionOf } from "#responder/cluster";
@@ -162,18 +162,21 @@ function makeWrites(store: Store, now: () => number, manager: string, force: boo
       if (!isSameVersion(there.value, object)) return reject("Conflict", "the object was modified");
       return Promise.resolve(save(type, there.value, keepStatus(there.value, object), false));
     },
-    remove: (type, name, uid, options) => {
-      const there = find(store, type, name);
-      if (!there.ok) return Promise.resolve(there);
-      const version = versionOf(there.value);
-      const isOther = uidOf(there.value) !== uid || (options?.version ?? version) !== version;
-      if (isOther) return reject("Conflict", "the uid or the version is another");
-      store.objects.delete(storeKey(type, name));
-      store.version += 1;
-      record(store, type, { type: "DELETED", object: withVersion(there.value, store.version) });
-      return Promise.resolve({ ok: true, value: undefined });
-    },
+    remove: (...call) => Promise.resolve(removed(store, ...call)),
   };
+}
+
+function removed(store: Store, ...call: Parameters<Cluster["remove"]>): Reply<undefined> {
+  const [type, name, uid, options] = call;
+  const there = find(store, type, name);
+  if (!there.ok) return there;
+  const version = versionOf(there.value);
+  const isOther = uidOf(there.value) !== uid || (options?.version ?? version) !== version;
+  if (isOther) return failure("Conflict", "the uid or the version is another");
+  store.objects.delete(storeKey(type, name));
+  store.version += 1;
+  record(store, type, { type: "DELETED", object: withVersion(there.value, store.version) });
+  return { ok: true, value: undefined };
 }
 
 function withVersion(object: JsonObject, version: number): JsonObject {
@@ -201,16 +204,6 @@ function keepStatus(object: JsonObject, from: JsonObject): JsonObject {
 
 const isSameVersion = (live: JsonObject, sent: JsonObject): boolean =>
   versionOf(sent) === "" || versionOf(sent) === versionOf(live);
-
-/** What a no-op write leaves as it is: everything but when a manager wrote; one that states what is there already holds it from now on. */
-function content(object: JsonObject): JsonObject {
-  const metadata = field(object, "metadata");
-  if (!isObject(metadata)) return object;
-  const all = at(metadata, ["managedFields"]);
-  const entries = isArray(all) ? all : [];
-  const managedFields = entries.map((one) => (isObject(one) ? { ...one, time: "" } : one));
-  return { ...object, metadata: { ...metadata, managedFields } };
-}
 
 function stamped(
   store: Store,

@@ -152,3 +152,13 @@ function without(object: JsonObject, leaf: Leaf): JsonObject {
   const below = object[step];
   return isObject(below) ? { ...object, [step]: without(below, rest) } : object;
 }
+
+/** What a no-op write leaves as it is: everything but when a manager wrote; one that states what is there already holds it from now on. */
+export function content(object: JsonObject): JsonObject {
+  const metadata = field(object, "metadata");
+  if (!isObject(metadata)) return object;
+  const all = at(metadata, ["managedFields"]);
+  const entries = isArray(all) ? all : [];
+  const managedFields = entries.map((one) => (isObject(one) ? { ...one, time: "" } : one));
+  return { ...object, metadata: { ...metadata, managedFields } };
+}
