@@ -30,8 +30,16 @@ export type CompiledPolicy = {
    * by anybody here, and neither is a violation.
    */
   readonly deletion?: (review: Review, world: World) => readonly RuleResult[];
+  /** What a policy over requests to services says of one: pass allows it, fail denies it, skip leaves it to others. */
+  readonly authorize?: (request: AuthorizationRequest, world: World) => readonly RuleResult[];
   /** What each expression gave on a review, in the order of evaluation: slower, for people who ask why. */
   readonly explain?: (review: Review, world: World) => readonly Explanation[];
+};
+
+/** A request to a service as a proxy asks about it: Envoy's CheckRequest, or a plain one over HTTP. Payloads are JSON. */
+export type AuthorizationRequest = {
+  readonly mode: "Envoy" | "HTTP";
+  readonly payload: JsonObject;
 };
 
 export type Explanation = {

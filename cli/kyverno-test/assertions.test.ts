@@ -41,6 +41,7 @@ const loaded: LoadedTest = {
   policies: [{ ...ref, metadata: { name: "labels", labels: { a: "b" } } }],
   resources: [pod("good"), pod("bad")],
   payloads: new Map(),
+  requests: new Map(),
   targets: [],
   options: { world: emptyWorld(0), values: noValues, userInfo: null, operation: undefined },
   unsupported: [],

@@ -65,6 +65,7 @@ const load = (policies: readonly CompiledPolicy[], more: Partial<LoadedTest> = {
   policies: [],
   resources: [pod("a"), pod("b", "other")],
   payloads: new Map(),
+  requests: new Map(),
   targets: [],
   options: { world: emptyWorld(0), values: noValues, userInfo: null, operation: undefined },
   unsupported: [],

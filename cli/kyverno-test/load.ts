@@ -3,7 +3,7 @@ import path from "node:path";
 import { compile } from "#policy/compile";
 import { field, isArray, isObject, textAt } from "#policy/json";
 import type { Json, JsonObject } from "#policy/json";
-import type { Compilation } from "#policy/policy-set";
+import type { AuthorizationRequest, Compilation } from "#policy/policy-set";
 import { emptyWorld } from "#policy/world";
 import { schemasOfDefinitions } from "#policy/kubernetes/definition-schemas";
 import type { EvaluateOptions } from "../evaluate.ts";
@@ -25,6 +25,8 @@ export type LoadedTest = {
   readonly resources: readonly JsonObject[];
   /** JSON that is no Kubernetes object, by the path that names it. */
   readonly payloads: ReadonlyMap<string, JsonObject>;
+  /** Requests to services, by the path that names them. */
+  readonly requests: ReadonlyMap<string, AuthorizationRequest>;
   readonly targets: readonly JsonObject[];
   readonly options: EvaluateOptions;
   /** Why something of the test cannot be run here; empty when all of it can. */
@@ -49,8 +51,7 @@ export function loadTest(test: TestCase, disk: Disk, nowMs: number): LoadedOrNot
 
 function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
   const read = (paths: readonly string[]): readonly JsonObject[] => readObjects(paths, disk);
-  const policyPaths = test.policies.filter((given) => !isRemote(given));
-  const policies = read(policyPaths);
+  const policies = read(test.policies.filter((given) => !isRemote(given)));
   const clusterFiles = read(test.clusterResources);
   const definitions = read(clusterFiles.flatMap((file) => textsAt(file, ["spec", "crds"])));
   const resourceOf = makeResourceOf(definitions, policies);
@@ -106,12 +107,13 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
     ),
     images: context?.images ?? new Map(),
   });
-  const userInfo = test.userInfo === "" ? null : parseUserInfo(readOne(test.userInfo, disk));
+  const userInfo = readUserInfo(test, disk);
   return {
     compilation: compile([...policies, ...read(test.exceptions)], { params }),
     policies,
     resources,
     payloads: readPayloads(test.jsonPayloads, disk),
+    requests: readRequests(test, disk),
     targets,
     options: { world, celWorld: withStatus(world, calls), values, userInfo, operation: undefined },
     unsupported: unsupportedParts(test),
@@ -119,12 +121,18 @@ function load(test: TestCase, disk: Disk, nowMs: number): LoadedTest {
 }
 
 function unsupportedParts(test: TestCase): readonly string[] {
-  const remote = test.policies.filter(isRemote);
-  return [
-    ...remote.map((given) => `policy ${given} is remote: nothing is fetched over the network`),
-    ...(test.httpPayloads.length > 0 ? ["HTTP payloads are not evaluated"] : []),
-    ...(test.envoyPayloads.length > 0 ? ["Envoy payloads are not evaluated"] : []),
-  ];
+  return test.policies
+    .filter(isRemote)
+    .map((given) => `policy ${given} is remote: nothing is fetched over the network`);
+}
+
+function readRequests(test: TestCase, disk: Disk): ReadonlyMap<string, AuthorizationRequest> {
+  const http = readPayloads(test.httpPayloads, disk);
+  const envoy = readPayloads(test.envoyPayloads, disk);
+  return new Map<string, AuthorizationRequest>([
+    ...[...http].map(([name, payload]) => [name, { mode: "HTTP", payload }] as const),
+    ...[...envoy].map(([name, payload]) => [name, { mode: "Envoy", payload }] as const),
+  ]);
 }
 
 function readValues(paths: readonly string[], disk: Disk): readonly Json[] {
@@ -154,6 +162,9 @@ function readPayloads(paths: readonly string[], disk: Disk): ReadonlyMap<string,
   }
   return payloads;
 }
+
+const readUserInfo = (test: TestCase, disk: Disk): EvaluateOptions["userInfo"] =>
+  test.userInfo === "" ? null : parseUserInfo(readOne(test.userInfo, disk));
 
 function loadValues(test: TestCase, disk: Disk): EvaluateOptions["values"] {
   if (test.values !== undefined) return parseValues(test.values);

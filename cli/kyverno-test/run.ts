@@ -62,7 +62,20 @@ function evaluateAll(loaded: LoadedTest, operation: Operation | undefined): read
     return { key: { apiVersion: "", kind: "", namespace: "", name }, responses, object };
   });
   const targets = loaded.targets.map((target) => targetEntry(target, resources));
-  return [...resources, ...payloads, ...targets];
+  return [...resources, ...payloads, ...authorize(loaded), ...targets];
+}
+
+/** What policies over requests to services say of each. */
+function authorize({ compilation, requests, options }: LoadedTest): readonly RunEntry[] {
+  const world = options.celWorld ?? options.world;
+  return [...requests].map(([name, request]): RunEntry => {
+    const { payload } = request;
+    const asked = { before: payload, after: payload, generated: [], targets: [] };
+    const responses = compilation.set.policies
+      .map((policy) => ({ ...asked, policy, results: policy.authorize?.(request, world) ?? [] }))
+      .filter(({ results }) => results.length > 0);
+    return { key: { apiVersion: "", kind: "", namespace: "", name }, responses, object: payload };
+  });
 }
 
 /** An existing object with the responses of those policies that changed it because of another one. */

@@ -52,7 +52,7 @@ export function selectOptional(value: CelResult, key: string, strict: boolean): 
   if (value instanceof CelError) return value;
   const inner = value instanceof Optional ? value.value : value;
   if (inner === undefined) return optionalNone;
-  if (inner instanceof CelObject && !inner.hasField(key)) return optionalNone;
+  if (inner instanceof CelObject && !inner.hasField(key)) return inner.absent(key);
   const found = fieldOf(inner, key);
   if (found instanceof CelError) return found;
   if (found !== undefined) return new Optional(found);

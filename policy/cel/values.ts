@@ -152,6 +152,10 @@ export abstract class CelObject extends Boxed {
   hasField(name: string): boolean {
     return this.getField(name) !== undefined;
   }
+  /** What `x.?field` gives for a field that is not set. */
+  absent(_name: string): CelResult {
+    return optionalNone;
+  }
   /** Whether the type has selectable fields at all. */
   get hasFields(): boolean {
     return false;

@@ -13,8 +13,6 @@ export type Deviation = {
 const registry = "image signatures and registry look-ups need a registry, which nothing here calls";
 const manifests =
   "validate.manifests verifies signatures over a canonical form of the resource: recognised, unsupported";
-const payloads =
-  "HTTP and Envoy payloads are authorization requests, not resources: recognised, unsupported";
 
 const cli = (file: string, reason: string): Deviation => ({
   suite: "cli",
@@ -29,10 +27,6 @@ export const deviations: readonly Deviation[] = [
   cli("test/images/signatures", registry),
   cli("test/images/verify-signature", registry),
   cli("test/manifests/verify-signature", manifests),
-  cli("test-validating-policy/envoy-allow", payloads),
-  cli("test-validating-policy/envoy-deny", payloads),
-  cli("test-validating-policy/envoy-jwt", payloads),
-  cli("test-validating-policy/http-deny", payloads),
 ];
 
 /** Whether a difference of a suite is one of the known ones; remembers which were needed. */

@@ -17,6 +17,7 @@ import { imageLibrary } from "./image.ts";
 import { ipLibrary } from "./ip.ts";
 import { jsonPatchLibrary } from "./json-patch.ts";
 import { jsonLibrary } from "./json.ts";
+import { jwtLibrary } from "./jwt.ts";
 import { listsLibrary } from "./lists.ts";
 import { mathLibrary } from "./math.ts";
 import { orValueLibrary } from "./or-value.ts";
@@ -29,7 +30,7 @@ import { namespacedResourceLibrary, resourceLibrary } from "./resource.ts";
 import { roundingLibrary } from "./rounding.ts";
 import { semverLibrary } from "./semver.ts";
 import { setsLibrary } from "./sets.ts";
-import { kyvernoStringsLibrary } from "./strings.ts";
+import { kyvernoStringsLibrary, newestStringsLibrary } from "./strings.ts";
 import { timeLibrary } from "./time.ts";
 import { transformLibrary } from "./transform.ts";
 import { urlLibrary } from "./url.ts";
@@ -73,6 +74,41 @@ const commonLibraries: readonly Library[] = [
   yamlLibrary,
   x509Library,
   gzipLibrary,
+];
+
+/** `json.Unmarshal`, as the authorization server spells it. */
+const unmarshalLibrary: Library = {
+  name: "kyverno.json",
+  constants: jsonLibrary.constants ?? [],
+  functions: (jsonLibrary.functions ?? [])
+    .filter(({ name }) => name === "unmarshal")
+    .map((declaration) => ({ ...declaration, name: "Unmarshal" })),
+};
+
+/** What policies that judge requests have, beside the library of their answers (kyverno-authz, pkg/cel/env.go). */
+export const authorizationLibraries: readonly Library[] = [
+  optionalLibrary,
+  listEndsLibrary,
+  bindingsLibrary,
+  encodersLibrary,
+  newestListsLibrary,
+  mathLibrary,
+  protosLibrary,
+  setsLibrary,
+  newestStringsLibrary,
+  cidrLibrary,
+  formatLibrary,
+  ipLibrary,
+  listsLibrary,
+  regexLibrary,
+  urlLibrary,
+  quantityLibrary,
+  semverLibrary,
+  httpLibrary,
+  jwtLibrary,
+  unmarshalLibrary,
+  resourceLibrary,
+  imageLibrary,
 ];
 
 /** Which of Kyverno's kinds the libraries are for. */

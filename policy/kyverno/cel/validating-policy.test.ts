@@ -262,12 +262,12 @@ describe("ValidatingPolicy", () => {
     expect(judge([document("other")])).toHaveLength(0);
   });
 
-  test("JSON mode judges any document; other modes are unsupported", () => {
+  test("JSON mode judges any document; modes over requests judge none", () => {
     const evaluation = { mode: "JSON" };
     const spec = { evaluation, validations: [{ expression: "object.bucket == 'private'" }] };
     expect(short(judge([policy(spec)], { bucket: "private" }))).toEqual([["", "pass", "success"]]);
-    const http = compile([policy({ evaluation: { mode: "HTTP" }, validations: [no] })]);
-    expect(http.unsupported.map(({ policy: ref }) => ref.name)).toEqual(["images"]);
+    const answer = { expression: "http.Denied('no').Response()" };
+    expect(judge([policy({ evaluation: { mode: "HTTP" }, validations: [answer] })])).toEqual([]);
   });
 });
 

@@ -23,10 +23,10 @@ import { field, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { readMatchConstraints } from "#policy/kubernetes/match-constraints";
 import type { MatchConstraints } from "#policy/kubernetes/match-constraints";
+import { compileAuthorizingPolicy } from "#policy/kyverno/cel/authorizing-policy";
 import { autogenSpecs, rewriteText } from "#policy/kyverno/cel/autogen";
 import { kyvernoEnvironment } from "#policy/kyverno/cel/environment";
 import { exceptionsFor, recordExceptions } from "#policy/kyverno/cel/exceptions";
-import { compileUnsupportedPolicy } from "#policy/kyverno/cel/unsupported-policy";
 import { evaluateValidatingPolicy } from "#policy/kyverno/cel/validating-evaluation";
 import type { ValidatingPolicyParts, Validation } from "#policy/kyverno/cel/validating-evaluation";
 import { nothingCompiled } from "#policy/kyverno/kind-compilation";
@@ -48,11 +48,12 @@ export function compileValidatingPolicy(
   context: CompileContext,
 ): KindCompilation {
   const mode = textAt(document, ["spec", "evaluation", "mode"]);
-  if (mode !== "" && mode !== "Kubernetes" && mode !== "JSON") {
-    const reason = `evaluation mode ${mode} judges HTTP requests, not resources`;
-    return compileUnsupportedPolicy(document, "KyvernoValidatingPolicy", reason);
-  }
+  if (mode === "HTTP" || mode === "Envoy") return compileAuthorizingPolicy(document, context, mode);
   const problems: Problem[] = [];
+  if (!["", "Kubernetes", "JSON"].includes(mode)) {
+    const message = `must be Kubernetes, JSON, HTTP or Envoy, got "${mode}"`;
+    problems.push({ document: documentName(document), path: "spec.evaluation.mode", message });
+  }
   const variants = compileVariants(document, context, mode === "JSON", problems);
   if (problems.length > 0) return { ...nothingCompiled, problems };
   const meta = policyMeta(document, "KyvernoValidatingPolicy");
