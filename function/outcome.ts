@@ -120,6 +120,7 @@ function dependantsText(
 
 function consequence({ step }: Verdict, violation: Violation, dependants: string): string {
   if (!isBlocking(violation)) return "";
+  if (violation.stands === true) return " - exists already";
   switch (step.kind) {
     case "wait":
       return ` - not created until this is resolved${dependants}`;

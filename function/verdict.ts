@@ -66,7 +66,25 @@ export function verdictOn(resource: Composed, judging: Judging): Verdict {
   const fatal = blocking.find((violation) => violation.answer === "Fatal");
   if (fatal !== undefined) return { ...verdict, step: { kind: "stop", reason: "" } };
   if (resource.live === undefined) return { ...verdict, step: { kind: "wait" } };
-  return { ...verdict, step: holdExisting(resource, resource.live, judging) };
+  const step = holdExisting(resource, resource.live, judging);
+  if (step.kind !== "hold") return { ...verdict, step };
+  return { ...verdict, step, violations: markStanding(resource, step.object, violations, judging) };
+}
+
+/**
+ * Somebody else may have brought a violation that the held change has nothing to do with: nobody should take it for its cause.
+ * Where all of them stand, what is held is a value that somebody else wrote before the composition asked for it.
+ */
+function markStanding(
+  resource: Composed,
+  sent: JsonObject,
+  violations: readonly Violation[],
+  judging: Judging,
+): readonly Violation[] {
+  const left = new Set(violationsAgainst(resource, sent, judging).map(violationKey));
+  const stands = (each: Violation) => left.has(violationKey(each));
+  if (violations.filter(isBlocking).every(stands)) return violations;
+  return violations.map((each) => (stands(each) ? { ...each, stands: true } : each));
 }
 
 function holdExisting(resource: Composed, live: JsonObject, judging: Judging): Verdict["step"] {

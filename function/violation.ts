@@ -16,6 +16,8 @@ export type Violation = {
   readonly message: string;
   /** What follows: `Tell` for Audit and Warn, which never block. */
   readonly answer: Answer | "Tell";
+  /** It stands against what is sent in the change's place as well: the change does not bring it. */
+  readonly stands?: boolean;
 };
 
 /** Longest message of one violation in characters: a policy may compute any text. */
