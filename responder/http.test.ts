@@ -10,14 +10,9 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { makeMemoryQueue } from "#responder/adapters/memory-queue";
 import { openSpool } from "#responder/adapters/spool";
 import type { Credentials } from "#responder/config/credentials";
-import {
-  httpLimits,
-  listen,
-  type Listener,
-  makeIntakeHandler,
-  makeOperationsHandler,
-} from "#responder/http";
+import { makeIntakeHandler, makeOperationsHandler } from "#responder/http";
 import { makeIntake } from "#responder/intake/intake";
+import { httpLimits, listen, type Listener } from "#responder/listener";
 import { makeMetrics } from "#responder/metrics";
 import { type Authority, type Certificate, makeAuthority } from "#test/support/certificates";
 

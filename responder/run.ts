@@ -15,17 +15,13 @@ import type { Cluster } from "#responder/cluster";
 import type { Config } from "#responder/config/config";
 import { makeConsolePorts } from "#responder/console-ports";
 import type { EvidenceStore } from "#responder/evidence";
-import {
-  type Handle,
-  listen,
-  type Listener,
-  makeIntakeHandler,
-  makeOperationsHandler,
-} from "#responder/http";
+import { makeIntakeHandler, makeOperationsHandler } from "#responder/http";
+import { type Handle, listen, type Listener } from "#responder/listener";
 import { auditPath, makeAuditHandler } from "#responder/drift/audit-http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
 import { type Observed, observe } from "#responder/observe";
+import { makeRenewal } from "#responder/renewal";
 import { type Responder, type ResponderPorts, startResponder } from "#responder/responder";
 
 export type Running = {
@@ -49,9 +45,9 @@ export class UnusableFiles extends Error {
 
 /** Puts the responder together from its configuration and opens its doors. `cluster` replaces the configured one, for demos. */
 export async function runResponder(config: Config, log: Log, given?: Cluster): Promise<Running> {
-  const read = await readConfigFiles(config);
-  if (!read.ok) throw new UnusableFiles(read.problems);
-  const { files } = read;
+  const first = await readConfigFiles(config);
+  if (!first.ok) throw new UnusableFiles(first.problems);
+  const { files } = first;
   await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
   const release = await lockDirectory(config.dataDirectory);
   const cluster = given ?? makeApiServer(await connection(config));
@@ -73,7 +69,13 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
   const openBeginnings = await beginningsIn(config, files);
   const ports = { ...common, ...observed, audit, effects, openBeginnings };
   const responder = startResponder(config, ports);
-  const doors = await openDoors(config, files, { responder, cluster, metrics, log, observed });
+  const read = () => readConfigFiles(config);
+  const renewal = makeRenewal(files, { ...common, read }, () => ({
+    intakeTls: doors.intake.renew,
+    reviewTls: (tls) => doors.review?.renew(tls),
+  }));
+  const now = renewal.files;
+  const doors = await openDoors(config, now, { responder, cluster, metrics, log, observed });
   return {
     responder,
     cluster,
@@ -81,6 +83,7 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
     operationsPort: doors.operations.port,
     reviewPort: doors.review?.port,
     stop: async () => {
+      renewal.stop();
       await doors.intake.close();
       await doors.review?.close();
       await responder.stop();
@@ -169,7 +172,8 @@ type Doors = {
 
 async function openDoors(
   config: Config,
-  files: ConfigFiles,
+  /** As they are now: credentials are taken from it with each request. */
+  files: () => ConfigFiles,
   ports: {
     readonly responder: Responder;
     readonly cluster: Cluster;
@@ -181,10 +185,17 @@ async function openDoors(
   const { responder, cluster, metrics, log } = ports;
   const onError = (error: unknown): void =>
     log("error", "a request failed", { error: error instanceof Error ? (error.stack ?? "") : "" });
-  const { credentials } = files;
-  const takeAlert = makeIntakeHandler({ intake: responder.intake, credentials, metrics });
+  const takeAlert = makeIntakeHandler({
+    get credentials() {
+      return files().credentials;
+    },
+    intake: responder.intake,
+    metrics,
+  });
   const takeAudit = makeAuditHandler({
-    tokens: files.auditTokens,
+    get tokens() {
+      return files().auditTokens;
+    },
     take: responder.writers.add,
     metrics,
   });
@@ -192,7 +203,7 @@ async function openDoors(
     config.drift.audit !== undefined && request.url?.split("?", 1)[0] === auditPath
       ? takeAudit(request, response)
       : takeAlert(request, response);
-  const intake = await listen(config.intake.listen, files.intakeTls, intakeHandler, onError);
+  const intake = await listen(config.intake.listen, files().intakeTls, intakeHandler, onError);
   const operations = await listen(
     config.operations.listen,
     undefined,
@@ -204,7 +215,7 @@ async function openDoors(
       ? undefined
       : await listen(
           config.review.listen,
-          files.reviewTls,
+          files().reviewTls,
           await consoleHandler(config, files, responder, cluster),
           onError,
         );
@@ -218,15 +229,20 @@ async function openDoors(
 
 async function consoleHandler(
   config: Config,
-  { reviewers, sessionKey }: ConfigFiles,
+  files: () => ConfigFiles,
   responder: Responder,
   cluster: Cluster,
 ): Promise<Handle> {
   const { makeConsole } = await import("#responder/console/routes");
+  const drawn = randomBytes(32).toString("hex");
   const console = makeConsole(
     {
-      reviewers,
-      sessionKey: sessionKey ?? randomBytes(32).toString("hex"),
+      get reviewers() {
+        return files().reviewers;
+      },
+      get sessionKey() {
+        return files().sessionKey ?? drawn;
+      },
       secure: config.review.tls !== undefined,
       namespace: config.namespace,
     },

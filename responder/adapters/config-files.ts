@@ -2,10 +2,11 @@
 // This file performs I/O: reads the files that the configuration names.
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
 import type { RedisTarget, RedisTls, Renewed } from "#responder/adapters/redis-connection";
 import type { Config } from "#responder/config/config";
 import type { Credentials } from "#responder/config/credentials";
-import type { TlsFiles } from "#responder/http";
+import { contextOf, type TlsFiles } from "#responder/listener";
 import type { Destination } from "#responder/notify/notification";
 
 /** What stands in the files that a configuration names, and the secrets that stand in itself. */
@@ -146,11 +147,22 @@ async function tlsOf(
   files: Config["intake"]["tls"],
 ): Promise<TlsFiles | undefined> {
   if (files === undefined) return undefined;
-  return {
+  const before = reader.problems.length;
+  const read: TlsFiles = {
     cert: await reader.text(`${path}.certFile`, files.certFile),
     key: await reader.text(`${path}.keyFile`, files.keyFile),
     clientCa: await reader.optional(`${path}.clientCaFile`, files.clientCaFile),
   };
+  if (reader.problems.length > before) return read;
+  try {
+    createSecureContext(contextOf(read));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : "";
+    reader.problems.push(
+      `${path}: certificate, key and authority are no PEM, or do not belong together (${why})`,
+    );
+  }
+  return read;
 }
 
 /** An address that holds a token, as Slack's do, stands in a file. */

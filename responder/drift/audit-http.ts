@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { authenticate, type Credentials } from "#responder/config/credentials";
 import { type AuditedWrite, readAuditBatch } from "#responder/drift/audit";
-import { type Handle, readBody, send } from "#responder/http";
+import { readBody, send } from "#responder/http";
+import type { Handle } from "#responder/listener";
 import type { Metrics } from "#responder/metrics";
 
 /** Larger than the API server's largest batch (10 MB, --audit-webhook-truncate-max-batch-size). */
 const bodyBytesMaxDefault = 12 * 1024 * 1024;
 /** Batches that are read at one time; an API server sends them one after the other. */
 const underWayMax = 4;
+
+const nobody: Credentials = { tokens: [], basic: [], certificateNames: [], certificates: false };
 
 /** Where the API server posts its audit events; a path of the intake with credentials of its own. */
 export const auditPath = "/audit";
@@ -23,12 +26,6 @@ export function makeAuditHandler(options: {
   readonly metrics: Metrics;
   readonly bodyBytesMax?: number;
 }): Handle {
-  const credentials: Credentials = {
-    tokens: options.tokens,
-    basic: [],
-    certificateNames: [],
-    certificates: false,
-  };
   const batches = options.metrics.counter(
     "parapet_audit_batches_total",
     "Batches of the API server's audit webhook, by answer.",
@@ -41,6 +38,8 @@ export function makeAuditHandler(options: {
       if (!request.complete) response.setHeader("connection", "close");
       send(response, status, body);
     };
+    // Taken from the options each time: tokens are rotated.
+    const credentials = { ...nobody, tokens: options.tokens };
     if (authenticate(credentials, request.headers.authorization, undefined) === undefined) {
       batches.add({ status: "401" });
       response.writeHead(401, { connection: "close" });
