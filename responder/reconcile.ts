@@ -55,6 +55,8 @@ export type ReconcilePorts = {
   readonly verification?: VerificationPorts;
   /** Plans what people approved anew, just before it is begun; undefined: it is begun as it was approved. */
   readonly replan?: (remediation: Remediation) => Promise<Reply<Worked>>;
+  /** Asks people to end a pod whose open connections outlive its isolation, where its policy says so; gives what it did, for people. */
+  readonly followUp?: (remediation: Remediation) => Promise<Reply<string>>;
   /** Whether the global stop is on. */
   readonly stopped: () => boolean;
   /** Looks for the global stop anew. */

@@ -12,6 +12,7 @@ import { isFinal, type Remediation } from "#responder/remediation";
 import { findingLabel, readRemediation } from "#responder/record/remediation-record";
 import { nextName, openRemediation } from "#responder/record/remediation-store";
 import { parseResponsePolicy, type PolicySpec } from "#responder/response-policy";
+import { followUpSpec, isFollowUp } from "#responder/verification/follow-up-plan";
 
 export type ReplanPorts = Pick<
   ReconcilePorts,
@@ -41,9 +42,13 @@ export const makeReplan =
     const spec = await policyOf(ports, remediation.policy);
     if (!spec.ok) return spec;
     if (typeof spec.value === "string") return refused(spec.value);
+    const does = isFollowUp(remediation)
+      ? followUpSpec(spec.value, remediation, ports.remediations?.() ?? [])
+      : spec.value;
+    if (does === undefined) return refused("the isolation that it follows is over");
     const sure = onlySure(ports.dryRun);
     const input = inputOf(ports, remediation, pod.value, sure.dryRun);
-    const planned = await planResponse(input, spec.value);
+    const planned = await planResponse(input, does);
     if (!planned.ok) return planned;
     const now = planned.value.plan;
     const difference = now === undefined ? "" : planDifference(plan, now);
@@ -52,7 +57,7 @@ export const makeReplan =
     const doubt = sure.failure();
     if (doubt !== undefined) return doubt;
     if (now === undefined) return refused(`it is not possible any more: ${planned.value.reason}`);
-    const next = await propose(ports, remediation, spec.value, input, difference);
+    const next = await propose(ports, remediation, { ...spec.value, ...does }, input, difference);
     return next.ok
       ? refused(`${difference}; Remediation ${next.value.name} proposes what is right now`)
       : next;
@@ -87,8 +92,8 @@ async function standing(ports: ReplanPorts, plan: Plan): Promise<Reply<Worked>> 
 }
 
 /** A text when there is no such policy in use. Read from the server: a watch may not have brought it yet. */
-async function policyOf(
-  { cluster }: ReplanPorts,
+export async function policyOf(
+  { cluster }: Pick<ReplanPorts, "cluster">,
   name: string,
 ): Promise<Reply<PolicySpec | string>> {
   const live = await cluster.get(types.responsePolicy, { namespace: "", name });
@@ -117,7 +122,7 @@ function onlySure(ask: PlanInput["dryRun"]): {
   };
 }
 
-const inputOf = (
+export const inputOf = (
   ports: ReplanPorts,
   remediation: Remediation,
   pod: JsonObject,

@@ -101,7 +101,13 @@ describe("a ResponsePolicy", () => {
       },
     });
     expect(parsed.ok && parsed.policy.spec.do[0]).toEqual({
-      isolate: { ttl: 3_600_000, allow: [], detach: false, onResidualAllows: "Act" },
+      isolate: {
+        ttl: 3_600_000,
+        allow: [],
+        detach: false,
+        onResidualAllows: "Act",
+        onOpenConnections: "Report",
+      },
     });
   });
 });

@@ -71,6 +71,8 @@ export const isolateParameters = z.strictObject({
   detach: z.boolean().default(false),
   /** What an Automatic policy does where other policies still let something through after it. */
   onResidualAllows: z.enum(["Act", "Propose"]).default("Act"),
+  /** Where connections that were open before live on, and new ones were seen to be cut: whether people are asked to end the pod. */
+  onOpenConnections: z.enum(["Report", "Propose"]).default("Report"),
 });
 
 export type IsolateParameters = z.infer<typeof isolateParameters>;

@@ -31,6 +31,8 @@ type Ports = {
   readonly cluster: Cluster;
   readonly now: () => number;
   readonly verification?: VerificationPorts;
+  /** For a pod whose open connections outlive its isolation. */
+  readonly followUp?: (remediation: Remediation) => Promise<Reply<string>>;
 };
 
 /** How long after its settle time a policy may still be on its way, by its backend's own word. */
@@ -164,9 +166,16 @@ async function probe(
         nowMs: ports.now(),
       });
       const { kind, reason, message, evidence } = verdict;
-      return kind === "verified"
-        ? makeEnd(remediation.status, evidence)(kind, reason, message)
-        : notShown(ports, remediation.status, verdict, evidence);
+      if (kind === "verified") {
+        return makeEnd(remediation.status, evidence)(kind, reason, message);
+      }
+      const isOutlived =
+        reason === "EstablishedConnections" &&
+        ports.verification?.network().established === "live on";
+      const next = isOutlived ? await ports.followUp?.(remediation) : undefined;
+      if (next?.ok === false) return next;
+      const found = { ...verdict, message: `${message}${next?.value ?? ""}` };
+      return notShown(ports, remediation.status, found, evidence);
     }
     default:
       return progress.value satisfies never;

@@ -90,7 +90,9 @@ beforeAll(async () => {
   for (const name of places.standInNamespaces) await useNamespace(name);
   await useNamespace("shop-none");
   await makeRoles();
-  good(await scene.people.create(types.responsePolicy, shellPolicy("Automatic")));
+  const actions = [{ isolate: { ttl: "1h", onOpenConnections: "Propose" } }];
+  const policy = shellPolicy("Automatic", { do: actions });
+  good(await scene.people.create(types.responsePolicy, policy));
 }, 1_800_000);
 
 afterAll(async () => {
@@ -276,6 +278,17 @@ describe.skipIf(why !== undefined)("an isolation is", () => {
     expect(last?.message).toContain("new connections are cut both ways");
     expect(one.plan?.notes.join("\n")).toContain("connections that are open already live on");
     expect(evidence(one)).toContain("Connections Fails");
+    // People are asked to end the pod, which ends what is open: approved, it is gone, and its isolation with it.
+    const ending = await inState("shop-tracked", "Proposed");
+    expect(last?.message).toContain(`Remediation ${ending.name.name} proposes to end the pod`);
+    expect(ending.target.uid).toBe(one.target.uid);
+    await scene.decide(ending, "Approve");
+    const ended = await inState("shop-tracked", "Verified");
+    expect(ended.name).toEqual(ending.name);
+    expect(ended.status.history.at(-1)?.reason).toBe("Gone");
+    await inState("shop-tracked", "TargetGone");
+    const left = good(await scene.people.list(types.networkPolicy, { namespace: "shop-tracked" }));
+    expect(left.items).toEqual([]);
     // The rights that the roles give are enough.
     expect(responder?.log()).not.toMatch(/forbidden|could not be asked/i);
     expect(await scene.metrics()).toMatch(/^parapet_network_policies_enforced 1$/m);
