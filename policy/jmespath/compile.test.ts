@@ -194,7 +194,7 @@ describe("functions", () => {
     ['label_match(labels, `{"app": "web"}`)', false],
     ["to_boolean('TrUe')", true],
     ["add('10Mi', '1Gi')", "1034Mi"],
-    ["add('1h', '30m')", "1h30m0s"],
+    ["add('1h', '30s')", "1h0m30s"],
     ["add(`1`, `2.5`)", 3.5],
     ["add('5m', '5m')", "10m"],
     ["sum(['1', '2', '500m'])", "3500m"],
@@ -271,6 +271,16 @@ describe("functions", () => {
       reason: "amounts of different kinds",
       expression: "add('1Gi', '1h')",
       want: "JMESPath function 'add': Types mismatch",
+    },
+    {
+      reason: "a text that can be a quantity and a duration is a quantity",
+      expression: "add('1h', '30m')",
+      want: "JMESPath function 'add': Types mismatch",
+    },
+    {
+      reason: "an index that no list has",
+      expression: "lookup(`[1]`, `1e21`)",
+      want: "JMESPath function 'lookup': argument #2: number is outside the range of integer numbers: 1e+21",
     },
     {
       reason: "no amount",

@@ -45,34 +45,20 @@ export const arithmeticFunctions: FunctionTable = {
 type Operation = (a: Operand, b: Operand, name: string) => Outcome;
 
 function combine(name: string, args: Arguments, operation: Operation): Outcome {
-  const left = readCandidates(valueOf(args, 0));
-  const right = readCandidates(valueOf(args, 1));
-  if (left.length === 0 || right.length === 0) return faultIn(name, "invalid operands");
-  const durations = onlyDuration(left) || onlyDuration(right);
-  return operation(resolve(left, durations), resolve(right, durations), name);
+  const left = readOperand(valueOf(args, 0));
+  const right = readOperand(valueOf(args, 1));
+  if (left === undefined || right === undefined) return faultIn(name, "invalid operands");
+  return operation(left, right, name);
 }
 
-/** What a value may mean: `5m` is five thousandths and five minutes. */
-function readCandidates(value: Value): readonly Operand[] {
-  if (typeof value === "number") return [{ kind: "scalar", value }];
-  if (typeof value !== "string") return [];
-  if (!mayBeAmount(value)) return [];
-  const candidates: Operand[] = [];
+/** A text that can be both is a quantity: `5m` is five thousandths, whatever the other operand is. */
+function readOperand(value: Value): Operand | undefined {
+  if (typeof value === "number") return { kind: "scalar", value };
+  if (typeof value !== "string" || !mayBeAmount(value)) return undefined;
   const quantity = parseQuantity(value);
-  if (quantity.ok) candidates.push({ kind: "quantity", value: quantity.value });
+  if (quantity.ok) return { kind: "quantity", value: quantity.value };
   const duration = mayBeDuration(value) ? parseDuration(value) : undefined;
-  if (duration?.ok === true) candidates.push({ kind: "duration", value: duration.value });
-  return candidates;
-}
-
-const onlyDuration = (candidates: readonly Operand[]): boolean =>
-  candidates.length === 1 && candidates[0]?.kind === "duration";
-
-const zero: Operand = { kind: "scalar", value: 0 };
-
-/** A quantity, unless the other operand can be a duration only. */
-function resolve(candidates: readonly Operand[], durations: boolean): Operand {
-  return (durations ? candidates.at(-1) : candidates[0]) ?? zero;
+  return duration?.ok === true ? { kind: "duration", value: duration.value } : undefined;
 }
 
 const mismatch = (name: string): QueryFailure => faultIn(name, "Types mismatch");

@@ -86,6 +86,10 @@ function lookup(args: Arguments): Outcome {
       `argument #2: expected an integer number but got: ${formatFloat(key)}`,
     );
   }
+  if (key < -(2 ** 63) || key >= 2 ** 63) {
+    const text = `argument #2: number is outside the range of integer numbers: ${formatFloat(key)}`;
+    return faultIn("lookup", text);
+  }
   return listOf(args, 0)[key] ?? null;
 }
 
