@@ -77,6 +77,33 @@ describe("what whoever is called at night asks first", () => {
       },
     },
     {
+      reason: "what can be done about it, and when it is tried again by itself",
+      given: {
+        state: "Unverifiable",
+        status: {
+          history: [step("Unverifiable", 9, "NotProbed", "no node has room")],
+          retry: { count: 2, atMs: nowMs + 4 * minute },
+        },
+      },
+      want: {
+        "What can be done":
+          "The probe pods could not run: see the reason. Tried again in 4 min, for the 3. time.",
+      },
+    },
+    {
+      reason: "that probes are to be turned on, where it rests without them",
+      given: {
+        state: "Realised",
+        status: {
+          evidence: [{ atMs: nowMs, check: "Probe", finding: "Unknown", detail: "no probes" }],
+        },
+      },
+      want: {
+        "What can be done":
+          "No traffic was tried, since no probes are configured: with verification.probes, pods of the responder's own try whether this holds (package/install/verification.md).",
+      },
+    },
+    {
       reason: "who approved, from the record alone where the Approval is gone",
       given: { state: "Applied", status: { approval: { name: "one-1f0c22aa", by: "jane" } } },
       want: { Approved: "by jane" },

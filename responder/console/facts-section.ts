@@ -13,6 +13,7 @@ import {
 import { changesOf } from "#responder/plan";
 import type { HistoryEntry, Remediation, State, Status } from "#responder/remediation";
 import { isFinal, mayBeInForce } from "#responder/remediation";
+import { adviceFor } from "#responder/verification/advice";
 import { unverifiableFor } from "#responder/verification/try-again";
 
 /** What each state says about the cluster, for whoever sees the word for the first time (package/install/verification.md). */
@@ -40,7 +41,7 @@ export function factsSection(detail: Detail, nowMs: number): Html {
   return html`<dl class="facts">
     <dt>Now</dt>
     <dd>${meanings[status.state]} ${sinceText(status, nowMs)}</dd>
-    ${undoing(status, nowMs)} ${missing(detail)} ${lastError(status)}
+    ${undoing(status, nowMs)} ${missing(detail)} ${advised(remediation, nowMs)} ${lastError(status)}
     <dt>Cause</dt>
     <dd>
       ${cause.message}
@@ -79,6 +80,20 @@ function sinceText({ state, history, ...status }: Status, nowMs: number): Html {
 }
 
 const byText = ({ by }: HistoryEntry): string => (by === "parapet" ? "" : `by ${by}, `);
+
+/** What is left to do about one that is not shown to hold, by people or by itself. */
+function advised(remediation: Remediation, nowMs: number): Html {
+  const { retry } = remediation.status;
+  const advice = adviceFor(remediation);
+  if (advice === "") return nothing;
+  const again =
+    retry === undefined
+      ? nothing
+      : html` Tried again
+        ${time(retry.atMs, aheadText(retry.atMs, nowMs))}${retry.count === 0 ? "" : `, for the ${retry.count + 1}. time`}.`;
+  return html`<dt>What can be done</dt>
+    <dd>${advice}${again}</dd>`;
+}
 
 function undoing({ state, undo }: Status, nowMs: number): Html {
   if (undo === undefined || isFinal(state)) return nothing;

@@ -221,7 +221,7 @@ describe("the check of an isolation", () => {
       "Connections Unknown",
       "Probe Unknown",
     ]);
-    expect(message).toContain("no traffic was tried: no probe runner is configured");
+    expect(message).toContain("no traffic was tried: no probes are configured");
     expect(unknownNetwork.established).toBe("unknown");
   });
 

@@ -123,13 +123,20 @@ async function checkRealised(
   const how = kind === "realised" ? "by its backend's status" : "by its settle time";
   const reason = kind === "realised" ? "BackendStatus" : "SettleTimeElapsed";
   const next =
-    probing.length > 0 ? "no traffic was tried: no probe runner is configured" : "probes follow";
+    probing.length > 0
+      ? "no traffic was tried: no probes are configured (verification.probes)"
+      : "probes follow";
   const end = makeEnd(status, [readBack, ...told, settled, connections, ...probing]);
   return end("settled", reason, `read back again, in force ${how}; ${next}`);
 }
 
 const noProbes = (ports: Ports): Evidence =>
-  evidenceOf(ports, "Probe", "Unknown", "no probe runner is configured: no traffic was tried");
+  evidenceOf(
+    ports,
+    "Probe",
+    "Unknown",
+    "no probes are configured (verification.probes): no traffic was tried",
+  );
 
 /** What the network does with connections that were open before: an isolation's blind spot, so it is always said. */
 function connectionsOf(ports: Ports, network: NetworkFacts): Evidence {

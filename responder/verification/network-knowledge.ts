@@ -65,10 +65,14 @@ export function startNetworkKnowledge(options: NetworkKnowledgeOptions): Network
       await wait(sweepMs);
     }
   };
+  const { probes } = options.settings;
+  if (probes === undefined) {
+    options.log("info", "isolations are not tried by traffic: set verification.probes");
+  }
   const running = Promise.all([learn(), tidy()]);
   return {
     facts,
-    text: () => textOf(facts(), test),
+    text: () => `${textOf(facts(), test)}${probes === undefined ? "; no probes" : ""}`,
     stop: async () => {
       stopping.abort();
       await running;
