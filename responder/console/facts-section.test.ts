@@ -100,7 +100,7 @@ describe("what whoever is called at night asks first", () => {
       },
       want: {
         "What can be done":
-          "No traffic was tried, since no probes are configured: with verification.probes, pods of the responder's own try whether this holds (package/install/verification.md).",
+          "No traffic was tried, since no probes are configured: with verification.probes, the responder tries by pods of its own whether this holds (package/install/verification.md).",
       },
     },
     {

@@ -25,7 +25,7 @@ export const adviceByReason: Readonly<Record<string, string>> = {
 };
 
 const probesAreOff =
-  "No traffic was tried, since no probes are configured: with verification.probes, pods of the responder's own try whether this holds (package/install/verification.md).";
+  "No traffic was tried, since no probes are configured: with verification.probes, the responder tries by pods of its own whether this holds (package/install/verification.md).";
 
 /** One sentence for whoever looks at it; '' where there is nothing to do. */
 export function adviceFor({ status, plan }: Remediation): string {
