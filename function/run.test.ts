@@ -974,6 +974,41 @@ describe("what is told", () => {
     expect(response.results).toHaveLength(11);
   });
 
+  test("a policy that is bound twice says the same once, and forbids where one binding does", () => {
+    const kinds = { apiVersion: "admissionregistration.k8s.io/v1" };
+    const bound = (name: string, action: string): JsonObject => ({
+      ...kinds,
+      kind: "ValidatingAdmissionPolicyBinding",
+      metadata: { name },
+      spec: { policyName: "private", validationActions: [action] },
+    });
+    const policy: JsonObject = {
+      ...kinds,
+      kind: "ValidatingAdmissionPolicy",
+      metadata: { name: "private" },
+      spec: {
+        matchConstraints: {
+          resourceRules: [
+            {
+              apiGroups: ["s3.aws.m.upbound.io"],
+              apiVersions: ["*"],
+              resources: ["buckets"],
+              operations: ["*"],
+            },
+          ],
+        },
+        validations: [{ expression: "!has(object.spec.forProvider.acl)", message: "no acl" }],
+      },
+    };
+    const desired = { a: bucket({ acl: "public" }) };
+    const input = (...actions: string[]) =>
+      guardrails([policy, ...actions.map((action, index) => bound(`b${index}`, action))]);
+    const twice = run({ input: input("Deny", "Deny"), desired });
+    expect(twice.condition?.message?.split("no acl")).toHaveLength(2);
+    const warned = run({ input: input("Deny", "Warn"), desired });
+    expect(warned.condition?.reason).toBe("Held");
+  });
+
   test("a claim's owner is told too", () => {
     const labels = {
       "crossplane.io/composite": "store",

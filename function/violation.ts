@@ -37,7 +37,7 @@ export function violationsOf(
   guard: CompiledGuard,
   mask: Mask,
 ): readonly Violation[] {
-  return results.flatMap((result): readonly Violation[] => {
+  const violations = results.flatMap((result): readonly Violation[] => {
     if (result.result !== "fail" && result.result !== "error" && result.result !== "warn")
       return [];
     const blocks =
@@ -53,6 +53,10 @@ export function violationsOf(
       },
     ];
   });
+  // A policy that is bound twice, or to many parameters, says the same for each.
+  return [
+    ...new Map(violations.map((each) => [`${violationKey(each)}\n${each.answer}`, each])).values(),
+  ];
 }
 
 /** What a policy was to inject and could not is missing, whatever the policy says about violations: Kyverno blocks then too. */

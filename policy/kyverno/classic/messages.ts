@@ -20,11 +20,13 @@ export function makeMessages(rule: string, message: string): Messages {
       }
       return `validation error: ${withPeriod(goValue(substituted.value))} rule ${rule} ${place(failure, path)}`;
     },
-    noneOf: (failures) => {
+    noneOf: (failures, scope) => {
       const text = failures.join(" ");
-      return message === ""
-        ? `validation error: ${text}`
-        : `validation error: ${withPeriod(message)} ${text}`;
+      if (message === "") return `validation error: ${text}`;
+      const substituted = template.substitute(scope);
+      return substituted.ok
+        ? `validation error: ${withPeriod(goValue(substituted.value))} ${text}`
+        : `validation error: variables substitution error in rule ${rule} execution error: ${text}`;
     },
   };
 }

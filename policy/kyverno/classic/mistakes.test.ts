@@ -95,6 +95,14 @@ describe("skip, pass, fail and error are four things", () => {
       want: "fail: validation error: m. rule r[1] failed at path /spec/b/",
     },
     {
+      reason: "anyPattern: variables in the message are filled in, as since v1.19 at the latest",
+      rule: validateRule({
+        message: "{{ request.object.kind }} needs b",
+        anyPattern: [{ spec: { b: 1 } }],
+      }),
+      want: "fail: validation error: Pod needs b. rule r[0] failed at path /spec/b/",
+    },
+    {
       reason: "anyPattern: the first that passes decides",
       rule: validateRule({ anyPattern: [{ spec: { b: 1 } }, { kind: "Pod" }] }),
       want: "pass: validation rule 'r' anyPattern[1] passed.",

@@ -55,7 +55,7 @@ export type Messages = {
   readonly denied: (conditionMessage: string, scope: Scope) => string;
   /** `path` is '' where the reference has none: it calls that an execution error. */
   readonly mismatch: (failure: string, path: string, scope: Scope) => string;
-  readonly noneOf: (failures: readonly string[]) => string;
+  readonly noneOf: (failures: readonly string[], scope: Scope) => string;
 };
 
 /** The check of a rule or of one foreach entry; undefined where the reference gives no response at all. */

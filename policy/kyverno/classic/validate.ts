@@ -22,6 +22,7 @@ import type {
   Validator,
   Verdict,
 } from "#policy/kyverno/classic/rule-state";
+import type { Scope } from "#policy/kyverno/classic/scope";
 import { compileTemplate } from "#policy/kyverno/classic/variables";
 
 /**
@@ -120,12 +121,17 @@ function compileAnyPattern(document: Json, names: RuleNames): Validator {
     if (patterns === undefined) {
       return errored("failed to deserialize anyPattern, expected type array");
     }
-    return anyOf(patterns, target, names);
+    return anyOf(patterns, target, names, state.scope);
   });
 }
 
 /** The first pattern that passes decides; else any failure fails; only skips skip. */
-function anyOf(patterns: readonly Pattern[], target: JsonObject, names: RuleNames): Verdict {
+function anyOf(
+  patterns: readonly Pattern[],
+  target: JsonObject,
+  names: RuleNames,
+  scope: Scope,
+): Verdict {
   const failures: string[] = [];
   const skips: string[] = [];
   for (const [index, pattern] of patterns.entries()) {
@@ -147,7 +153,7 @@ function anyOf(patterns: readonly Pattern[], target: JsonObject, names: RuleName
         outcome satisfies never;
     }
   }
-  if (failures.length > 0) return failed(names.messages.noneOf(failures));
+  if (failures.length > 0) return failed(names.messages.noneOf(failures, scope));
   return skips.length > 0 ? skipped(skips.join(" ")) : passed("");
 }
 
