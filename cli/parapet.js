@@ -3,8 +3,16 @@
 // The installed command. Node strips types from a checkout by itself, but not from files below node_modules, where npm
 // puts an installed package: there the same stripping is asked for here, for this package's own files only.
 import { readFileSync } from "node:fs";
-import { registerHooks, stripTypeScriptTypes } from "node:module";
+import * as nodeModule from "node:module";
 import { fileURLToPath } from "node:url";
+
+const { registerHooks, stripTypeScriptTypes } = nodeModule;
+if (stripTypeScriptTypes === undefined || registerHooks === undefined) {
+  process.stderr.write(
+    `parapet: needs Node 24.12 or newer, this is ${process.version}; in a checkout npm run -s parapet -- has its own\n`,
+  );
+  process.exit(2);
+}
 
 const own = new URL("..", import.meta.url).href;
 

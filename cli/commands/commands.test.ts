@@ -475,6 +475,7 @@ describe("test", () => {
       resource: "good",
       expected: "fail",
       actual: "pass",
+      status: "failed",
       ok: false,
       message: "expected fail, found pass: success",
     });

@@ -152,6 +152,7 @@ const resultOf = (check: FileCheck): Record<string, string | boolean> => ({
   resource: check.resource,
   expected: check.expected,
   actual: check.actual,
+  status: check.status,
   ok: check.ok,
   message: check.message,
 });

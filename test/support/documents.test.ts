@@ -77,12 +77,25 @@ async function commandProblems(): Promise<Repository["commandProblem"]> {
   );
   return ([name = "", ...words]) => {
     const options = loaded.get(name);
-    if (name.startsWith("-")) return undefined;
+    // Options of the program itself, and a word that stands for any command.
+    if (name.startsWith("-") || /^[A-Z]+$/.test(name)) return undefined;
     if (options === undefined) return `no command ${name}`;
     const parsed = parseArguments(words, [...options, helpOption]);
     return parsed.ok ? undefined : parsed.message;
   };
 }
+
+it("every variable that the tests read is in CONTRIBUTING.md", () => {
+  const listed = execFileSync("git", ["grep", "-hoE", 'env\\["[A-Z_]+"\\]', "--", "test"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  const names = new Set([...listed.matchAll(/"([A-Z_]+)"/g)].map(([, name = ""]) => name));
+  const ours = [...names].filter((name) => /^(PARAPET|KUBEBUILDER)_/.test(name)).sort();
+  const text = readFileSync(join(root, "CONTRIBUTING.md"), "utf8");
+  expect(ours.length).toBeGreaterThan(5);
+  expect(ours.filter((name) => !text.includes(`\`${name}`))).toEqual([]);
+});
 
 it("what our own documents say is so", async () => {
   const listed = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
