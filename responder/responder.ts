@@ -16,8 +16,8 @@ import { type Counter, makeCounter } from "#responder/counts";
 import { type Intake, makeIntake } from "#responder/intake/intake";
 import { makeLocks } from "#responder/locks";
 import { type EffectPorts, noEffects } from "#responder/effects";
-import { makeWriters, type Writers } from "#responder/drift/audit";
-import { startDrift } from "#responder/drift/kinds";
+import type { Writers } from "#responder/drift/audit";
+import { startWatchingDrift } from "#responder/drift/start";
 import { type Log, quieten } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
 import { makePolicies, type Policies } from "#responder/policies";
@@ -27,13 +27,12 @@ import { makeReconcile, type ReconcilePorts } from "#responder/reconcile";
 import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
 import { makeReads, type Reads } from "#responder/reads";
-import { makePlanners } from "#responder/follow-up";
+import { makeReplan } from "#responder/replan";
 import { makeHandler } from "#responder/handle-alert";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
 import { startVerification, type Verification } from "#responder/verification/start";
 import { startRetention } from "#responder/record/retention";
 import { makeStop, type Stop } from "#responder/stop";
-import { watchManaged } from "#responder/cloud/external-names-watch";
 import type { Observer } from "#responder/tracing";
 import { startValueLooks } from "#responder/value-looks";
 import { makeTellers } from "#responder/notify/tellers";
@@ -154,25 +153,6 @@ export function startResponder(config: Config, ports: ResponderPorts): Responder
   };
 }
 
-/** What changes out of band: composed objects, and managed resources by what their clouds tell. */
-function startWatchingDrift(
-  config: Config,
-  ports: Pick<ResponderPorts, "cluster" | "metrics" | "log">,
-  recordPorts: ReturnType<typeof makeRecordPorts>,
-) {
-  const writers = makeWriters();
-  const { wait: waitMs = 0, trustedUsers = [], clients = [] } = config.drift.audit ?? {};
-  const managed = watchManaged(config.drift.managed, ports);
-  const drift = startDrift(config.drift.resources, ports.log, {
-    ...recordPorts,
-    metrics: ports.metrics,
-    onFailure: (message) => ports.log("warn", message),
-    settings: { ...config, trustedManagers: config.drift.trustedManagers },
-    authors: { writers, waitMs, trustedUsers, clients },
-  });
-  return { drift, managed, writers };
-}
-
 const intakeOf = ({ spoolBytesMax, intake }: Config, ports: ResponderPorts): Intake =>
   makeIntake({ ...ports, spoolBytesMax, relayed: new Set(intake.relayFields) });
 
@@ -281,8 +261,8 @@ function makeEngine(
     },
     onApplied: appliedMetric(ports.metrics),
   };
-  const anew = { ...acting, ...on.reads, wake: work.add, networkNotes: verification.notes };
-  const reconcile = makeReconcile({ ...acting, ...makePlanners(anew) });
+  const anew = { ...on.reads, wake: work.add, networkNotes: verification.notes };
+  const reconcile = makeReconcile({ ...acting, replan: makeReplan({ ...acting, ...anew }) });
   const looking = {
     ...acting,
     remediations: on.remediations.all,

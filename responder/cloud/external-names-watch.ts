@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster, ResourceType } from "#responder/cluster";
 import type { Config } from "#responder/config/config";
+import type { Comparison } from "#responder/cloud/compare-watch";
 import { makeExternalNames } from "#responder/cloud/external-names";
 import type { Log } from "#responder/log";
 import type { Metrics } from "#responder/metrics";
@@ -26,6 +27,7 @@ const patienceMs = 60_000;
 export function watchManaged(
   settings: Config["drift"]["managed"],
   ports: { readonly cluster: Cluster; readonly metrics: Metrics; readonly log: Log },
+  comparison?: Comparison,
 ): ManagedResources {
   const isOn = settings.discover || settings.resources.length > 0;
   if (!isOn) return { lookUp: undefined, stop: () => Promise.resolve() };
@@ -45,7 +47,10 @@ export function watchManaged(
       cluster,
       type,
       keep: namesOnly,
-      onChange: (change) => names.change(type, change.key, change.after),
+      onChange: (change) => {
+        names.change(type, change.key, change.after);
+        comparison?.change(type, change.key, change.after);
+      },
       onFailure: (message) => log("warn", message),
     });
     watchers.set(key, watcher);
@@ -76,6 +81,7 @@ export function watchManaged(
       stopping.abort();
       await running;
       await Promise.all([...watchers.values()].map((one) => one.stop()));
+      await comparison?.stop();
     },
   };
 }

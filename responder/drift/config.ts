@@ -21,6 +21,10 @@ export const driftSettings = z
         resources: kinds,
         /** Every kind of the category `managed`, as Crossplane's providers mark theirs. */
         discover: z.boolean().default(false),
+        /** Says for review where a provider reports another value than the spec for so long. Absent: providers compare, and nobody else. */
+        compare: z
+          .strictObject({ after: duration.refine((ms) => ms >= 1_000, "must be 1s at least") })
+          .optional(),
       })
       .prefault({}),
     /** The API server's audit webhook, at `/audit` of the intake, which needs TLS: it sends its token over nothing else. Absent: field managers are the only hint at who changed something. */

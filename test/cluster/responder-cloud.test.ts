@@ -4,7 +4,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { isObject, type JsonObject, textAt } from "#policy/json";
+import { at, isObject, type JsonObject, textAt } from "#policy/json";
 import { reconcileAnnotation } from "#responder/actions/reconcile";
 import { actionNames } from "#responder/action-spec";
 import type { Reply } from "#responder/cluster";
@@ -96,14 +96,16 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
     if (started === undefined) throw new Error("no control plane or Redis");
     scene = started;
     const { api } = scene.plane;
-    const definitions = [`${group}_buckets.json`].map((name): unknown =>
-      JSON.parse(readFileSync(join(crds ?? "", name), "utf8")),
+    const kinds = ["buckets", "bucketpublicaccessblocks"];
+    const definitions = kinds.map((plural): unknown =>
+      JSON.parse(readFileSync(join(crds ?? "", `${group}_${plural}.json`), "utf8")),
     );
     await installCrds(api, definitions.filter(isObject));
     const config = { namespace: "parapet-system", review: { reviewers: [] } };
     const watched = [
       { apiVersion: "v1", resource: "configmaps" },
       { apiVersion: `${group}/v1beta2`, resource: "buckets" },
+      { apiVersion: `${group}/v1beta1`, resource: "bucketpublicaccessblocks" },
     ];
     const [wanted] = rolesFor(config, watched, actionNames);
     const type = good(await scene.people.typeOf("rbac.authorization.k8s.io/v1", "ClusterRole"));
@@ -114,7 +116,7 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
       intake: { tls: { certFile: serving.certFile, keyFile: serving.keyFile } },
       drift: {
         resources: [{ apiVersion: "v1", kind: "ConfigMap" }],
-        managed: { discover: true },
+        managed: { discover: true, compare: { after: "1s" } },
         audit: {
           tokens: [{ name: "api-server", value: auditToken }],
           wait: "10s",
@@ -225,6 +227,61 @@ describe.skipIf(!isPossible)("changes that others make, in the cloud and in the 
     });
     expect(messages[0]).toContain("no managed resource has the external name someone-elses");
     expect(messages[1]).toContain("Bucket twin-a, Bucket twin-b: which one is not clear");
+  });
+
+  it("says for review that a provider reports another value than the spec, once it has lasted, and nothing of what never agreed", async () => {
+    const kind = "BucketPublicAccessBlock";
+    await usePolicy("cloud-differs", {
+      match: { drift: { kinds: [kind] } },
+      when: "drift.client == 'cloud'",
+      do: [{ rollback: {} }],
+      mode: "Automatic",
+    });
+    const { api } = scene.plane;
+    const blocks = `/apis/${group}/v1beta1/bucketpublicaccessblocks`;
+    const block = await api.create(blocks, {
+      apiVersion: `${group}/v1beta1`,
+      kind,
+      metadata: { name: "data", annotations: { "crossplane.io/external-name": "acme-block" } },
+      spec: {
+        forProvider: { region: "eu-west-1", bucket: "data", blockPublicAcls: true },
+        managementPolicies: ["Observe", "Create", "Delete"],
+      },
+    });
+    const generation = at(block, ["metadata", "generation"]) ?? 1;
+    // As the provider writes what it saw; it knows the bucket by its ARN.
+    const provider = async (blockPublicAcls: boolean): Promise<void> => {
+      const condition = {
+        ...{ type: "Synced", status: "True", reason: "ReconcileSuccess" },
+        lastTransitionTime: "2026-11-22T12:00:00Z",
+        observedGeneration: generation,
+      };
+      const atProvider = { region: "eu-west-1", bucket: "arn:aws:s3:::data", blockPublicAcls };
+      await api.mergePatch(`${blocks}/data/status`, {
+        status: { conditions: [condition], atProvider },
+      });
+    };
+    const told = async () =>
+      (await scene.remediations("parapet-system")).filter((one) => one.target.kind === kind);
+    await eventually("it is watched", async () =>
+      /^parapet_external_names [5-9]/m.test(await scene.metrics()),
+    );
+    await provider(true);
+    await provider(false);
+    const [one, ...others] = await eventually("it is told", async () => {
+      const all = await told();
+      return all.length > 0 && all;
+    });
+    expect(others).toEqual([]);
+    expect(one).toMatchObject({
+      mode: "Observe",
+      plan: undefined,
+      target: { kind, name: "data", uid: textAt(block, ["metadata", "uid"]) },
+      cause: { source: "Drift", rule: "Cloud differs from the spec", actor: "" },
+    });
+    expect(one?.cause.message).toMatch(
+      /^with Synced=True the provider reports blockPublicAcls as false where the spec has true, since \S+Z; its managementPolicies hold no Update, so that nobody puts it back/,
+    );
   });
 
   it("names the authenticated user behind an out-of-band change, whatever field manager that user gave", async () => {
