@@ -14,6 +14,7 @@ import type { Tls } from "./credentials.ts";
 import { listenTls } from "./listener.ts";
 import { traceOf, type Logger } from "./log.ts";
 import type { CallOutcome, Meter } from "./meter.ts";
+import { widenWindows } from "./windows.ts";
 import { WireError } from "./wire/reader.ts";
 
 /**
@@ -55,10 +56,12 @@ export async function startServer(address: string, spec: ServerSpec): Promise<Ru
     credentials instanceof ServerCredentials
       ? await bind(isKnown([]) ? known : unknown, address, credentials)
       : await bindTls(address, credentials, (names) => (isKnown(names) ? known : unknown));
+  const leaveWindows = widenWindows();
   return {
     port,
     drain: async (limitMs) => {
       close();
+      leaveWindows();
       health.serving = false;
       for (const tell of health.watchers) tell();
       const drained = await Promise.all([shutDown(known, limitMs), shutDown(unknown, limitMs)]);
