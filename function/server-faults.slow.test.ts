@@ -8,7 +8,7 @@ import { credentials, status } from "@grpc/grpc-js";
 import { RunFunctionResponse } from "@crossplane-org/function-sdk-typescript";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeAuthority, type Authority, type Certificate } from "#test/support/certificates";
-import { makeRequests } from "#test/support/function-requests";
+import { makeRequests, type Change } from "#test/support/function-requests";
 import {
   bytesClient,
   callOn,
@@ -102,6 +102,9 @@ const asked = (acl: string, name = "a"): Buffer =>
     desired: { [name]: bucket({ acl, password: secret }) },
   });
 
+const requestsOf = (resources: number, policies: number, change: Change) =>
+  makeRequests({ resources, policies, change, managedFields: false });
+
 const metrics = async (): Promise<string> =>
   (await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)).text();
 const figure = async (series: string): Promise<number> =>
@@ -131,7 +134,7 @@ function makeRandom(seed: number): (below: number) => number {
 
 describe("callers who go away", () => {
   test("cancelled calls and those out of time leave nothing behind", async () => {
-    const heavy = makeRequests(200, 50, "observed");
+    const heavy = requestsOf(200, 50, "observed");
     const client = bytesClient(server.port, channel());
     const gone = Array.from({ length: 60 }, (_, i) => {
       const body = heavy[i % heavy.length] ?? Buffer.alloc(0);
@@ -162,11 +165,7 @@ describe("bytes that are no request", () => {
   test("3,000 damaged requests are answered as the handler alone would, or refused", async () => {
     const random = makeRandom(6);
     const handler = reference();
-    const whole = [
-      asked("public"),
-      asked("private"),
-      ...makeRequests(3, 10, "nothing").slice(0, 2),
-    ];
+    const whole = [asked("public"), asked("private"), ...requestsOf(3, 10, "nothing").slice(0, 2)];
     const client = bytesClient(server.port, channel());
     let refused = 0;
     for (let round = 0; round < 30; round++) {
@@ -178,7 +177,7 @@ describe("bytes that are no request", () => {
       );
       for (const [index, reply] of replies.entries()) {
         const body = bodies[index] ?? Buffer.alloc(0);
-        expect([status.OK, status.INVALID_ARGUMENT], reply.details).toContain(reply.code);
+        expect([status.OK, status.INVALID_ARGUMENT]).toContain(reply.code);
         const got = reply.code === status.INVALID_ARGUMENT ? "malformed" : meaning(reply.body);
         if (got !== expected(handler, body))
           expect({ body: body.toString("base64"), got }).toBe("the handler's answer");
@@ -323,7 +322,7 @@ describe("the process", () => {
     let running = await startProcess(own, env);
     const handler = reference();
     const bodies = [
-      ...makeRequests(5, 10, "observed"),
+      ...requestsOf(5, 10, "observed"),
       ...["public", "private"].map((acl) => asked(acl)),
     ];
     const want = bodies.map((body) => expected(handler, body));
@@ -392,7 +391,7 @@ describe("the process", () => {
     );
     const client = bytesClient(own.port, credentials.createInsecure());
     const handler = reference();
-    const bodies = makeRequests(60, 50, "everything");
+    const bodies = requestsOf(60, 50, "everything");
     const replies = Promise.all(
       Array.from({ length: 40 }, (_, i) =>
         callOn(client, bodies[i % bodies.length] ?? Buffer.alloc(0), { deadlineMs: 60_000 }),

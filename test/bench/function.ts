@@ -6,15 +6,18 @@ import type { JsonObject } from "#policy/json";
 import { functionPeers, type FunctionPeers } from "#test/cluster/binaries";
 import { makeAuthority } from "#test/support/certificates";
 import { Meter, startPeer, type Figures, type Peer } from "#test/support/function-load";
-import { makeRequests, matchingEach, otherInputs } from "#test/support/function-requests";
+import {
+  makeRequests,
+  matchingEach,
+  otherInputs,
+  type Change,
+} from "#test/support/function-requests";
+import { readOptions, type Options } from "#test/support/function-options";
 
 // RunFunction over mutual TLS, side by side in one run: this function, a server that gives the bytes back, a pass-through
-// written with the SDK, and functions written in Go. `npm run bench -- function`: about six minutes; the Go functions are
-// built from their modules before the first run.
+// written with the SDK, and functions written in Go. `npm run bench -- function`: about eight minutes; the Go functions are
+// built from their modules before the first run. `--help` shows how to ask for less.
 
-const resourceCounts = [1, 20, 200];
-/** Every server is measured in turns, so that what else the machine does falls on all of them. */
-const rounds = 3;
 const crossplane = "crossplane.crossplane-system";
 
 const directory = mkdtempSync(join(tmpdir(), "parapet-bench-"));
@@ -27,10 +30,11 @@ const tls = {
 
 type Row = { readonly name: string; readonly peer: Peer; readonly requests: readonly Buffer[] };
 
-async function main(): Promise<void> {
-  const peers = goPeers();
+async function main(options: Options): Promise<void> {
+  const peers = options.go ? goPeers() : undefined;
   try {
-    for (const resources of resourceCounts) await compare(resources, peers);
+    for (const resources of options.resources) await compare(resources, peers, options);
+    if (!options.go) return;
     console.log(recorded);
     await startUp();
   } finally {
@@ -47,12 +51,17 @@ function goPeers(): FunctionPeers | undefined {
   }
 }
 
-async function compare(resources: number, go: FunctionPeers | undefined): Promise<void> {
-  const rows = await startRows(resources, go);
+async function compare(
+  resources: number,
+  go: FunctionPeers | undefined,
+  options: Options,
+): Promise<void> {
+  const rows = await startRows(resources, go, options);
   try {
     const meters = rows.map(({ peer, requests }) => new Meter(peer, requests, tls));
     for (const meter of meters) await meter.warmUp();
-    for (let round = 0; round < rounds; round++) {
+    // In turns, so that what else the machine does falls on all of them.
+    for (let round = 0; round < options.rounds; round++) {
       for (const meter of meters) await meter.measure();
     }
     const figures = meters.map((meter) => meter.figures());
@@ -66,27 +75,37 @@ async function compare(resources: number, go: FunctionPeers | undefined): Promis
 async function startRows(
   resources: number,
   go: FunctionPeers | undefined,
+  options: Options,
 ): Promise<readonly Row[]> {
   const node = (script: string, ...args: readonly string[]) =>
     startPeer(process.execPath, [script, ...args, "--address", "127.0.0.1:0"], tls);
   const parapet = (...args: readonly string[]) =>
     node("function/main.ts", "--client-san", crossplane, "--metrics-address", "", ...args);
-  const asked = (policies: number, change: "nothing" | "everything") =>
-    makeRequests(resources, policies, change);
+  const { managedFields, policies } = options;
+  const most = Math.max(...policies);
+  const asked = (count: number, change: Change) =>
+    makeRequests({ resources, policies: count, change, managedFields });
+  const largest = asked(most, "everything");
   const rows: Row[] = [
     {
       name: "floor",
       peer: await node("test/support/function-peers.ts", "floor"),
-      requests: asked(50, "everything"),
+      requests: largest,
     },
     {
       name: "SDK pass-through",
       peer: await node("test/support/function-peers.ts", "sdk"),
-      requests: asked(50, "everything"),
+      requests: largest,
     },
   ];
   const goRow = async (name: string, binary: string, input: JsonObject) => {
-    const requests = makeRequests(resources, 0, "everything", input);
+    const requests = makeRequests({
+      resources,
+      policies: 0,
+      change: "everything",
+      managedFields,
+      input,
+    });
     rows.push({ name, peer: await startPeer(binary, ["--address"], tls), requests });
   };
   if (go !== undefined) {
@@ -99,26 +118,25 @@ async function startRows(
     );
   }
   const peer = await parapet();
-  const single = await parapet("--workers", "1");
-  for (const policies of [10, 50]) {
-    rows.push({
-      name: `parapet ${policies} policies, same again`,
-      peer,
-      requests: asked(policies, "nothing"),
-    });
-    rows.push({
-      name: `parapet ${policies} policies, all changed`,
-      peer,
-      requests: asked(policies, "everything"),
-    });
+  for (const count of policies) {
+    for (const change of options.change) {
+      const name = `parapet ${count} policies, ${changeNames[change]}`;
+      rows.push({ name, peer, requests: asked(count, change) });
+    }
   }
   rows.push({
-    name: "parapet 50, changed, 1 thread",
-    peer: single,
-    requests: asked(50, "everything"),
+    name: `parapet ${most}, changed, 1 thread`,
+    peer: await parapet("--workers", "1"),
+    requests: largest,
   });
   return rows;
 }
+
+const changeNames = {
+  nothing: "same again",
+  observed: "observed changed",
+  everything: "all changed",
+} satisfies Record<Change, string>;
 
 function print(resources: number, rows: readonly Row[], figures: readonly Figures[]): void {
   const of = (name: string) => figures[rows.findIndex((row) => row.name === name)];
@@ -127,18 +145,16 @@ function print(resources: number, rows: readonly Row[], figures: readonly Figure
   const go = Math.min(
     ...figures.filter((_, i) => rows[i]?.name.startsWith("Go") === true).map(({ cpuMs }) => cpuMs),
   );
+  console.log(`\n${resources} resources; of the policies ${matchingEach} match each`);
   console.log(
-    `\n${resources} resources; with 10 and 50 policies ${matchingEach} match each resource`,
-  );
-  console.log(
-    `${"server".padEnd(34)}    KB   p50 ms   p99 ms  p50/floor  p99/SDK   c=1/s   c=8/s  CPU ms  CPU/Go  RSS MB`,
+    `${"server".padEnd(40)}    KB   p50 ms   p99 ms  p50/floor  p99/SDK   c=1/s   c=8/s  CPU ms  CPU/Go  RSS MB`,
   );
   for (const [index, row] of rows.entries()) {
     const each = figures[index];
     if (each === undefined) continue;
     console.log(
       [
-        row.name.padEnd(34),
+        row.name.padEnd(40),
         ((row.requests[0]?.length ?? 0) / 1024).toFixed(0).padStart(5),
         each.p50.toFixed(2).padStart(8),
         each.p99.toFixed(2).padStart(8),
@@ -181,7 +197,8 @@ async function startUp(): Promise<void> {
 
 // The servers must not outlive a benchmark that is cut short.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(1));
-await main().catch((error: unknown) => {
+const options = readOptions(process.argv.slice(2));
+await main(options).catch((error: unknown) => {
   console.error(error);
   process.exit(1);
 });

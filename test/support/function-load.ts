@@ -72,8 +72,8 @@ export type Figures = {
 };
 
 const warmUpMs = 1200;
-const oneMs = 1500;
-const eightMs = 1000;
+const oneMs = 500;
+const eightMs = 330;
 
 /** Measures one peer, bit by bit. */
 export class Meter {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { RunFunctionRequest } from "@crossplane-org/function-sdk-typescript";
-import type { Json, JsonObject } from "#policy/json";
+import { composedFieldManager } from "#function/ownership";
+import { field, isObject, type Json, type JsonObject } from "#policy/json";
 
 // What the function is asked in measurements: composites of 2 KB resources, and policies of which five match each.
 
@@ -12,35 +13,45 @@ const encodings = 8;
  * What differs from one call to the next: nothing but the order of keys, the version of every observed resource, or values
  * in every observed and every desired resource.
  */
-export type Change = "nothing" | "observed" | "everything";
+export type Change = (typeof changes)[number];
+export const changes = ["nothing", "observed", "everything"] as const;
+
+export type RequestsSpec = {
+  readonly resources: number;
+  readonly policies: number;
+  readonly change: Change;
+  /** Whether observed resources have the API server's record of who owns what. */
+  readonly managedFields: boolean;
+  /** Another function's, instead of Guardrails of so many policies. */
+  readonly input?: JsonObject;
+};
 
 /**
- * Requests of one composite in several encodings, observed and desired resources of about 2 KB each; with Guardrails of so
- * many policies, or with another function's input.
+ * Requests of one composite in several encodings, observed and desired resources of about 2 KB each. Every map has its
+ * entries in another order each time, as Go writes them.
  */
-export function makeRequests(
-  resources: number,
-  policies: number,
-  change: Change,
-  otherInput?: JsonObject,
-): readonly Buffer[] {
+export function makeRequests(spec: RequestsSpec): readonly Buffer[] {
+  const { resources, policies, change } = spec;
   const kinds = Math.max(1, policies / matchingEach);
+  const indices = Array.from({ length: resources }, (_, index) => index);
   const shuffle = makeShuffle(resources * 1000 + policies);
   return Array.from({ length: encodings }, (_, encoding) => {
     const version = change === "nothing" ? 0 : encoding;
     const value = change === "everything" ? encoding : 0;
     const observed: Record<string, { resource: JsonObject }> = {};
     const desired: Record<string, { resource: JsonObject; ready: number }> = {};
-    for (let i = 0; i < resources; i++) {
+    for (const i of shuffle(indices)) {
       desired[`resource-${i}`] = {
         resource: shuffled(desiredResource(i, kinds, value), shuffle),
         ready: 1,
       };
-      observed[`resource-${i}`] = {
-        resource: shuffled(observedResource(i, kinds, version, value), shuffle),
-      };
     }
-    const input = otherInput ?? {
+    for (const i of shuffle(indices)) {
+      const known = observedResource(i, kinds, version, value);
+      const live = spec.managedFields ? withManagedFields(known) : known;
+      observed[`resource-${i}`] = { resource: shuffled(live, shuffle) };
+    }
+    const input = spec.input ?? {
       apiVersion: "parapet.fn.crossplane.io/v1beta1",
       kind: "Guardrails",
       policies: { inline: policies === 0 ? [policy(0, "elsewhere")] : makePolicies(policies) },
@@ -48,7 +59,7 @@ export function makeRequests(
     const message = RunFunctionRequest.fromPartial({
       meta: { tag: "bench" },
       input: shuffled(input, shuffle),
-      observed: { composite: { resource: composite }, resources: observed },
+      observed: { composite: { resource: shuffled(composite, shuffle) }, resources: observed },
       desired: { resources: desired },
     });
     return Buffer.from(RunFunctionRequest.encode(message).finish());
@@ -173,6 +184,40 @@ function observedResource(
     },
   };
 }
+
+/** As Crossplane's apply of the desired state and a provider's update of the status leave it. */
+function withManagedFields(live: JsonObject): JsonObject {
+  const { metadata, spec, status } = live;
+  const entry = (manager: string, operation: string, fields: JsonObject, subresource?: string) => ({
+    manager,
+    operation,
+    apiVersion: live["apiVersion"] ?? "",
+    time: "2026-01-01T00:00:00Z",
+    fieldsType: "FieldsV1",
+    fieldsV1: fields,
+    ...(subresource === undefined ? {} : { subresource }),
+  });
+  const owned = { "f:labels": ownedFields(field(metadata, "labels") ?? {}) };
+  const applied = { "f:metadata": owned, "f:spec": ownedFields(spec ?? {}) };
+  return {
+    ...live,
+    metadata: {
+      ...(isObject(metadata) ? metadata : {}),
+      managedFields: [
+        entry(composedFieldManager(composite), "Apply", applied),
+        entry("provider", "Update", { "f:status": ownedFields(status ?? {}) }, "status"),
+      ],
+    },
+  };
+}
+
+/** Lists are owned as a whole, as those of most provider CRDs are. */
+const ownedFields = (value: Json): JsonObject =>
+  isObject(value)
+    ? Object.fromEntries(
+        Object.entries(value).map(([key, item]) => [`f:${key}`, ownedFields(item)]),
+      )
+    : {};
 
 const expressions = [
   "object.spec.forProvider.region in ['eu-west-1', 'eu-central-1']",
