@@ -11,7 +11,7 @@ export const cheapBytesMax = 256 * 1024;
 /** Composites whose last evaluation is known. */
 const routesMax = 10_000;
 
-/** Which composites' calls are evaluated in less time than it takes to hand them over, by what the last one took. */
+/** Which composites' calls are evaluated in less time than it takes to hand them over, by what the last ones took. */
 export type Costs = {
   readonly note: (route: string, seconds: number) => void;
   /** `isIdle`: no other call is under way. */
@@ -22,8 +22,10 @@ export function makeCosts(): Costs {
   const seconds = new Map<string, number>();
   return {
     note: (route, took) => {
+      const known = seconds.get(route) ?? Number.POSITIVE_INFINITY;
       seconds.delete(route);
-      seconds.set(route, took);
+      // The clock runs on while others have the processor: one late call is no costly one, two are.
+      seconds.set(route, Math.min(took, 2 * known));
       if (seconds.size <= routesMax) return;
       for (const oldest of seconds.keys()) {
         seconds.delete(oldest);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { bucket, composite, encodeRequest } from "#test/support/run-function";
 import { help, parseOptions } from "../options.ts";
+import { makeCosts } from "./cheap.ts";
 import { homeOf, routeOf } from "./route.ts";
 import { workerMb, workersFor } from "./size.ts";
 
@@ -48,6 +49,20 @@ describe("how many workers", () => {
     expect(workersFor(machine)).toBe(workers);
     const heaps = workers * workerMb(machine, workers) * 1024 * 1024;
     if (workers > 1) expect(heaps).toBeLessThan(machine.memoryBytes * 0.75);
+  });
+});
+
+describe("what a composite's calls cost", () => {
+  test.each([
+    { took: [], cheap: false, reason: "nobody knows what the first takes" },
+    { took: [0.001], cheap: true, reason: "less than the handing over" },
+    { took: [0.001, 0.05], cheap: true, reason: "one late call may have waited for the processor" },
+    { took: [0.001, 0.05, 0.05], cheap: false, reason: "two late calls are costly ones" },
+    { took: [0.05, 0.001], cheap: true, reason: "what has become cheap is so at once" },
+  ])("$reason", ({ took, cheap }) => {
+    const costs = makeCosts();
+    for (const seconds of took) costs.note("u", seconds);
+    expect(costs.isCheap("u", true)).toBe(cheap);
   });
 });
 
