@@ -122,6 +122,11 @@ describe("Struct", () => {
     expect(() => decodeStruct(whole(bytes))).toThrow(WireError);
   });
 
+  test("an entry of no bytes is the empty key with null, whatever comes after it", () => {
+    const bytes = Buffer.from([0x0a, 0, 0x0a, 7, 0x0a, 1, 0x61, 0x12, 2, 0x20, 1]);
+    expect(decodeStruct(whole(bytes))).toEqual({ "": null, a: true });
+  });
+
   test("a value without a kind is null, as in Go", () => {
     expect(decodeStruct(whole(value("")))).toEqual({ a: null });
   });
