@@ -126,7 +126,9 @@ async function readConfig(file: string | undefined): Promise<Config | string> {
     try {
       content = parse(await readFile(file, "utf8"));
     } catch (error) {
-      return `${file}: ${error instanceof Error ? error.message : "cannot be read"}`;
+      // Not the lines of the file, which a parser's message goes on with: secrets may stand there.
+      const [why = ""] = (error instanceof Error ? error.message : "cannot be read").split("\n", 1);
+      return `${file}: ${why.replace(/:$/, "")}`;
     }
   }
   const kubeconfig = process.env["PARAPET_KUBECONFIG"] ?? process.env["KUBECONFIG"]?.split(":")[0];

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { AlertQueue } from "#responder/intake/alert-queue";
 import { openAuditFile } from "#responder/adapters/audit-file";
@@ -11,12 +10,13 @@ import { fromKubeconfig, inCluster } from "#responder/adapters/kubeconfig";
 import { lockDirectory } from "#responder/adapters/pid-lock";
 import { makeSendHttp } from "#responder/adapters/send-http";
 import { openSpool } from "#responder/adapters/spool";
+import { ownUser, starting } from "#responder/adapters/start-problem";
 import type { Cluster } from "#responder/cluster";
 import type { Config } from "#responder/config/config";
 import { makeConsolePorts } from "#responder/console-ports";
 import type { EvidenceStore } from "#responder/evidence";
 import { makeIntakeHandler, makeOperationsHandler } from "#responder/http";
-import { type Handle, listen, type Listener } from "#responder/listener";
+import { type Handle, listen, type Listener, type TlsFiles } from "#responder/listener";
 import { auditPath, makeAuditHandler } from "#responder/drift/audit-http";
 import type { Log } from "#responder/log";
 import { makeMetrics, type Metrics } from "#responder/metrics";
@@ -48,14 +48,19 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
   const first = await readConfigFiles(config);
   if (!first.ok) throw new UnusableFiles(first.problems);
   const { files } = first;
-  await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
-  const release = await lockDirectory(config.dataDirectory);
+  const inData = <T>(work: () => Promise<T>): Promise<T> =>
+    starting(
+      `dataDirectory ${config.dataDirectory}`,
+      `${ownUser()} must be able to write there (in a pod: fsGroup; else chown, or another directory)`,
+      work,
+    );
+  const release = await inData(() => lockDirectory(config.dataDirectory));
   const cluster = given ?? makeApiServer(await connection(config));
   const metrics = makeMetrics();
   const [queue, spool, audit] = await Promise.all([
     openQueue(config, files, log),
-    openSpool(join(config.dataDirectory, "spool"), config.spoolBytesMax),
-    openAuditFile(join(config.dataDirectory, "audit.jsonl"), Date.now),
+    inData(() => openSpool(join(config.dataDirectory, "spool"), config.spoolBytesMax)),
+    inData(() => openAuditFile(join(config.dataDirectory, "audit.jsonl"), Date.now)),
   ]);
   log("info", "queue", { queue: queue.description });
   // Beside the log itself, so that one that is cut off or written anew does not agree with what others have kept.
@@ -106,10 +111,17 @@ async function openEvidence(config: Config): Promise<EvidenceStore> {
 
 async function connection(config: Config) {
   const { kubeconfig, context } = config.cluster;
-  if (kubeconfig !== undefined) return fromKubeconfig(kubeconfig, context);
+  if (kubeconfig !== undefined) {
+    const advice = "name a kubeconfig that can be read, or none in a pod";
+    return starting("cluster.kubeconfig", advice, () => fromKubeconfig(kubeconfig, context));
+  }
   const host = process.env["KUBERNETES_SERVICE_HOST"];
   const port = process.env["KUBERNETES_SERVICE_PORT"] ?? "443";
-  if (host !== undefined) return inCluster(host, port);
+  if (host !== undefined) {
+    const advice =
+      "the pod needs its service account's token: serviceAccountName and automountServiceAccountToken: true, or cluster.kubeconfig";
+    return starting("cluster", advice, () => inCluster(host, port));
+  }
   throw new Error(
     "no cluster: set cluster.kubeconfig (PARAPET_KUBECONFIG or KUBECONFIG), or run in a pod",
   );
@@ -117,6 +129,7 @@ async function connection(config: Config) {
 
 async function openQueue(config: Config, files: ConfigFiles, log: Log): Promise<AlertQueue> {
   const { makeRedisQueue, makePgliteQueue } = await import("#responder/adapters/bull-queue");
+  const { redisAdvice } = await import("#responder/adapters/redis-advice");
   let told = 0;
   const options = {
     name: config.queue.name,
@@ -125,7 +138,7 @@ async function openQueue(config: Config, files: ConfigFiles, log: Log): Promise<
       // ioredis reports every try to connect again.
       if (performance.now() - told < 10_000 && told > 0) return;
       told = performance.now();
-      log("warn", "queue", { error: error.message });
+      log("warn", "queue", { error: error.message, advice: redisAdvice(error) });
     },
   };
   if (files.redis !== undefined) return makeRedisQueue(files.redis, options);
@@ -199,25 +212,27 @@ async function openDoors(
     take: responder.writers.add,
     metrics,
   });
-  const intakeHandler: Handle = (request, response) =>
+  const open = (name: "intake" | "operations" | "review", tls: TlsFiles | undefined, to: Handle) =>
+    starting(`${name}.listen`, "choose another address or port, or end what listens there", () =>
+      listen(config[name].listen, tls, to, onError),
+    );
+  const takeEither: Handle = (request, response) =>
     config.drift.audit !== undefined && request.url?.split("?", 1)[0] === auditPath
       ? takeAudit(request, response)
       : takeAlert(request, response);
-  const intake = await listen(config.intake.listen, files().intakeTls, intakeHandler, onError);
-  const operations = await listen(
-    config.operations.listen,
+  const intake = await open("intake", files().intakeTls, takeEither);
+  const operations = await open(
+    "operations",
     undefined,
     makeOperationsHandler({ ready: responder.ready, metrics, status: ports.observed.status }),
-    onError,
   );
   const review =
     config.review.reviewers.length === 0
       ? undefined
-      : await listen(
-          config.review.listen,
+      : await open(
+          "review",
           files().reviewTls,
           await consoleHandler(config, files, responder, cluster),
-          onError,
         );
   log("info", "listening", {
     intake: intake.port,

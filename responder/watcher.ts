@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from "node:timers/promises";
 import type { JsonObject } from "#policy/json";
-import type { Cluster, ResourceType } from "#responder/cluster";
+import type { Cluster, FailureCode, ResourceType } from "#responder/cluster";
 import { keyOf, nameOf, uidOf, versionOf } from "#responder/cluster";
 
 /** `gap`: found by a list, so versions between may have been missed; `live`: seen by the watch, none missed. */
@@ -37,7 +37,7 @@ export function makeWatcher(options: {
   /** What is kept of each object, and so of `before`; all of it unless told. Names, uid and version have to stay. */
   readonly keep?: (object: JsonObject) => JsonObject;
   readonly onChange: (change: Change) => void;
-  readonly onFailure: (message: string) => void;
+  readonly onFailure: (message: string, code: FailureCode) => void;
 }): Watcher {
   const { cluster, type } = options;
   const mirror = makeMirror(options.onChange, options.keep ?? ((object) => object));
@@ -51,7 +51,7 @@ export function makeWatcher(options: {
   const relist = async (): Promise<boolean> => {
     const reply = await cluster.list(type, selector);
     if (!reply.ok) {
-      options.onFailure(`list of ${type.resource}: ${reply.code}: ${reply.message}`);
+      options.onFailure(`list of ${type.resource}: ${reply.code}: ${reply.message}`, reply.code);
       return false;
     }
     mirror.replaceAll(reply.value.items);
@@ -74,7 +74,8 @@ export function makeWatcher(options: {
     );
     if (reply.ok) return true;
     if (reply.code === "Gone") version = "";
-    else options.onFailure(`watch of ${type.resource}: ${reply.code}: ${reply.message}`);
+    else
+      options.onFailure(`watch of ${type.resource}: ${reply.code}: ${reply.message}`, reply.code);
     return reply.code === "Gone";
   };
 

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
 import type { RedisTarget, RedisTls, Renewed } from "#responder/adapters/redis-connection";
+import { ownUser } from "#responder/adapters/start-problem";
 import type { Config } from "#responder/config/config";
 import type { Credentials } from "#responder/config/credentials";
 import { contextOf, type TlsFiles } from "#responder/listener";
@@ -69,6 +70,13 @@ export async function readConfigFiles(config: Config): Promise<ReadConfigFiles> 
 const each = <T, R>(all: readonly T[], read: (one: T, i: number) => Promise<R>): Promise<R[]> =>
   Promise.all(all.map(read));
 
+/** What a system's code means to whoever mounted the file. */
+const hints = new Map([
+  ["ENOENT", ": it is not there"],
+  ["EACCES", `: ${ownUser()} may not`],
+  ["EISDIR", ": it is a directory"],
+]);
+
 function makeReader() {
   const problems: string[] = [];
   const text = async (path: string, file: string): Promise<string> => {
@@ -76,7 +84,8 @@ function makeReader() {
       return await readFile(file, "utf8");
     } catch (error) {
       const code = error instanceof Error && "code" in error ? String(error.code) : "";
-      problems.push(`${path}: ${file} cannot be read${code === "" ? "" : ` (${code})`}`);
+      const why = code === "" ? "" : ` (${code}${hints.get(code) ?? ""})`;
+      problems.push(`${path}: ${file} cannot be read${why}`);
       return "";
     }
   };

@@ -20,7 +20,9 @@ export async function lockDirectory(directory: string): Promise<() => Promise<vo
     }
     const holder = Number(await readFile(file, "utf8").catch(() => "0"));
     if (holder > 0 && holder !== process.pid && isAlive(holder)) {
-      throw new Error(`${directory} is in use by process ${holder}`);
+      throw new Error(
+        `${directory} is in use by process ${holder}: each replica needs a directory of its own (dataDirectory); if process ${holder} is no responder, delete ${file}`,
+      );
     }
     await unlink(file).catch(() => undefined);
   }

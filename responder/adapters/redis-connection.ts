@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: connections to Redis.
+import { isIP } from "node:net";
 import type { ConnectionOptions as TlsOptions } from "node:tls";
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from "ioredis";
 
@@ -176,9 +177,12 @@ function urlOptions(url: string): Options {
     port: parsed.port === "" ? 6379 : Number(parsed.port),
     ...user,
     ...(Number.isInteger(database) && database > 0 ? { db: database } : {}),
-    ...(parsed.protocol === "rediss:" ? { tls: { servername: bare(parsed.hostname) } } : {}),
+    ...(parsed.protocol === "rediss:" ? { tls: nameOf(bare(parsed.hostname)) } : {}),
   };
 }
+
+/** For the server to choose its certificate by; addresses are no such name (RFC 6066). */
+const nameOf = (host: string): TlsOptions => (isIP(host) === 0 ? { servername: host } : {});
 
 const bare = (host: string): string => host.replace(/^\[|\]$/g, "");
 

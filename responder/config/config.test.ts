@@ -127,15 +127,15 @@ describe("the files of a configuration", () => {
     expect(read).toEqual({
       ok: false,
       problems: [
-        `intake.tokens.0.file: ${missing} cannot be read (ENOENT)`,
+        `intake.tokens.0.file: ${missing} cannot be read (ENOENT: it is not there)`,
         "intake.basic.0.file: is shorter than 16 characters",
-        `intake.tls.certFile: ${missing} cannot be read (ENOENT)`,
-        `intake.tls.keyFile: ${missing} cannot be read (ENOENT)`,
-        `intake.tls.clientCaFile: ${missing} cannot be read (ENOENT)`,
+        `intake.tls.certFile: ${missing} cannot be read (ENOENT: it is not there)`,
+        `intake.tls.keyFile: ${missing} cannot be read (ENOENT: it is not there)`,
+        `intake.tls.clientCaFile: ${missing} cannot be read (ENOENT: it is not there)`,
         "review.reviewers.0.file: has characters that no header can carry",
         "notify.destinations.0.urlFile: is no http address",
         "queue.redis.password: is empty",
-        `queue.redis.tls.caFile: ${missing} cannot be read (ENOENT)`,
+        `queue.redis.tls.caFile: ${missing} cannot be read (ENOENT: it is not there)`,
       ],
     });
   });
