@@ -4,17 +4,20 @@ import { type AuditEntry, reasonsOf } from "#responder/record/audit";
 import { makeChange, readBack } from "#responder/changes";
 import type { Cluster, Reply } from "#responder/cluster";
 import { failure, keyOf, nameOf, uidOf, versionOf } from "#responder/cluster";
-import { changeText, ownershipLabel, type ResidualAllow, type WriteChange } from "#responder/plan";
+import { changeText, ownershipLabel, type WriteChange } from "#responder/plan";
 import {
   type Finding,
   findingOf,
+  type Hint,
   type Isolation,
   isolationIn,
   lastFinding,
+  nothingLeftOpen,
 } from "#responder/isolation/recheck";
 import { moveRemediation, type Read, readRecord } from "#responder/record/move-remediation";
 import { cut } from "#responder/record/remediation-record";
 import type { EventKind, Remediation } from "#responder/remediation";
+import { unverifiableFor } from "#responder/verification/try-again";
 
 export type MendPorts = {
   readonly cluster: Cluster;
@@ -40,7 +43,7 @@ export type MendPorts = {
 export function settleFinding(
   ports: MendPorts,
   isolation: Isolation,
-  reopened: readonly ResidualAllow[],
+  { reopened, isClosed }: Pick<Hint, "reopened" | "isClosed">,
 ): Promise<Reply<undefined>> {
   const { remediation } = isolation;
   return ports.hold(remediation, async () => {
@@ -57,14 +60,14 @@ export function settleFinding(
     const finding = findingOf(reopened, why === "" ? said : [...said, why]);
     const written = finding === undefined ? ok(record) : await write(ports, record, finding);
     if (!written.ok || finding === undefined) {
-      return written.ok ? closeAgain(ports, record, "") : written;
+      return written.ok ? closeAgain(ports, record, "", isClosed) : written;
     }
     if (!mends) return done;
     const left = await mend(ports, isolation, differences.value);
     if (!left.ok) return left;
     const rest = findingOf(reopened, left.value);
     return rest === undefined
-      ? closeAgain(ports, written.value, "what was changed is put back")
+      ? closeAgain(ports, written.value, "what was changed is put back", false)
       : toUndefined(await write(ports, written.value, rest));
   });
 }
@@ -140,7 +143,12 @@ async function closeAgain(
   ports: MendPorts,
   record: Read,
   message: string,
+  isClosed: boolean,
 ): Promise<Reply<undefined>> {
+  if (isClosed && unverifiableFor(record.remediation.status) === "ResidualAllows") {
+    const all = "none of the allows that the plan names is there any more";
+    return toUndefined(await move(ports, record, "closedAgain", nothingLeftOpen, all));
+  }
   if (lastFinding(record.remediation) === undefined) return done;
   if (!ports.mayClose(keyOf(record.remediation.name))) return done;
   const text =

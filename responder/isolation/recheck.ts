@@ -62,6 +62,8 @@ export type Hint = {
   readonly reopened: readonly ResidualAllow[];
   /** Whether something of our own is not as it was written. */
   readonly changed: boolean;
+  /** Whether nothing is open any more that the plan named as open. */
+  readonly isClosed: boolean;
 };
 
 /**
@@ -74,7 +76,7 @@ export function lookAt(
   network: NetworkView,
   own: (change: WriteChange) => JsonObject | undefined,
 ): Hint {
-  const planned = isolation.remediation.plan?.residualAllows ?? [];
+  const planned = residualsOf(isolation.remediation);
   const known = new Set(planned.map(residualKey));
   // With the labels as they were written: whether they still are is told by itself, and they are put back.
   const edits = isolation.changes.flatMap((one) => (one.kind === "edit" ? one.edits : []));
@@ -92,8 +94,18 @@ export function lookAt(
       ? change.edits.some((edit) => editState(pod, edit).kind !== "done")
       : !isAsWritten(change.manifest, own(change), owner),
   );
-  return { reopened, changed };
+  const isClosed = open.length === 0 && planned.length > 0;
+  return { reopened, changed, isClosed };
 }
+
+/** Reason of the step that says that what the plan named as open was closed by people since. */
+export const nothingLeftOpen = "NothingLeftOpen";
+
+/** Allows that an isolation is known to leave open: those of its plan, until none of them was left. Of a list that was cut some may be missing. */
+export const residualsOf = ({ plan, status }: Remediation): readonly ResidualAllow[] =>
+  status.history.some(({ reason }) => reason === nothingLeftOpen)
+    ? []
+    : (plan?.residualAllows ?? []);
 
 const residualKey = (allow: ResidualAllow): string =>
   [allow.kind, allow.namespace, allow.name, allow.direction, allow.detail].join("\n");

@@ -50,7 +50,9 @@ const networkPolicy = (called: string, spec: JsonObject, namespace = "shop"): Js
 const openToAll = { podSelector: {}, policyTypes: ["Egress"], egress: [{}] };
 
 /** An isolation in force, looked after by the real thing on the cluster in memory. */
-async function scene(options: { readonly open?: JsonObject } = {}) {
+async function scene(
+  options: { readonly open?: JsonObject; readonly history?: Remediation["status"]["history"] } = {},
+) {
   const memory = makeMemoryCluster(Date.now, clusterPolicy);
   const cluster = memory.client();
   const people = memory.client("kubectl");
@@ -85,7 +87,11 @@ async function scene(options: { readonly open?: JsonObject } = {}) {
   good(
     await cluster.replaceStatus(types.remediation, {
       ...good(created),
-      status: statusJson({ ...remediation.status, state: "Verified" }),
+      status: statusJson({
+        ...remediation.status,
+        state: options.history?.at(-1)?.to ?? "Verified",
+        history: options.history ?? remediation.status.history,
+      }),
     }),
   );
   return { people, target, ...look(cluster) };
@@ -196,6 +202,37 @@ describe("an isolation that lasts", () => {
     const { plan, status } = await read();
     expect(plan?.residualAllows.map((one) => one.name)).toEqual(["allow-all"]);
     expect(status.state).toBe("Verified");
+  });
+
+  it("settles anew when people closed what its plan left open, and is re-opened by the same again", async () => {
+    const open = networkPolicy("allow-all", openToAll);
+    const found = {
+      atMs: 1,
+      from: "Applied",
+      to: "Unverifiable",
+      reason: "ResidualAllows",
+    } as const;
+    const history = [{ ...found, message: "", by: "parapet" }];
+    const { people, read, lastStep, settled } = await scene({ open, history });
+    await settled();
+    // As long as it is there nothing is said anew.
+    expect((await read()).status.history).toHaveLength(1);
+    const there = good(
+      await people.get(types.networkPolicy, { namespace: "shop", name: "allow-all" }),
+    );
+    good(
+      await people.remove(
+        types.networkPolicy,
+        { namespace: "shop", name: "allow-all" },
+        uidOf(there),
+      ),
+    );
+    expect(await lastStep("NothingLeftOpen")).toMatchObject({
+      from: "Unverifiable",
+      to: "Applied",
+    });
+    good(await people.create(types.networkPolicy, open));
+    expect((await lastStep("Reopened")).message).toContain("shop/allow-all");
   });
 
   it("is found re-opened by a policy of the cluster", async () => {

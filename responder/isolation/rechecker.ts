@@ -29,6 +29,7 @@ import { type OrphanWatch, watchOrphans } from "#responder/isolation/recheck-orp
 import { followPods } from "#responder/isolation/recheck-pods";
 import { World, type WorldChange } from "#responder/isolation/recheck-world";
 import type { Remediation } from "#responder/remediation";
+import { unverifiableFor } from "#responder/verification/try-again";
 
 /** Changes within this time are looked at together: a burst of edits is one look. */
 const gatherMs = 100;
@@ -179,15 +180,18 @@ export class Rechecker {
         ? world.policyOf(change.type, keyOf(nameOf(change.manifest)))
         : undefined,
     );
-    const wasReopened = isReopened(isolation.remediation);
-    if (hint.reopened.length === 0 && !hint.changed && !wasReopened) return nothingToDo;
-    if (hint.reopened.length === 0 && !wasReopened) {
+    const { status } = isolation.remediation;
+    const isToClose =
+      isReopened(isolation.remediation) ||
+      (hint.isClosed && unverifiableFor(status) === "ResidualAllows");
+    if (hint.reopened.length === 0 && !hint.changed && !isToClose) return nothingToDo;
+    if (hint.reopened.length === 0 && !isToClose) {
       // The watch may be behind what was written a moment ago.
       const differences = await differencesOf(this.#ports.cluster, isolation);
       if (!differences.ok) return differences;
       if (differences.value.length === 0) return nothingToDo;
     }
-    return settleFinding(this.#mendPorts, isolation, hint.reopened);
+    return settleFinding(this.#mendPorts, isolation, hint);
   }
 
   /** undefined when the pod is gone, or another one of that name is there. */

@@ -166,6 +166,24 @@ const rows: readonly (Given & { readonly reason: string; readonly want: string }
     want: "unverifiable ResidualAllows",
   },
   {
+    reason: "People closed since what the plan left open.",
+    state: "Applied",
+    residual: true,
+    status: {
+      history: [
+        {
+          atMs: 1,
+          from: "Unverifiable",
+          to: "Applied",
+          reason: "NothingLeftOpen",
+          message: "",
+          by: "parapet",
+        },
+      ],
+    },
+    want: "settled SettleTimeElapsed",
+  },
+  {
     reason: "Where policies are ignored no time and no status makes it so.",
     state: "Applied",
     reads: withStatus("True"),

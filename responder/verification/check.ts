@@ -4,6 +4,7 @@ import { types } from "#responder/cluster";
 import { podEnd } from "#responder/effects";
 import { differences, type Worked } from "#responder/perform";
 import type { Plan } from "#responder/plan";
+import { residualsOf } from "#responder/isolation/recheck";
 import { isIsolation, removesTarget } from "#responder/plan";
 import type { EventKind, Remediation, Status } from "#responder/remediation";
 import { readBackendStatus } from "#responder/verification/backend-status";
@@ -87,10 +88,11 @@ async function checkRemoved(ports: Ports, remediation: Remediation): Promise<Rep
 
 async function checkRealised(
   ports: Ports,
-  { status, target }: Remediation,
+  remediation: Remediation,
   plan: Plan,
   readBack: Evidence,
 ): Promise<Reply<Worked>> {
+  const { status, target } = remediation;
   const network = ports.verification?.network() ?? unknownNetwork;
   const backend = await readBackendStatus(ports.cluster, plan, target, ports.now());
   if (!backend.ok) return backend;
@@ -100,7 +102,7 @@ async function checkRealised(
     const message = `the network enforces no policies: ${network.note}`;
     return lasting(ports, status, [readBack, ...told], "PolicyIgnored", message);
   }
-  const open = plan.residualAllows.length;
+  const open = residualsOf(remediation).length;
   if (open > 0) {
     const message = `${open} allow rule(s) of other policies are still open`;
     return lasting(ports, status, [readBack, ...told, connections], "ResidualAllows", message);
