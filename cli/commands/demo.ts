@@ -117,8 +117,8 @@ async function startResponder(
 function sayGoodbye(io: Io, running: Running, token: string, stays: boolean): void {
   io.out(`
 Review page   http://127.0.0.1:${running.reviewPort ?? 0}/console   name ${reviewer}, token ${token}${stays ? "" : " (ended with the demo)"}
-Go on         npm run -s parapet -- check -p examples/bucket/composition.yaml --help
-              npm run function -- --help      npm run responder -- --help      README.md
+Go on         npm run -s parapet -- check -p package/policies/controls -r YOUR-MANIFESTS    34 cloud controls on what you have
+              npm run dev    both parts, to send alerts to and look around in        README.md    where things are
 ${stays ? "\nCtrl-C ends the demo and takes away what it made.\n" : ""}`);
 }
 

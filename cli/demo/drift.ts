@@ -34,11 +34,7 @@ export async function showDrift({ stage, place }: Scene): Promise<void> {
   );
 
   const proposed = await inState(place, "Drift", ["Proposed"]);
-  stage.say(
-    "detected",
-    proposed.cause.message,
-    `by ${proposed.cause.actor === "" ? "an unknown manager" : proposed.cause.actor}`,
-  );
+  stage.say("detected", proposed.cause.message);
   tellPlan(stage, proposed);
   await decide(place, proposed, "Approve", "jane", "nobody asked for debug");
   const data = await eventually("the change is rolled back", async () => {
