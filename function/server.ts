@@ -10,6 +10,7 @@ import {
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { CallError, type Caller, type CallProblem } from "./call-error.ts";
+import { endByAge, graceMs } from "./connection-age.ts";
 import type { Tls } from "./credentials.ts";
 import { listenTls } from "./listener.ts";
 import { traceOf, type Logger } from "./log.ts";
@@ -57,11 +58,14 @@ export async function startServer(address: string, spec: ServerSpec): Promise<Ru
       ? await bind(isKnown([]) ? known : unknown, address, credentials)
       : await bindTls(address, credentials, (names) => (isKnown(names) ? known : unknown));
   const leaveWindows = widenWindows();
+  // A client has to show its certificate again once in a while; calls under way are finished.
+  const leaveAges = endByAge(port, spec.connectionAgeMs ?? connectionAgeMs);
   return {
     port,
     drain: async (limitMs) => {
       close();
       leaveWindows();
+      leaveAges();
       health.serving = false;
       for (const tell of health.watchers) tell();
       const drained = await Promise.all([shutDown(known, limitMs), shutDown(unknown, limitMs)]);
@@ -75,8 +79,8 @@ type RunFunction = (call: BytesCall, reply: sendUnaryData<Buffer>) => void;
 function makeServer(spec: ServerSpec, health: Health, runFunction: RunFunction): Server {
   const server = new Server({
     ...connectionLimits,
-    // A client has to show its certificate again once in a while; calls under way are finished.
-    "grpc.max_connection_age_ms": spec.connectionAgeMs ?? connectionAgeMs,
+    // For connections without a call; the others are ended by their age below.
+    "grpc.max_connection_age_ms": (spec.connectionAgeMs ?? connectionAgeMs) + graceMs,
     "grpc.max_receive_message_length": spec.receiveBytesMax,
     "grpc.max_send_message_length": -1,
   });
@@ -97,7 +101,7 @@ const connectionAgeMs = 60 * 60_000;
 const connectionLimits = {
   /** Further calls of a client wait on its side. */
   "grpc.max_concurrent_streams": 1024,
-  "grpc.max_connection_age_grace_ms": 10 * 60_000,
+  "grpc.max_connection_age_grace_ms": graceMs,
   /** A client that vanished without a word is found out. */
   "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
