@@ -6,6 +6,8 @@ export type Failure = {
   /** Slashes around every key, '' where the reference has lost it. */
   readonly path: string;
   readonly anchor?: FailedAnchor;
+  /** Skips of a map or list below, taken together: no sibling's own condition. */
+  readonly below?: true;
 };
 
 export type FailedAnchor = "conditional" | "global" | "negation";
@@ -35,7 +37,7 @@ const messageLengthMax = 65_536;
 /** Several skips as one failure, which is no anchor's own any more. */
 export function combine(skips: readonly Failure[], path: string): Failure {
   const [only] = skips;
-  if (only !== undefined && skips.length === 1) return { message: only.message, path };
+  if (only !== undefined && skips.length === 1) return { message: only.message, path, below: true };
   const message = skips.map((skip) => skip.message).join("; ");
-  return { message: message.slice(0, messageLengthMax), path };
+  return { message: message.slice(0, messageLengthMax), path, below: true };
 }

@@ -32,7 +32,7 @@ export function outcomeOf(failure: Failure | undefined, run: PatternRun): Patter
 
 const negationText = "negation anchor matched in resource";
 
-/** The anchors of a map that the reference looks for in the resource when it meets the map. */
+/** The anchors of a map whose keys the resource has to have somewhere: those of a negation it must not have. */
 export function markedAnchors(
   pattern: JsonObject,
 ): readonly { readonly text: string; readonly key: string }[] {
@@ -45,7 +45,7 @@ export function markedAnchors(
 const marked: Readonly<Record<Anchor["kind"], boolean>> = {
   condition: true,
   existence: true,
-  negation: true,
+  negation: false,
   equality: false,
   global: false,
   addIfNotPresent: false,

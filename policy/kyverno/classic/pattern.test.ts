@@ -217,10 +217,22 @@ const rows: readonly Row[] = [
     want: "error: resource value '3' does not match '2' at path /c/",
   },
   {
-    reason: "a negation that holds leaves other failures errors as well",
+    reason: "a negation's key is meant to be absent: other failures stay failures",
     pattern: { "X(a)": null, c: 2 },
     resource: { c: 3 },
-    want: "error: resource value '3' does not match '2' at path /c/",
+    want: "fail at /c/",
+  },
+  {
+    reason: "a failure counts after a sibling whose inside was skipped",
+    pattern: { "=(a)": { "(b)": 1 }, "X(c)": null },
+    resource: { a: { b: 2 }, c: 1 },
+    want: "fail at /c/",
+  },
+  {
+    reason: "but not after a sibling's own condition",
+    pattern: { "(a)": 1, "X(c)": null },
+    resource: { a: 2, c: 1 },
+    want: `skip: ${mismatch}resource value '2' does not match '1' at path /a/`,
   },
   {
     reason: "keys with anchors inside come first, in reverse order",

@@ -112,7 +112,7 @@ function firstFailure(
 
 /**
  * All anchors are looked at. When none applied, the map is skipped; when some did, only by a sibling condition that
- * failed itself, not by a list below of which every item was skipped. A failure after such a skip does not count.
+ * failed itself, not by a map or list below that was skipped. A failure after such a sibling does not count.
  */
 function conditionFailure(
   conditions: readonly MatchMap[],
@@ -133,12 +133,15 @@ function conditionFailure(
       skips.push(failure);
       continue;
     }
-    if (skips.length === 0) return failure;
+    if (!skips.some(isOwn)) return failure;
   }
   if (skips.length === 0) return undefined;
-  const skipped = applied === 0 || skips.some((skip) => skip.anchor !== undefined);
+  const skipped = applied === 0 || skips.some(isOwn);
   return skipped ? combine(skips, prefix + at) : undefined;
 }
+
+/** A sibling's own condition that failed, not the conditions of something below it. */
+const isOwn = (skip: Failure): boolean => skip.below !== true;
 
 function compileEntry(text: string, pattern: Json, at: string): MatchMap {
   const anchor = parseAnchor(text);
