@@ -243,8 +243,18 @@ function listen(visit: Visit, ports: ConsolePorts, listeners: { count: number })
   listeners.count += 1;
   reply.writeHead(200, { ...headers("text/event-stream"), "x-accel-buffering": "no" });
   reply.write("retry: 2000\n\n");
-  const unsubscribe = ports.subscribe(() => reply.write("event: change\ndata:\n\n"));
-  const heartbeat = setInterval(() => reply.write(":\n\n"), heartbeatMs);
+  // For a reader that takes nothing, what changes meanwhile is one change when it takes again: nothing piles up for it.
+  let missed = false;
+  const tell = (): void => {
+    missed = reply.writableNeedDrain;
+    if (!missed) reply.write("event: change\ndata:\n\n");
+  };
+  reply.on("drain", () => missed && tell());
+  const unsubscribe = ports.subscribe(tell);
+  const heartbeat = setInterval(
+    () => !reply.writableNeedDrain && reply.write(":\n\n"),
+    heartbeatMs,
+  );
   request.once("close", () => {
     clearInterval(heartbeat);
     unsubscribe();
