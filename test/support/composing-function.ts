@@ -56,7 +56,8 @@ export async function startComposingFunction(
   return { port, stop: () => server.forceShutdown() };
 }
 
-function credentials(folder: string | undefined): ServerCredentials {
+/** Credentials of a function that asks callers for a certificate; insecure without a folder. */
+export function credentials(folder: string | undefined): ServerCredentials {
   if (folder === undefined) return ServerCredentials.createInsecure();
   const read = (file: string) => readFileSync(join(folder, file));
   return ServerCredentials.createSsl(

@@ -4,16 +4,18 @@ import {
   type RunFunctionRequest,
   type RunFunctionResponse,
 } from "@crossplane-org/function-sdk-typescript";
-import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from "@grpc/grpc-js";
+import { Server, type sendUnaryData, type ServerUnaryCall } from "@grpc/grpc-js";
 import { at, isArray, isObject, textAt, type Json, type JsonObject } from "#policy/json";
+import { credentials } from "#test/support/composing-function";
 
 export type StandIn = { readonly port: number; readonly stop: () => void };
 
 /**
  * Stands in for function-patch-and-transform, which is written in Go, where examples are rendered in tests: bases, and
- * patches of the type FromCompositeFieldPath without transforms. What else its input may say is refused.
+ * patches of the type FromCompositeFieldPath without transforms. What else its input may say is refused. With a TLS folder
+ * as running Crossplane calls functions, without one as render does.
  */
-export async function startPatchAndTransform(): Promise<StandIn> {
+export async function startPatchAndTransform(tlsFolder?: string): Promise<StandIn> {
   const server = new Server();
   server.addService(FunctionRunnerServiceService, {
     runFunction: (
@@ -43,7 +45,7 @@ export async function startPatchAndTransform(): Promise<StandIn> {
     },
   });
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => {
+    server.bindAsync("127.0.0.1:0", credentials(tlsFolder), (error, bound) => {
       if (error === null) resolve(bound);
       else reject(error);
     });
