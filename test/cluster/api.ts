@@ -135,7 +135,7 @@ export async function installCrds(api: Api, crds: readonly JsonObject[]): Promis
       eventually(
         `CRD ${textAt(crd, ["metadata", "name"])}`,
         () => writable(api, crd),
-        120_000,
+        400_000,
         200,
       ),
     ),
