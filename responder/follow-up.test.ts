@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from "vitest";
-import type { JsonObject } from "#policy/json";
+import { at, type JsonObject } from "#policy/json";
 import { makeMemoryCluster } from "#responder/adapters/memory-cluster";
 import { type Cluster, failure, types, uidOf } from "#responder/cluster";
 import { makePlanners } from "#responder/follow-up";
@@ -96,6 +96,41 @@ describe("a pod whose open connections outlive its isolation", () => {
     const { cluster, isolation } = await scene(isolate);
     expect(good(await plannersOf(cluster, [isolation]).followUp(isolation))).toMatch(says);
     expect(await records(cluster)).toEqual([]);
+  });
+
+  it.each([
+    { reason: "A yes that cannot be acted on is not asked for.", allowed: false, asks: false },
+    { reason: "One that can is.", allowed: true, asks: true },
+  ])("asks only for what it has the right to: $reason", async ({ allowed, asks }) => {
+    const { cluster, isolation } = await scene();
+    const type = {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SelfSubjectAccessReview",
+      resource: "selfsubjectaccessreviews",
+      namespaced: false,
+    };
+    const asked: JsonObject[] = [];
+    const { followUp } = plannersOf(
+      {
+        ...cluster,
+        typeOf: (apiVersion, kind) =>
+          kind === type.kind
+            ? Promise.resolve({ ok: true, value: type })
+            : cluster.typeOf(apiVersion, kind),
+        create: (of, object, options) => {
+          if (of.kind !== type.kind) return cluster.create(of, object, options);
+          asked.push(object);
+          return Promise.resolve({ ok: true, value: { ...object, status: { allowed } } });
+        },
+      },
+      [isolation],
+    );
+    const text = good(await followUp(isolation));
+    expect(text).toContain(asks ? "proposes to end the pod" : "has no right to");
+    expect((await records(cluster)).length).toBe(asks ? 1 : 0);
+    expect(asked.map((one) => at(one, ["spec", "resourceAttributes"]))).toEqual([
+      { namespace: "prod", verb: "create", resource: "pods", subresource: "eviction" },
+    ]);
   });
 
   it("is not asked about when it is gone, and asked again when the server is away", async () => {

@@ -6,7 +6,7 @@ import { findingLabel } from "#responder/record/remediation-record";
 import { nextName, openRemediation } from "#responder/record/remediation-store";
 import type { Remediation } from "#responder/remediation";
 import { inputOf, makeReplan, policyOf, type ReplanPorts } from "#responder/replan";
-import { textAt } from "#policy/json";
+import { at, textAt } from "#policy/json";
 import { asksToEnd, openConnectionsRule } from "#responder/verification/follow-up-plan";
 
 /**
@@ -41,6 +41,7 @@ export const makeFollowUp =
     if (!planned.ok) return planned;
     if (planned.value.plan === undefined)
       return said(`; it cannot be ended: ${planned.value.reason}`);
+    if (!(await mayEvict(ports, target.namespace))) return said(noRight);
     const opened = await openRemediation(ports, {
       name: opensAs,
       target,
@@ -67,6 +68,26 @@ export const makePlanners = (ports: ReplanPorts) => ({
   replan: makeReplan(ports),
   followUp: makeFollowUp(ports),
 });
+
+/** Asked before people are, so that their yes can be acted on. Where nobody answers it is tried. */
+async function mayEvict(
+  { cluster }: Pick<ReplanPorts, "cluster">,
+  namespace: string,
+): Promise<boolean> {
+  const kind = "SelfSubjectAccessReview";
+  const type = await cluster.typeOf("authorization.k8s.io/v1", kind);
+  if (!type.ok) return true;
+  const attributes = { namespace, verb: "create", resource: "pods", subresource: "eviction" };
+  const asked = await cluster.create(type.value, {
+    apiVersion: type.value.apiVersion,
+    kind,
+    spec: { resourceAttributes: attributes },
+  });
+  return !asked.ok || at(asked.value, ["status", "allowed"]) !== false;
+}
+
+const noRight =
+  "; nobody is asked to end the pod, since the responder has no right to (parapet rbac --actions isolate,evict)";
 
 const said = (text: string): Reply<string> => ({ ok: true, value: text });
 

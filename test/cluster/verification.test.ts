@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import type { JsonObject } from "#policy/json";
 import { at, isObject, textAt } from "#policy/json";
+import { evictInfo } from "#responder/actions/evict";
 import { nameOf, type ResourceType, types } from "#responder/cluster";
 import type { Remediation, State } from "#responder/remediation";
 import { probeLabel } from "#responder/verification/probe-pod";
@@ -57,7 +58,16 @@ let responder: Child | undefined;
 
 async function makeRoles(): Promise<void> {
   const subject = { kind: "User", name: "responder", apiGroup: "rbac.authorization.k8s.io" };
-  for (const object of [...probeRoles(places), ...probeBindings(subject, places)]) {
+  // To end a pod whose open connections live on.
+  const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "evicts" };
+  const metadata = { name: roleRef.name };
+  const rules = evictInfo.rbac.map((rule) => ({ ...rule }));
+  const apiVersion = "rbac.authorization.k8s.io/v1";
+  const evicts: readonly JsonObject[] = [
+    { apiVersion, kind: "ClusterRole", metadata, rules },
+    { apiVersion, kind: "ClusterRoleBinding", metadata, roleRef, subjects: [subject] },
+  ];
+  for (const object of [...probeRoles(places), ...probeBindings(subject, places), ...evicts]) {
     const kind = textAt(object, ["kind"]);
     const type = good(await scene.people.typeOf("rbac.authorization.k8s.io/v1", kind));
     good(await scene.people.create(type, object));
