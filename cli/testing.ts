@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import type { RuleResult } from "#policy/report/result";
 import { parseArguments } from "./arguments.ts";
 import { type Command, helpOption, type Io } from "./command.ts";
 
@@ -47,4 +48,22 @@ export const makeIo = (folder: string, said: { out: string; err: string }): Io =
   err: (text) => (said.err += text),
   interactive: false,
   nowMs: () => testNowMs,
+});
+
+/** A verdict of a classic policy's rule, with what a test does not speak of. */
+export const ruleResult = (more: Partial<RuleResult>): RuleResult => ({
+  policy: { apiVersion: "kyverno.io/v1", kind: "ClusterPolicy", namespace: "", name: "labels" },
+  rule: "check",
+  type: "Validation",
+  result: "fail",
+  message: "label app is missing",
+  action: "Audit",
+  severity: undefined,
+  category: undefined,
+  scored: true,
+  source: "kyverno",
+  properties: {},
+  exceptions: [],
+  unsupported: undefined,
+  ...more,
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Json, JsonObject } from "#policy/json";
 import type { CompiledPolicy } from "#policy/policy-set";
 import { emptyWorld } from "#policy/world";
+import { ruleResult } from "../testing.ts";
 import { noValues } from "../input/values.ts";
 import { checkAssertions } from "./assertions.ts";
 import type { LoadedTest } from "./load.ts";
@@ -14,21 +15,11 @@ const policy: CompiledPolicy = {
   annotations: {},
   index: "any",
   validate: ({ name }) => [
-    {
+    ruleResult({
       policy: ref,
-      rule: "check",
-      type: "Validation",
       result: name === "good" ? "pass" : "fail",
       message: `about ${name}`,
-      action: "Audit",
-      severity: undefined,
-      category: undefined,
-      scored: true,
-      source: "kyverno",
-      properties: {},
-      exceptions: [],
-      unsupported: undefined,
-    },
+    }),
   ],
 };
 const pod = (name: string): JsonObject => ({ apiVersion: "v1", kind: "Pod", metadata: { name } });

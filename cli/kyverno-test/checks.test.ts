@@ -4,6 +4,7 @@ import type { JsonObject } from "#policy/json";
 import type { CompiledPolicy } from "#policy/policy-set";
 import type { Result, RuleResult } from "#policy/report/result";
 import { emptyWorld } from "#policy/world";
+import { ruleResult } from "../testing.ts";
 import { noValues } from "../input/values.ts";
 import { checkResult } from "./checks.ts";
 import type { Check, ReadExpected } from "./checks.ts";
@@ -30,22 +31,8 @@ const celRef = {
   name: "labels",
 };
 
-const verdict = (rule: string, result: Result, more: Partial<RuleResult> = {}): RuleResult => ({
-  policy: classicRef,
-  rule,
-  type: "Validation",
-  result,
-  message: `${rule} says ${result}`,
-  action: "Audit",
-  severity: undefined,
-  category: undefined,
-  scored: true,
-  source: "kyverno",
-  properties: {},
-  exceptions: [],
-  unsupported: undefined,
-  ...more,
-});
+const verdict = (rule: string, result: Result, more: Partial<RuleResult> = {}): RuleResult =>
+  ruleResult({ policy: classicRef, rule, result, message: `${rule} says ${result}`, ...more });
 
 /** A policy that says the same about every resource whose name starts with `match`. */
 const validating = (

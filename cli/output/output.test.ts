@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { at, parseJson } from "#policy/json";
 import type { RuleResult } from "#policy/report/result";
+import { ruleResult } from "../testing.ts";
 import type { Verdict } from "../verdict.ts";
 import { isFailure } from "../verdict.ts";
 import { formatGithub, formatSarif } from "./annotations.ts";
@@ -14,22 +15,13 @@ const verdict = (more: Partial<RuleResult>): Verdict => ({
   file: "app/pod.yaml",
   object: { apiVersion: "v1", kind: "Pod", metadata: { name: "web", namespace: "default" } },
   resource: { apiVersion: "v1", kind: "Pod", namespace: "default", name: "web" },
-  result: {
+  result: ruleResult({
     policy: { apiVersion: "kyverno.io/v1", kind: "Policy", namespace: "team", name: "labels" },
-    rule: "check",
-    type: "Validation",
-    result: "fail",
-    message: "label app is missing",
     action: "Enforce",
     severity: "high",
     category: "Best Practices",
-    scored: true,
-    source: "kyverno",
-    properties: {},
-    exceptions: [],
-    unsupported: undefined,
     ...more,
-  },
+  }),
 });
 
 const verdicts = [
