@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // This file performs I/O: timers, and what the adapters that it loads do.
+import { statfs } from "node:fs/promises";
 import type { ConfigFiles } from "#responder/adapters/config-files";
 import type { AlertQueue, QueueDepth } from "#responder/intake/alert-queue";
 import type { Spool } from "#responder/adapters/spool";
@@ -56,6 +57,7 @@ export async function observe(config: Config, files: ConfigFiles, ports: Ports):
   const traces = await openTraces(config, files, ports);
   every(lookMs, health.look);
   every(depthMs, watchDepth(ports));
+  every(lookMs, watchDisk(config, ports));
   if (losses !== undefined) every(losses.intervalMs, losses.watch.round);
   const count = countFalcoMessages(ports.metrics);
   return {
@@ -99,6 +101,34 @@ function watchDepth({ queue, metrics }: Ports): () => Promise<void> {
   });
   return async () => {
     depth = await queue.depth().catch(() => undefined);
+  };
+}
+
+/** Keeps what is free beside spool, audit log and evidence for the metrics, and says when it is less than the spool may need. */
+function watchDisk(
+  { dataDirectory, spoolBytesMax }: Pick<Config, "dataDirectory" | "spoolBytesMax">,
+  { spool, metrics, log }: Ports,
+): () => Promise<void> {
+  let free: number | undefined;
+  let isShort = false;
+  metrics.gauge(
+    "parapet_data_free_bytes",
+    "What is free on the disk of the data directory.",
+    () => free,
+  );
+  return async () => {
+    const disk = await statfs(dataDirectory).catch(() => undefined);
+    free = disk === undefined ? undefined : disk.bavail * disk.bsize;
+    const needed = spoolBytesMax - spool.bytes();
+    const wasShort = isShort;
+    isShort = free !== undefined && free < needed;
+    if (!isShort || wasShort) return;
+    log("warn", "the spool may need more room than its disk has", {
+      freeBytes: free ?? 0,
+      neededBytes: needed,
+      advice:
+        "enlarge the volume of dataDirectory, move audit files and evidence away, or lower spoolBytesMax",
+    });
   };
 }
 

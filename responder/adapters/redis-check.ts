@@ -19,6 +19,9 @@ export async function checkRedis(
   return [...byCode.values()].sort((a, b) => (a.code < b.code ? -1 : 1));
 }
 
+/** Part of `maxmemory` from which somebody should act. */
+const nearlyFullFrom = 0.8;
+
 type Settings = ReadonlyMap<string, string>;
 
 /** Lines of INFO with `appendfsync`, which is in none; the rest by CONFIG GET under INFO's names where INFO may not be asked. */
@@ -86,6 +89,13 @@ function judge(settings: Settings, target: RedisTarget): readonly QueueProblem[]
     });
   }
   if (append === "1") problems.push(...judgeSync(settings.get("appendfsync"), target));
+  const [used, most] = ["used_memory", "maxmemory"].map((name) => Number(settings.get(name) ?? 0));
+  if (used !== undefined && most !== undefined && most > 0 && used > nearlyFullFrom * most) {
+    problems.push({
+      code: "NearlyFull",
+      message: `Redis uses ${Math.round((100 * used) / most)} % of its maxmemory: when it is full alerts go to the spool, and what waits is handled slowly; raise maxmemory, or see to why alerts wait (parapet_queue_alerts)`,
+    });
+  }
   const replicas = Number(settings.get("connected_slaves") ?? target.replicas);
   if (replicas < target.replicas) {
     problems.push({

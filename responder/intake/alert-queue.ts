@@ -30,6 +30,7 @@ export type QueueProblem = {
     | "Evicts"
     | "FsyncEverySecond"
     | "FsyncOff"
+    | "NearlyFull"
     | "TooFewReplicas";
   readonly message: string;
 };

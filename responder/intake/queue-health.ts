@@ -18,6 +18,7 @@ const codes = [
   "Evicts",
   "FsyncEverySecond",
   "FsyncOff",
+  "NearlyFull",
   "TooFewReplicas",
 ] as const satisfies readonly QueueProblem["code"][];
 

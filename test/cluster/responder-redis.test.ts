@@ -235,6 +235,12 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
       want: ["FsyncEverySecond"],
     },
     {
+      reason: "Little room is left.",
+      set: { maxmemory: "1000000" },
+      more: {},
+      want: ["NearlyFull"],
+    },
+    {
       reason: "It may.",
       set: { appendfsync: "everysec" },
       more: { appendfsync: "everysec" as const },
@@ -257,6 +263,7 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
     for (const [name, value] of Object.entries({
       appendonly: "yes",
       appendfsync: "always",
+      maxmemory: "0",
       "maxmemory-policy": "noeviction",
       ...set,
     })) {
@@ -268,7 +275,7 @@ describe.skipIf(!hasRedis)("Redis' settings", () => {
     await queue.close();
     expect(problems.map((problem) => problem.code)).toEqual(want);
     for (const { message } of problems)
-      expect(message).toMatch(/set append|set maxmemory|: alerts go to/);
+      expect(message).toMatch(/set append|set maxmemory|raise maxmemory|: alerts go to/);
   });
 
   describe("beside counts of what came", () => {
