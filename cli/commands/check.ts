@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import path from "node:path";
+import { showControls } from "#policy/text/controls";
 import type { Arguments } from "../arguments.ts";
 import { exitCodes, refuseUsage } from "../command.ts";
 import type { Command, Io } from "../command.ts";
@@ -93,11 +94,12 @@ function run(args: Arguments, io: Io): number {
 
 /** What could not be read, and what is understood but not evaluated, by name. */
 export function printProblems(command: string, session: Session, io: Io): void {
-  for (const line of session.errors) io.err(`parapet ${command}: ${line}\n`);
-  for (const line of session.warnings) io.err(`parapet ${command}: warning: ${line}\n`);
+  const say = (line: string): void => io.err(`parapet ${command}: ${showControls(line)}\n`);
+  for (const line of session.errors) say(line);
+  for (const line of session.warnings) say(`warning: ${line}`);
   for (const { policy, rule, reason } of session.compilation.unsupported) {
     const name = [policy.kind, policy.namespace, policy.name, rule].filter((part) => part !== "");
-    io.err(`parapet ${command}: unsupported: ${name.join("/")}: ${reason}\n`);
+    say(`unsupported: ${name.join("/")}: ${reason}`);
   }
 }
 

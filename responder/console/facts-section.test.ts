@@ -115,7 +115,7 @@ describe("what whoever is called at night asks first", () => {
         status: { approval: { name: "one-1f0c22aa", by: "jane" } },
         approvals: [approval],
       },
-      want: { Approved: "by jane seen the plan, 22 min ago" },
+      want: { Approved: "by jane: seen the plan, 22 min ago" },
     },
     {
       reason: "that nobody was asked",
@@ -133,6 +133,17 @@ describe("what whoever is called at night asks first", () => {
         live: "NotThere",
       },
       want: { "Being taken back": "false alarm by jane, 2 min ago" },
+    },
+    {
+      reason: "why it was taken back, and by whom",
+      given: {
+        state: "Undone",
+        status: {
+          undo: { atMs: nowMs - 2 * minute, by: "jane", reason: "false alarm" },
+          history: [step("Undone", 1, "Denied", "all taken back", "jane")],
+        },
+      },
+      want: { Now: "Taken back. false alarm: all taken back, by jane, 1 min ago" },
     },
     {
       reason: "that what is in force is not there, whatever the state says",

@@ -72,7 +72,8 @@ function sinceText({ state, history, ...status }: Status, nowMs: number): Html {
   const entry = history.findLast(({ to, from }) => to === state && from !== state);
   if (entry === undefined) return nothing;
   const why = unverifiableFor({ state, history, ...status });
-  const said = [why, entry.message].filter((text) => text !== "").join(": ");
+  const asked = state === "Undone" ? (status.undo?.reason ?? "") : "";
+  const said = [why, asked, entry.message].filter((text) => text !== "").join(": ");
   const isDecision = isFinal(state) || state === "Unverifiable" || state === "Failed";
   return html`<span class="soft"
     >${isDecision && said !== "" ? `${said}, ` : ""}${byText(entry)}${time(entry.atMs, agoText(entry.atMs, nowMs))}</span
@@ -138,12 +139,13 @@ function approved({ status }: Remediation, approvals: readonly Approval[], nowMs
   const given = approvals.filter((one) => names.includes(one.name));
   return html`<dt>Approved</dt>
     <dd>
-      by ${status.approval.by}
-      ${given.map(
+      by
+      ${status.approval.by}${given.map(
         (one) =>
-          html`<span class="soft"
-            >${one.reason}, ${time(one.createdAtMs, agoText(one.createdAtMs, nowMs))}
-          </span>`,
+          html`:
+            <span class="soft"
+              >${one.reason}, ${time(one.createdAtMs, agoText(one.createdAtMs, nowMs))}
+            </span>`,
       )}
     </dd>`;
 }
