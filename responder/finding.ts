@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash } from "node:crypto";
 import type { Alert } from "#responder/intake/alert";
-import { alertView, fieldText, isHostAlert } from "#responder/intake/alert";
+import { type AlertView, alertView, fieldText, isHostAlert } from "#responder/intake/alert";
 import type { ExactJson } from "#responder/exact-json";
 import { canonical } from "#responder/exact-json";
 
@@ -104,15 +104,31 @@ export function clueOf(alert: Alert): Clue {
   const view = alertView(alert);
   if (alert.source === "k8s_audit") return auditClue(view.audit.target);
   if (isHostAlert(alert)) return { kind: "host", hostname: alert.hostname };
-  const { namespace, name, uid } = view.pod;
-  if (namespace === "" || name === "") {
-    return { kind: "unresolved", reason: "the alert names no pod and namespace" };
+  const containerId = fieldText(alert, "container.id");
+  const isNamed = view.pod.namespace !== "" && view.pod.name !== "";
+  const pod = isNamed ? view.pod : podInContainerName(fieldText(alert, "container.name"));
+  if (pod === undefined) {
+    const container = /^[0-9a-f]{12,64}$/.test(containerId)
+      ? `, only container ${containerId}`
+      : "";
+    return { kind: "unresolved", reason: `the alert names no pod and namespace${container}` };
   }
+  const { namespace, name, uid } = pod;
   if (!isObjectName(namespace) || !isObjectName(name)) {
     return { kind: "unresolved", reason: "the alert's pod or namespace is no Kubernetes name" };
   }
-  const containerId = fieldText(alert, "container.id");
   return { kind: "pod", namespace, name, uid, containerId };
+}
+
+/**
+ * The kubelet's names for Docker's containers, `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT` (cri-dockerd, core/naming.go): all that Falco knows where it
+ * asks Docker and not the kubelet's runtime. Of a static pod that UID is another than the API server's, so such a one is not taken.
+ */
+function podInContainerName(name: string): AlertView["pod"] | undefined {
+  const match = /^k8s_[^_]{1,63}_([^_]{1,253})_([^_]{1,63})_([0-9a-f-]{36})_\d{1,9}$/.exec(name);
+  if (match === null) return undefined;
+  const [, pod = "", namespace = "", uid = ""] = match;
+  return { namespace, name: pod, uid };
 }
 
 function auditClue(target: {

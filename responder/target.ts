@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { JsonObject } from "#policy/json";
 import { at, isArray, textAt } from "#policy/json";
-import type { Alert } from "#responder/intake/alert";
+import { type Alert, fieldText } from "#responder/intake/alert";
 import type { Cluster, Reply, ResourceType } from "#responder/cluster";
 import { failure, keyOf, uidOf } from "#responder/cluster";
 import type { ExternalNames } from "#responder/cloud/external-names";
-import { type CloudClue, cloudClueOf } from "#responder/cloud/external-names-clue";
+import { actorOf, type CloudClue, cloudClueOf } from "#responder/cloud/external-names-clue";
 import { readManaged } from "#responder/cloud/external-names-plan";
+import { canonical } from "#responder/exact-json";
 import { clueOf } from "#responder/finding";
 import type { Target } from "#responder/plan";
 
@@ -22,7 +23,13 @@ export type Resolved =
       readonly isReadOnly: boolean;
     }
   /** Kept for review: nothing is ever done to an object that is not surely the one. */
-  | { readonly kind: "unresolved"; readonly target: Target; readonly reason: string };
+  | {
+      readonly kind: "unresolved";
+      readonly target: Target;
+      readonly reason: string;
+      /** Whose doing it is and in which container: two alerts of one rule and host are not one matter where these differ. */
+      readonly about: string;
+    };
 
 /**
  * Finds the live pod of an alert and checks that it is the same one. Its uid or one of its containers proves it; without either, the
@@ -97,8 +104,11 @@ function unresolved(
     name: name === "" ? alert.hostname.slice(0, 253) : name,
     uid: "",
   };
-  return { ok: true, value: { kind: "unresolved", target, reason } };
+  const about = canonical([actorOf(alert), fieldText(alert, "container.id").slice(0, 64)]);
+  return { ok: true, value: { kind: "unresolved", target, reason, about } };
 }
+
+const containerIdLengthMin = 12;
 
 function mismatchOf(
   pod: JsonObject,
@@ -107,7 +117,9 @@ function mismatchOf(
 ): string | undefined {
   if (clue.uid !== "" && clue.uid !== uidOf(pod)) return "the pod of that name is another one now";
   const ids = containerIds(pod);
-  const isKnown = clue.containerId !== "" && ids.some((id) => id.startsWith(clue.containerId));
+  // Falco's twelve digits; fewer would be the beginning of many.
+  const isWhole = clue.containerId.length >= containerIdLengthMin;
+  const isKnown = isWhole && ids.some((id) => id.startsWith(clue.containerId));
   if (clue.containerId !== "" && ids.length > 0 && !isKnown) {
     return "the alert's container is none of the pod's";
   }

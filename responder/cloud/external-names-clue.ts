@@ -43,7 +43,7 @@ const textMax = 131_072;
  */
 export function cloudClueOf(alert: Alert): CloudClue | undefined {
   if (alert.source === "aws_cloudtrail") return awsClue(alert);
-  if (["gcp_auditlog", "auditlogs"].includes(alert.source)) return gcpClue(alert);
+  if (["gcp_auditlog", "gcpaudit", "auditlogs"].includes(alert.source)) return gcpClue(alert);
   if (/^az(ure)?(_|$)/.test(alert.source)) return azureClue(alert);
   return undefined;
 }
@@ -57,7 +57,10 @@ export function actorOf(alert: Alert): string {
 function awsClue(alert: Alert): CloudClue {
   const of = (key: string): string => fieldText(alert, key);
   const operation = of("ct.name");
-  const named = namedInRequest(parsed(of("ct.request")), operation);
+  const named = [
+    ...namedInRequest(parsed(of("ct.request")), operation),
+    ...namedInRequest(requestFields(alert), operation),
+  ];
   const single = [
     { name: of("s3.bucket"), stem: "bucket" },
     { name: of("ecr.repository"), stem: "repository" },
@@ -98,6 +101,15 @@ function namedInRequest(request: Json | undefined, operation: string): readonly 
   return found;
 }
 
+/** `ct.request.instanceid` of rules that name single parameters, without their own words for what they hold. */
+function requestFields(alert: Alert): Json {
+  const prefix = "ct.request.";
+  const keys = Object.keys(alert.fields).filter((key) => key.startsWith(prefix));
+  return Object.fromEntries(
+    keys.slice(0, namesMax).map((key) => [key.slice(prefix.length), fieldText(alert, key)]),
+  );
+}
+
 /** `dBInstance` in `ModifyDBInstance`; `instances` counts as `instance`. */
 const mentions = (operation: string, stem: string): boolean =>
   operation.toLowerCase().includes(stem.replace(/s$/, ""));
@@ -119,14 +131,21 @@ function gcpClue(alert: Alert): CloudClue {
     return label === undefined || label === "project" ? [] : [{ name: of(key), stem: label }];
   });
   const operation = of("gcp.methodName") || textAt(granted[0], ["permission"]);
+  const account = of("json.value[/resource/labels/project_id]") || of("gcp.projectId");
+  // Some services name the project by its number, which the cluster does not know.
+  const byId = [...raw, ...resources].flatMap(({ name, stem }) =>
+    account !== "" && /^projects\/\d+\//.test(name)
+      ? [{ name: name.replace(/^projects\/\d+/, () => `projects/${account}`), stem }]
+      : [],
+  );
   return {
     provider: "gcp",
-    actor: of("gcp.user"),
+    actor: of("gcp.user") || of("gcp.principalEmail"),
     operation,
-    account: of("json.value[/resource/labels/project_id]"),
+    account,
     region: of("json.value[/resource/labels/location]"),
     isReadOnly: /\.(get|list|getIamPolicy)$/.test(operation),
-    names: ranks([[...raw, ...resources], labels]),
+    names: ranks([[...raw, ...resources, ...byId], labels]),
   };
 }
 

@@ -174,6 +174,33 @@ const rows = [
     want: "waf",
   },
   {
+    reason: "A rule that names the one parameter instead of the whole request.",
+    clue: clue("aws_cloudtrail", {
+      "ct.name": "RevokeSecurityGroupEgress",
+      "ct.request.groupid": "sg-0a1",
+      "ct.request.subnetid": "subnet-9",
+    }),
+    want: "web",
+  },
+  {
+    reason: "Some of Google's services name the project by its number.",
+    clue: clue("gcpaudit", {
+      "gcp.methodName": "v1.compute.securityPolicies.patch",
+      "gcp.resourceName": "projects/123456789/global/securityPolicies/edge",
+      "gcp.projectId": "shop",
+    }),
+    want: "waf",
+  },
+  {
+    reason: "Of another project it is another one.",
+    clue: clue("gcpaudit", {
+      "gcp.methodName": "v1.compute.securityPolicies.patch",
+      "gcp.resourceName": "projects/123456789/global/securityPolicies/edge",
+      "gcp.projectId": "bank",
+    }),
+    want: "no managed resource",
+  },
+  {
     reason: "Azure's ids have no case.",
     clue: clue("azure_activity", {
       "json.value[/resourceId]": azureId.toUpperCase().replace("/SUBSCRIPTIONS", "/subscriptions"),
@@ -195,6 +222,7 @@ describe("the managed resource of a cloud alert", () => {
     const arn = "arn:aws:sts::111122223333:assumed-role/admin/jane";
     expect(aws("DeleteBucket", {}, { "ct.user.arn": arn, "ct.user": "admin" }).actor).toBe(arn);
     expect(clue("gcp_auditlog", { "gcp.user": "a@b.c" }).actor).toBe("a@b.c");
+    expect(clue("gcpaudit", { "gcp.principalEmail": "a@b.c" }).actor).toBe("a@b.c");
     expect(clue("azure", { "json.value[/caller]": "j@x.y" }).actor).toBe("j@x.y");
   });
 
