@@ -69,7 +69,7 @@ const operators = new Map(named.map((one) => [one.name.toLowerCase(), one]));
 /** Equal (operator/equal.go). A null key equals nothing. */
 function equals(value: Json): Holds {
   const text = planEqualText(value);
-  return (key) => (typeof key === "string" ? (text(key) ?? false) : equalOther(key, value));
+  return (key) => (typeof key === "string" ? text(key) : equalOther(key, value));
 }
 
 /** NotEqual (operator/notequal.go). Not the opposite of Equal: a null key holds for neither of them. */
@@ -77,7 +77,7 @@ function notEquals(value: Json): Holds {
   const text = planEqualText(value);
   return (key) => {
     if (key === null) return false;
-    return typeof key === "string" ? text(key) === false : !equalOther(key, value);
+    return typeof key === "string" ? !text(key) : !equalOther(key, value);
   };
 }
 
@@ -88,8 +88,8 @@ function equalOther(key: Json, value: Json): boolean {
   return sameShape && equalJson(key, value);
 }
 
-/** undefined where the key is an amount and the value a text that is none: then neither Equal nor NotEqual holds. */
-function planEqualText(value: Json): (key: string) => boolean | undefined {
+/** An amount equals no text that is none, not even a wildcard. */
+function planEqualText(value: Json): (key: string) => boolean {
   const right = durationSide(value);
   const amount = quantityOf(value);
   const matches = typeof value === "string" ? compileWildcard(value) : undefined;
@@ -99,7 +99,7 @@ function planEqualText(value: Json): (key: string) => boolean | undefined {
     if (matches === undefined) return false;
     const other = quantityOf(key);
     if (other === undefined) return matches(key);
-    return amount === undefined ? undefined : compareQuantities(other, amount) === 0;
+    return amount !== undefined && compareQuantities(other, amount) === 0;
   };
 }
 

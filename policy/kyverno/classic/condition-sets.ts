@@ -3,6 +3,7 @@ import { isArray, type Json } from "#policy/json";
 import { formatValue } from "#policy/jmespath/go-format";
 import { QueryFailure } from "#policy/jmespath/query";
 import { compileWildcard, matchesWildcard } from "#policy/kubernetes/wildcard";
+import { parseJson } from "#policy/text/go-json";
 import { listedTexts } from "#policy/kyverno/classic/condition-values";
 import { compileLeaf } from "#policy/kyverno/classic/pattern-leaf";
 
@@ -25,15 +26,24 @@ const judges = {
   allNotIn: (keys, isIn) => !keys.some(isIn),
 } satisfies Record<string, Judge>;
 
-export const anyIn: Operator = makeSetOperator(judges.anyIn, false);
-export const allIn: Operator = makeSetOperator(judges.allIn, false);
-export const anyNotIn: Operator = makeSetOperator(judges.anyNotIn, true);
-export const allNotIn: Operator = makeSetOperator(judges.allNotIn, true);
+export const anyIn: Operator = makeSetOperator(judges.anyIn, { isNegated: false, isAny: true });
+export const allIn: Operator = makeSetOperator(judges.allIn, { isNegated: false, isAny: false });
+export const anyNotIn: Operator = makeSetOperator(judges.anyNotIn, {
+  isNegated: true,
+  isAny: true,
+});
+export const allNotIn: Operator = makeSetOperator(judges.allNotIn, {
+  isNegated: true,
+  isAny: false,
+});
+
+type Form = { readonly isNegated: boolean; readonly isAny: boolean };
 
 /** The operators of two words (pkg/engine/variables/operator/{anyin,allin,anynotin,allnotin}.go). */
-function makeSetOperator(judge: Judge, isNegated: boolean): Operator {
+function makeSetOperator(judge: Judge, form: Form): Operator {
+  const { isNegated } = form;
   return (value) => {
-    const planned = planValue(value, judge, isNegated);
+    const planned = planValue(value, judge, form);
     if (planned === undefined) return () => false;
     return (key) => {
       if (isArray(key)) return planned.list(key.map(formatValue));
@@ -50,7 +60,16 @@ type PlannedValue = {
   readonly list: (keys: readonly string[]) => boolean | QueryFailure;
 };
 
-function planValue(value: Json, judge: Judge, isNegated: boolean): PlannedValue | undefined {
+function planValue(
+  value: Json,
+  judge: Judge,
+  { isNegated, isAny }: Form,
+): PlannedValue | undefined {
+  if (isAny && (typeof value === "number" || typeof value === "boolean")) {
+    // Only the operators of any take a single value, and only for a list of keys.
+    const values = planValues([formatValue(value)]);
+    return { text: () => undefined, list: (keys) => judgeValues(keys, values, judge) };
+  }
   if (isArray(value)) {
     const values = planValues(value.map(formatValue));
     return { text: values.isIn, list: (keys) => judgeValues(keys, values, judge) };
@@ -59,7 +78,7 @@ function planValue(value: Json, judge: Judge, isNegated: boolean): PlannedValue 
   const alone = (keys: readonly string[]): boolean => keys.length === 1 && keys[0] === value;
   if (isRange(value)) {
     const inside = compileLeaf(value);
-    const isIn = isNegated ? makeOutside(value) : inside;
+    const isIn = isNegated && isAny ? makeOutside(value) : inside;
     return {
       text: (key) => matchesWildcard(value, key) || inside(key),
       list: (keys) => (alone(keys) ? !isNegated : judge(keys, isIn)),
@@ -77,7 +96,7 @@ function planValue(value: Json, judge: Judge, isNegated: boolean): PlannedValue 
   };
 }
 
-/** The negated operators look for keys outside a range, `1!-10`; a text that is no amount is neither inside nor outside. */
+/** AnyNotIn looks for keys outside a range, `1!-10`; a text that is no amount is neither inside nor outside. */
 function makeOutside(range: string): (key: string) => boolean {
   const outside = compileLeaf(range.replace("-", "!-"));
   return (key) => !outside(key);
@@ -145,7 +164,7 @@ function makeLegacyOperator(judge: Judge, wanted: boolean): Operator {
 }
 
 function legacyText(key: Json, value: Json, wanted: boolean): boolean {
-  if (typeof key === "object" || typeof key === "boolean") return false;
+  if (typeof key === "object") return false;
   const text = formatValue(key);
   if (isArray(value)) return value.some((item) => areAlike(text, formatValue(item))) === wanted;
   if (typeof value !== "string") return false;
@@ -169,5 +188,6 @@ function legacyList(keys: readonly string[], value: Json, judge: Judge): boolean
 
 /** A JSON list of texts; here a text that is no JSON is no list. */
 function jsonTexts(text: string): readonly string[] | undefined {
-  return /^\s*(?:\[|null\s*$)/.test(text) ? listedTexts(text) : undefined;
+  if (!/^\s*(?:\[|null\s*$)/.test(text) || !parseJson(text).ok) return undefined;
+  return listedTexts(text);
 }
