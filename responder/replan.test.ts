@@ -12,9 +12,11 @@ import {
   uidOf,
 } from "#responder/cluster";
 import { makeReadNetwork } from "#responder/isolation/network-view";
+import { makeLocks } from "#responder/locks";
 import { isIsolation, type Plan } from "#responder/plan";
 import { planDifference } from "#responder/plan-difference";
 import { planResponse } from "#responder/plan-response";
+import { findOpen } from "#responder/record/remediation-store";
 import { readRemediation, remediationJson, statusJson } from "#responder/record/remediation-record";
 import type { Remediation } from "#responder/remediation";
 import { makeReplan } from "#responder/replan";
@@ -259,6 +261,32 @@ describe("what people approved, planned anew", () => {
     expect(next.plan?.digest).not.toBe(first.plan?.digest);
     good(await made.cluster.remove(types.remediation, first.name, first.uid));
     expect((await replanned(made)).text).toBe("begun Acting");
+  });
+
+  it("counts later alerts to the new proposal, not to the one that was refused a moment ago", async () => {
+    const made = await scene();
+    const { cluster } = made;
+    good(await cluster.create(types.networkPolicy, allowAll("backdoor", 4444)));
+    const { others } = await replanned(made);
+    const [first] = (await records(cluster)).filter((one) => one.status.state === "Approved");
+    if (first === undefined) throw new Error("no record");
+    const closed = { atMs: nowMs, from: "Approved", to: "Denied", reason: "PlanChanged" } as const;
+    const history = [...first.status.history, { ...closed, message: "", by: "parapet" }];
+    const status = statusJson({ ...first.status, state: "Denied", history });
+    const live = good(await cluster.get(types.remediation, first.name));
+    good(await cluster.replaceStatus(types.remediation, { ...live, status }));
+    const ports = {
+      cluster,
+      knownOf: () => [],
+      remediationsIn: () => [],
+      locks: makeLocks(),
+      audit: () => Promise.resolve(),
+      wake: () => undefined,
+      now: () => nowMs,
+    };
+    const options = { cooldownMs: 600_000, prefix: "web-1" };
+    const found = good(await findOpen(ports, "shop", "finding", options));
+    expect(found).toEqual({ kind: "open", name: others[0]?.name });
   });
 
   it("is proposed once, however often a crash repeats it", async () => {
