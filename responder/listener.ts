@@ -34,6 +34,8 @@ export type Listener = {
   readonly port: number;
   /** Certificates for the connections to come; throws, and goes on with the present ones, where they cannot be used. */
   readonly renew: (tls: TlsFiles) => void;
+  /** Goes on taking requests and asks each sender to take another connection, which then leads elsewhere. */
+  readonly drain: () => void;
   readonly close: () => Promise<void>;
 };
 
@@ -67,8 +69,10 @@ export async function listen(
   const server: Server | TlsServer = secure ?? createServer(options);
   server.maxConnections = limits.connectionsMax;
   const heard = watchStrangers(server, tls !== undefined, limits);
+  let draining = false;
   const serve = (request: IncomingMessage, response: ServerResponse): void => {
     heard(request, response);
+    if (draining) response.setHeader("connection", "close");
     const answered = Promise.resolve().then(() => handle(request, response));
     answered.catch((error: unknown) => {
       onError(error);
@@ -90,6 +94,9 @@ export async function listen(
   server.on("error", onError);
   return {
     port: portOf(server.address()),
+    drain: () => {
+      draining = true;
+    },
     renew: (files) => secure?.setSecureContext(contextOf(files)),
     close: () => close(server),
   };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { AlertQueue } from "#responder/intake/alert-queue";
 import { openAuditFile } from "#responder/adapters/audit-file";
 import { makeApiServer } from "#responder/adapters/api-server";
@@ -89,6 +90,9 @@ export async function runResponder(config: Config, log: Log, given?: Cluster): P
     reviewPort: doors.review?.port,
     stop: async () => {
       renewal.stop();
+      // Falco sends once: whoever still comes here because the news of our end is under way is served.
+      doors.drain();
+      await sleep(config.intake.drain);
       await doors.intake.close();
       await doors.review?.close();
       await responder.stop();
@@ -178,6 +182,8 @@ async function beginningsIn(
 }
 
 type Doors = {
+  /** Not ready from now on, and still there. */
+  readonly drain: () => void;
   readonly intake: Listener;
   readonly operations: Listener;
   readonly review: Listener | undefined;
@@ -220,11 +226,20 @@ async function openDoors(
     config.drift.audit !== undefined && request.url?.split("?", 1)[0] === auditPath
       ? takeAudit(request, response)
       : takeAlert(request, response);
+  let draining = false;
+  const ready = () => {
+    const now = responder.ready();
+    return { ...now, intake: now.intake && !draining };
+  };
+  const drain = (): void => {
+    draining = true;
+    intake.drain();
+  };
   const intake = await open("intake", files().intakeTls, takeEither);
   const operations = await open(
     "operations",
     undefined,
-    makeOperationsHandler({ ready: responder.ready, metrics, status: ports.observed.status }),
+    makeOperationsHandler({ ready, metrics, status: ports.observed.status }),
   );
   const review =
     config.review.reviewers.length === 0
@@ -239,7 +254,7 @@ async function openDoors(
     operations: operations.port,
     review: review?.port ?? 0,
   });
-  return { intake, operations, review };
+  return { drain, intake, operations, review };
 }
 
 async function consoleHandler(

@@ -44,6 +44,8 @@ const schema = z.strictObject({
         )
         .default([]),
       clientNames: names,
+      /** How long alerts are still taken after the signal to end: until every node knows that we do. */
+      drain: duration.prefault("0s").refine((ms) => ms <= 50_000, "50s at most"),
       /** Fields that a relay writes into alerts (falcosidekick's templatedfields), so that they are no part of an alert's identity. */
       relayFields: z.array(z.string().min(1)).max(100).default([]),
     })
