@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFileSync, spawnSync } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +13,6 @@ import { actionNames } from "#responder/action-spec";
 import type { Reply } from "#responder/cluster";
 import { nameOf, types, uidOf } from "#responder/cluster";
 import { parseConfig } from "#responder/config/config";
-import { signature } from "#responder/notify/notification";
 import { rolesFor } from "#responder/rbac";
 import type { Remediation } from "#responder/remediation";
 import type { Child } from "#test/support/processes";
@@ -214,14 +214,121 @@ describe("the responder's actions on a real API server", () => {
     await eventually("the message", () => received.length > 0);
     const [message] = received;
     const timestamp = String(message?.headers["parapet-timestamp"]);
-    expect(message?.headers["parapet-signature"]).toBe(
-      signature(secret, timestamp, message?.body ?? ""),
-    );
+    // As a receiver checks it, who knows the documentation and not our code.
+    const signed = createHmac("sha256", secret).update(`${timestamp}.${message?.body ?? ""}`);
+    expect(message?.headers["parapet-signature"]).toBe(`v1=${signed.digest("hex")}`);
+    expect(Math.abs(Date.now() / 1_000 - Number(timestamp))).toBeLessThan(300);
     expect(received).toHaveLength(1);
     await eventually("an Event about the pod", async () => {
       const events = good(await scene.people.list(types.event, { namespace: name }));
       return events.items.some((one) => textAt(one, ["involvedObject", "uid"]) === uid);
     });
+  });
+
+  it("tells no secret in anything that it writes, wherever one was planted", async () => {
+    const name = "shop-canaries";
+    const canary = "Kn4ryVogel";
+    const planted = [
+      `password=${canary}1`,
+      `curl -u admin:${canary}2 https://user:${canary}3@db.example`,
+      `--token ${canary}4`,
+      `Authorization: Bearer ${canary}5abcdefgh`,
+      `{"api_key": "${canary}6"}`,
+      `AWS_SECRET_ACCESS_KEY=${canary}7`,
+      `mysql -p${canary}8`,
+    ].join(" ; ");
+    await usePolicy(
+      name,
+      [
+        { "capture-evidence": {} },
+        { notify: { to: "ops" } },
+        { isolate: { ttl: "1h" } },
+        { annotate: { annotations: { "example.org/seen": "yes" } } },
+      ],
+      { match: { falco: { priority: ">=Notice" } } },
+    );
+    const created = await scene.people.create(types.pod, {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: {
+        name: "web",
+        namespace: name,
+        annotations: {
+          "kubectl.kubernetes.io/last-applied-configuration": planted,
+          "example.org/note": planted,
+        },
+      },
+      spec: {
+        nodeName: "node-1",
+        containers: [
+          {
+            name: "web",
+            image: "nginx",
+            args: [planted],
+            env: [
+              { name: "DB_PASSWORD", value: `${canary}9` },
+              { name: "OPTIONS", value: planted },
+            ],
+          },
+        ],
+      },
+    });
+    good(created);
+    const sent: unknown = JSON.parse(shellAlert(name, "web", Date.now(), 7));
+    if (!isObject(sent) || !isObject(sent["output_fields"])) throw new Error("no alert");
+    const response = await fetch(scene.url(), {
+      method: "POST",
+      headers: { authorization: `Bearer ${intakeToken}`, "content-type": "application/json" },
+      body: JSON.stringify({
+        ...sent,
+        rule: `Shell with ${planted}`,
+        output: planted,
+        tags: [planted],
+        custom: planted,
+        output_fields: {
+          ...sent["output_fields"],
+          "proc.cmdline": planted,
+          "proc.env": planted,
+          "user.name": planted,
+          [planted]: planted,
+        },
+      }),
+    });
+    expect(response.status).toBe(202);
+    const applied = await eventually("it is in force", async () => {
+      const all = await scene.remediations(name);
+      return all.find((one) => one.status.appliedAtMs !== undefined);
+    });
+    await scene.decide(applied, "Deny");
+    await scene.inState(name, "Undone");
+    await eventually("the message", () => received.some(({ body }) => body.includes(name)));
+    const folder = join(scene.directory, "one-data");
+    const files = [
+      ...readdirSync(join(folder, "evidence")).map((file) => join(folder, "evidence", file)),
+      ...readdirSync(folder)
+        .filter((file) => file.startsWith("audit"))
+        .map((file) => join(folder, file)),
+    ];
+    const written = {
+      records: JSON.stringify(good(await scene.people.list(types.remediation, {})).items),
+      events: JSON.stringify(good(await scene.people.list(types.event, {})).items),
+      policies: JSON.stringify(good(await scene.people.list(types.networkPolicy, {})).items),
+      messages: received.map(({ body }) => body).join(),
+      metrics: await scene.metrics(),
+      log: responder.log(),
+      ...Object.fromEntries(files.map((file) => [file, readFileSync(file, "utf8")])),
+    };
+    const own = [intakeToken, secret, scene.redis.url.match(/:([^:@/]+)@/)?.[1] ?? secret];
+    const leaks = Object.entries(written).flatMap(([where, text]) =>
+      [canary, ...own].filter((one) => text.includes(one)).map((one) => `${where}: ${one}`),
+    );
+    expect(leaks).toEqual([]);
+    expect(
+      Object.values(written).filter((text) => text.includes("[masked]")).length,
+    ).toBeGreaterThan(2);
+    // Each place was looked at, and had something to say of this very alert.
+    const about = [written.records, written.events, written.messages, ...Object.values(written)];
+    expect(about.filter((text) => text.includes(name)).length).toBeGreaterThanOrEqual(5);
   });
 
   it("evicts only when the disruption budget allows it, and never forces", async () => {
