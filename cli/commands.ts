@@ -27,6 +27,13 @@ export const commands: ReadonlyMap<string, Entry> = new Map<string, Entry>([
     },
   ],
   [
+    "completion",
+    {
+      summary: "print a script with which the shell completes commands and options",
+      load: async () => (await import("./commands/completion.ts")).completionCommand,
+    },
+  ],
+  [
     "demo",
     {
       summary: "show the product: a guarded composition, an alert, a drift",

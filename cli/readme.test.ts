@@ -5,6 +5,7 @@ import { afterAll, expect, test } from "vitest";
 import { isArray, isObject, parseJson } from "#policy/json";
 import type { Json } from "#policy/json";
 import type { Command } from "./command.ts";
+import { commands } from "./commands.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { checkCommand } from "./commands/check.ts";
 import { explainCommand } from "./commands/explain.ts";
@@ -69,6 +70,11 @@ test.each<[string, Command, string]>([
   const [, text = ""] = new RegExp(`\`\`\`json ${name}\n(.*?)\`\`\``, "s").exec(readme) ?? [];
   const { out } = await folder.run(command, ...line.split(" "), "-o", "json");
   expect(parseJson(out)).toSatisfy((found: Json) => holds(parseJson(text), found));
+});
+
+test("every command has its line", () => {
+  const listed = [...readme.matchAll(/^\| ([a-z]+) \| .* \| .*\|$/gm)].map(([, name = ""]) => name);
+  expect(listed.filter((name) => name !== "command").sort()).toEqual([...commands.keys()].sort());
 });
 
 test.each([

@@ -12,6 +12,7 @@ import { parseText } from "#policy/yaml";
 import { approveCommand } from "./approve.ts";
 import { auditCommand } from "./audit.ts";
 import { checkCommand } from "./check.ts";
+import { completionCommand } from "./completion.ts";
 import { demoCommand } from "./demo.ts";
 import { explainCommand } from "./explain.ts";
 import { importCommand } from "./import.ts";
@@ -493,6 +494,7 @@ describe("help", () => {
     [approveCommand],
     [auditCommand],
     [checkCommand],
+    [completionCommand],
     [demoCommand],
     [explainCommand],
     [importCommand],
