@@ -123,6 +123,19 @@ const bindingOf = (kind: string, name: string): JsonObject => ({
   },
 });
 
+const marking: JsonObject = {
+  reinvocationPolicy: "Never",
+  failurePolicy: "Fail",
+  mutations: [
+    {
+      patchType: "ApplyConfiguration",
+      applyConfiguration: {
+        expression: 'Object{metadata: Object.metadata{annotations: {"at-work": "yes"}}}',
+      },
+    },
+  ],
+};
+
 /** Without what the server makes up on every create. */
 function settled(body: JsonObject): JsonObject {
   const metadata = field(body, "metadata");
@@ -213,8 +226,9 @@ describe.skipIf(kubernetes === undefined)("admission policies agree with a real 
       ...Object.entries(allMutations).map(
         ([name, { spec }]) => ["MutatingAdmissionPolicy", name, spec] as const,
       ),
-      // Created last: when it denies, the others are at work too.
+      // Created last: when they deny and change, the others are at work too; each kind has a watch of its own.
       ["ValidatingAdmissionPolicy", "canary", { validations: [{ expression: "false" }] }] as const,
+      ["MutatingAdmissionPolicy", "m-canary", marking] as const,
     ];
     for (const [kind, name, spec] of all) {
       const plural =
@@ -232,7 +246,10 @@ describe.skipIf(kubernetes === undefined)("admission policies agree with a real 
       );
     }
     await eventually("policies are at work", () => isDenied("canary"));
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await eventually("those that change objects, too", async () => {
+      const { body } = await create("judged", podOf("m-canary"));
+      return textAt(body, ["metadata", "annotations", "at-work"]) === "yes";
+    });
   });
   afterAll(async () => {
     await plane?.stop();
