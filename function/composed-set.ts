@@ -58,7 +58,7 @@ export function buildSet(spec: SetSpec): ComposedSet {
   const companions: Composed[] = [];
   const settled = new Set<Composed>();
   const origins = new Map<Composed, Origin>();
-  for (const name of [...spec.request.desired.resources.keys()].sort()) {
+  for (const name of spec.request.desired.resources.keys()) {
     const key = memoKey(name, spec);
     const recalled = key === undefined ? noParts : spec.memo.recall(key);
     const known = recalled.settled;
@@ -114,13 +114,14 @@ function memoKey(name: string, { request, composite, guard }: SetSpec): MemoKey 
 function subjectFrom(name: string, spec: SetSpec, parts: Parts): Composed | undefined {
   const struct = spec.request.desired.resources.get(name)?.struct;
   if (struct === undefined) return undefined;
-  const kind = kindIn(struct, name);
-  const policies = spec.guard.candidates(kind.apiVersion, kind.kind);
+  const { given } = parts;
+  const kind = given === undefined ? kindIn(struct, name) : given;
+  const policies = spec.guard.candidates(textOf(kind["apiVersion"]), textOf(kind["kind"]));
   const isIdle = spec.pins.length === 0 && spec.guard.problems.length === 0;
   if (policies.length === 0 && isIdle && !spec.recordApplied) {
     return undefined;
   }
-  return prepare(name, parts.given ?? objectOf(struct, name), parts.live, policies, spec);
+  return prepare(name, given ?? objectOf(struct, name), parts.live, policies, spec);
 }
 
 function companionFrom({ name, object }: Companion, subject: string, spec: SetSpec): Composed {
