@@ -27,7 +27,7 @@ import { makeReconcile, type ReconcilePorts } from "#responder/reconcile";
 import { type KnownVersions, makeKnown } from "#responder/known";
 import { isFinal } from "#responder/remediation";
 import { makeReads, type Reads } from "#responder/reads";
-import { makeReplan } from "#responder/replan";
+import { makePlanners } from "#responder/follow-up";
 import { makeHandler } from "#responder/handle-alert";
 import { appliedMetric, gauges, startTimers } from "#responder/upkeep";
 import { startVerification, type Verification } from "#responder/verification/start";
@@ -261,8 +261,8 @@ function makeEngine(
     },
     onApplied: appliedMetric(ports.metrics),
   };
-  const anew = { ...on.reads, wake: work.add, networkNotes: verification.notes };
-  const reconcile = makeReconcile({ ...acting, replan: makeReplan({ ...acting, ...anew }) });
+  const anew = { ...acting, ...on.reads, wake: work.add, networkNotes: verification.notes };
+  const reconcile = makeReconcile({ ...acting, ...makePlanners(anew) });
   const looking = {
     ...acting,
     remediations: on.remediations.all,

@@ -289,8 +289,9 @@ describe.skipIf(why !== undefined)("an isolation is", () => {
     expect(one.plan?.notes.join("\n")).toContain("connections that are open already live on");
     expect(evidence(one)).toContain("Connections Fails");
     // People are asked to end the pod, which ends what is open: approved, it is gone, and its isolation with it.
+    expect(last?.message).toMatch(/; Remediation \S+ proposes to end the pod$/);
     const ending = await inState("shop-tracked", "Proposed");
-    expect(last?.message).toContain(`Remediation ${ending.name.name} proposes to end the pod`);
+    expect(last?.message).toContain(`Remediation ${ending.name.name} proposes`);
     expect(ending.target.uid).toBe(one.target.uid);
     await scene.decide(ending, "Approve");
     const ended = await inState("shop-tracked", "Verified");
