@@ -7,7 +7,7 @@ import { childPath, mapTexts } from "#policy/kyverno/classic/traverse";
 
 /** `$(...)` at the start of a text, or after a character that is no backslash (Kyverno, variables/regex). */
 const reference = /^\$\(.[^ ]*\)|[^\\]\$\(.[^ ]*\)/g;
-const escapedReference = /\\\$\(.[^ ]*\)/g;
+const escapedReference = /\\\$\(.[^ )]*\)/g;
 
 const mayHold = (text: string): boolean => text.includes("$(") && text.includes(")");
 

@@ -17,14 +17,14 @@ const copiedMax = 64_000_000;
 
 /** A variable with the character before it (Kyverno, variables/regex/vars.go, RegexVariables). */
 const variable = /(^|[^\\])(\{\{(?:\{[^{}]*\}|[^{}])*\}\})/g;
-const escapedVariable = /\\\{\{(?:\{[^{}]*\}|[^{}])*\}\}/g;
 
 /** Whether a text holds a `{{ variable }}` that is not escaped. */
 export const hasVariables = (text: string): boolean =>
   text.includes("{{") && text.search(variable) !== -1;
 
 /** Whether substitution may change a text: it holds a variable, or an escaped one that loses its backslash. */
-export const isTemplateText = (text: string): boolean => text.includes("{{") && text.includes("}}");
+export const isTemplateText = (text: string): boolean =>
+  text.includes("{{") && (text.includes("}}") || text.includes("\\{{"));
 
 /** The expressions of the variables that a text shows, `{{@}}` left out. */
 export function findExpressions(text: string): readonly string[] {
@@ -162,8 +162,7 @@ function substituteSlowly(
   );
 }
 
-const unescape = (text: string): string =>
-  text.replaceAll(escapedVariable, (escaped) => escaped.slice(1));
+const unescape = (text: string): string => text.replaceAll("\\{{", "{{");
 
 type Round =
   | { readonly kind: "value"; readonly value: Json }
@@ -208,14 +207,16 @@ function substituteRound(
   let result = text;
   let shallow = false;
   for (const { found, prefix, whole, expression, planned } of occurrences) {
-    shallow ||= expression.startsWith("-");
+    // The last variable decides for the text, as in the reference.
+    shallow = expression.startsWith("-");
     const value =
       planned === undefined
         ? ask(queryOf(plainExpression(expression, path, scope), scope), path, scope)
         : resolve(planned, path, scope);
     if (value instanceof QueryFailure) return value;
     if (text === whole) return { kind: "value", value };
-    result = result.replace(found, () => prefix + textOf(value));
+    const filled = shallow ? textOf(value).replaceAll("{{", "\\{{") : textOf(value);
+    result = result.replace(found, () => prefix + filled);
     budget.left -= result.length;
     if (result.length > substitutedLengthMax || budget.left < 0) return tooLong(path);
   }

@@ -95,6 +95,26 @@ describe("variables", () => {
       want: "CREATE {{ x }}",
     },
     {
+      reason: "a backslash goes wherever two braces open, closed or not",
+      document: "{{ request.operation }} \\{{ x",
+      want: "CREATE {{ x",
+    },
+    {
+      reason: "even where nothing else is to be done",
+      document: "\\{{ x",
+      want: "{{ x",
+    },
+    {
+      reason: "of several variables the last says whether what came in is looked at",
+      document: "{{- request.operation }} {{ {{ 'request' }}.operation }}",
+      want: "CREATE CREATE",
+    },
+    {
+      reason: "escaped references lose their backslash each",
+      document: "\\$(./a)-\\$(./b)",
+      want: "$(./a)-$(./b)",
+    },
+    {
       reason: "an inner variable is replaced first",
       document: "{{ request.object.metadata.labels.{{ request.object.spec.empty || 'app' }} }}",
       want: "front",
@@ -173,6 +193,10 @@ describe("variables", () => {
     expect(substitute("> {{- text }}", scope)).toBe("> see {{ inner }}");
     expect(substitute("{{- text }}", scope)).toBe("see {{ inner }}");
     expect(substitute("{{ text }}", scope)).toBe("see {{ inner }}");
+    // Its backslashes stay too.
+    const escaped = scopeOf({}, { text: "see \\{{ inner }}" });
+    expect(substitute("> {{- text }}", escaped)).toBe("> see \\{{ inner }}");
+    expect(substitute("> {{ text }}", escaped)).toBe("> see {{ inner }}");
   });
 
   test("on DELETE request.object means request.oldObject", () => {
