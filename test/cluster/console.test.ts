@@ -14,7 +14,7 @@ import type { Remediation, Status } from "#responder/remediation";
 import { remediationJson, statusJson } from "#responder/record/remediation-record";
 import { startBrowser } from "#test/support/browser";
 import { exampleRemediation } from "#test/support/example-remediation";
-import { faintTexts, focused, tooWide, unnamed } from "#test/support/page-checks";
+import { faintControls, faintTexts, focused, tooWide, unnamed } from "#test/support/page-checks";
 import { eventually } from "#test/support/processes";
 
 const browser: Browser | undefined = await startBrowser();
@@ -404,6 +404,7 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
         await one.goto(`${base}${path}`);
         expect(await one.evaluate(tooWide)).toBeLessThanOrEqual(0);
         expect(await one.evaluate(faintTexts)).toEqual([]);
+        expect(await one.evaluate(faintControls)).toEqual([]);
         await screenshot(one, `${reason}${path.replaceAll("/", "-")}`.replaceAll(" ", "-"));
       }
       await context.close();

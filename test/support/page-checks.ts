@@ -18,8 +18,7 @@ export const unnamed = `[...document.querySelectorAll("input:not([type=hidden]),
   })
   .map((one) => one.outerHTML.slice(0, 80))`;
 
-/** Texts whose contrast to what lies behind them is below 4.5 (WCAG 2.2, success criterion 1.4.3). */
-export const faintTexts = `(() => {
+const contrast = `
   const channel = (value) => (value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
   const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
   const luminance = ([r, g, b]) => 0.2126 * channel(r / 255) + 0.7152 * channel(g / 255) + 0.0722 * channel(b / 255);
@@ -30,13 +29,30 @@ export const faintTexts = `(() => {
     }
     return [255, 255, 255];
   };
+  const ratioOf = (one, other) => {
+    const [a, b] = [luminance(one), luminance(other)];
+    return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  };`;
+
+/** Texts whose contrast to what lies behind them is below 4.5 (WCAG 2.2, success criterion 1.4.3). */
+export const faintTexts = `(() => {${contrast}
   const faint = [];
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim() !== "");
     if (!own || element.closest(".hidden, .skip, template, script, datalist") !== null) continue;
-    const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(behind(element))];
-    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    const ratio = ratioOf(parse(getComputedStyle(element).color), behind(element));
     if (ratio < 4.5) faint.push(element.tagName + "." + element.className + " " + ratio.toFixed(2));
   }
   return faint;
+})()`;
+
+/** Fields and buttons that neither their edge nor their ground sets off from what is around them by 3 (criterion 1.4.11), or that are smaller than 24 pixels (2.5.8). */
+export const faintControls = `(() => {${contrast}
+  return [...document.querySelectorAll("input:not([type=hidden]), select, button")].flatMap((one) => {
+    const style = getComputedStyle(one);
+    const around = behind(one.parentElement);
+    const best = Math.max(ratioOf(parse(style.borderTopColor), around), ratioOf(behind(one), around));
+    const { width, height } = one.getBoundingClientRect();
+    return best >= 3 && width >= 24 && height >= 24 ? [] : [one.outerHTML.slice(0, 60) + " " + best.toFixed(2)];
+  });
 })()`;
