@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -20,23 +19,8 @@ import {
 import { accessKey, startObjectStore, type TestObjectStore } from "#test/support/object-store";
 import { eventually, freePort } from "#test/support/processes";
 import { redisServer } from "#test/support/redis";
+import { buildResponderBundle } from "#test/support/responder-bundle";
 import { repository } from "#test/support/shared";
-
-/** The image's files, made by the commands of the Dockerfile itself, where no package lies beside or above them. */
-function buildBundle(): string {
-  const app = mkdtempSync(join(tmpdir(), "parapet-bundle-"));
-  const text = readFileSync(join(repository, "Dockerfile"), "utf8").replaceAll("\\\n", " ");
-  const stage = /^FROM packages AS responder-bundle\n([\s\S]*?)\n\n/m.exec(text)?.[1] ?? "";
-  const dist = join(app, "dist");
-  for (const [, command = ""] of stage.matchAll(/^RUN (.+)$/gm)) {
-    const here = command
-      .replace("npm exec -- rolldown", join(repository, "node_modules/.bin/rolldown"))
-      .replaceAll("dist/responder", join(dist, "responder"));
-    execFileSync("sh", ["-ec", here], { cwd: repository, stdio: "pipe" });
-  }
-  cpSync(join(repository, "package.json"), join(dist, "package.json"));
-  return dist;
-}
 
 const program = objectStore();
 const hasAll = kubernetesBinaries() !== undefined && redisServer() !== undefined;
@@ -51,7 +35,7 @@ describe.skipIf(!hasAll || program === undefined)("the bundle of the image", () 
     request.resume().on("end", () => response.end("{}"));
   });
   beforeAll(async () => {
-    app = buildBundle();
+    app = buildResponderBundle();
     const started = await startResponderScene();
     if (started === undefined) throw new Error("no control plane or no Redis");
     scene = started;
