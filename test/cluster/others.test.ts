@@ -1,46 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { dump } from "js-yaml";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeHandler } from "#function/handler";
-import { sameJson, withPath } from "#function/json-edit";
+import { sameJson } from "#function/json-edit";
 import { startServer, type RunningServer } from "#function/server";
 import { at, isArray, isObject, parseJson, textAt, type Json, type JsonObject } from "#policy/json";
-import { parseText } from "#policy/yaml";
 import { crossplaneBinaries } from "#test/cluster/binaries";
 import { render } from "#test/cluster/render";
 import { startComposingFunction, type ComposingFunction } from "#test/support/composing-function";
-import { repository } from "#test/support/shared";
+import {
+  readScene,
+  resourceName,
+  sceneNames,
+  scenesFolder,
+  type Scene,
+} from "#test/support/scenes";
 
 // Policies and compositions as other people write them, through Crossplane's own reconciler: each folder of `others` has
 // policies.yaml, xr.yaml, composed.yaml (what the step before gives), perhaps observed.yaml and required.yaml, and
 // expected.yaml, which `--update` writes anew.
 
 const binaries = crossplaneBinaries();
-const root = join(repository, "test/cluster/others");
-const scenes = readdirSync(root).sort();
-
-const documents = (scene: string, file: string): readonly JsonObject[] => {
-  const path = join(root, scene, file);
-  if (!existsSync(path)) return [];
-  const read = parseText(readFileSync(path, "utf8"));
-  if (!read.ok) throw new Error(`${path}: ${read.message}`);
-  return read.documents.filter(isObject);
-};
-
-const composedName = "gotemplating.fn.crossplane.io/composition-resource-name";
-
-/** What a templating function gives: the resources by the annotation that names them, without it. */
-function composedBy(scene: string): Readonly<Record<string, JsonObject>> {
-  return Object.fromEntries(
-    documents(scene, "composed.yaml").map((object) => {
-      const name = textAt(object, ["metadata", "annotations", composedName]);
-      return [name, withPath(object, ["metadata", "annotations", composedName], undefined)];
-    }),
-  );
-}
 
 const objectOf = (value: Json | undefined): JsonObject => (isObject(value) ? value : {});
 
@@ -66,9 +48,6 @@ const composition = (composite: JsonObject, policies: readonly JsonObject[]): Js
   },
 });
 
-const resourceName = (object: JsonObject): string =>
-  textAt(object, ["metadata", "annotations", "crossplane.io/composition-resource-name"]);
-
 describe.skipIf(binaries === undefined)("policies of others", () => {
   let guard: RunningServer;
   let composer: ComposingFunction;
@@ -88,25 +67,23 @@ describe.skipIf(binaries === undefined)("policies of others", () => {
     await guard.drain(100);
   });
 
-  const run = (scene: string) => {
+  const run = ({ composite, policies, observed, required, ...scene }: Scene) => {
     if (binaries === undefined) throw new Error("no Crossplane");
-    const [composite] = documents(scene, "xr.yaml");
-    if (composite === undefined) throw new Error("incomplete");
-    composed = composedBy(scene);
+    composed = scene.composed;
     return render(binaries, {
       composite,
-      composition: composition(composite, documents(scene, "policies.yaml")),
+      composition: composition(composite, policies),
       functions: [
         { name: "function-compose", address: `127.0.0.1:${composer.port}` },
         { name: "function-parapet", address: `127.0.0.1:${guard.port}` },
       ],
-      observed: documents(scene, "observed.yaml"),
-      required: documents(scene, "required.yaml"),
+      observed,
+      required,
     });
   };
 
-  test.each(scenes)("%s", async (scene) => {
-    const output = await run(scene);
+  test.each(sceneNames)("%s", async (scene) => {
+    const output = await run(readScene(scene));
     const found = at(output.composite, ["status", "conditions"]);
     const conditions = (isArray(found) ? found : []).filter((each) =>
       ["PolicyCompliant", "ApprovalPending", "Synced"].includes(textAt(each, ["type"])),
@@ -129,7 +106,7 @@ describe.skipIf(binaries === undefined)("policies of others", () => {
       noRefs: true,
       sortKeys: true,
     });
-    await expect(text).toMatchFileSnapshot(join(root, scene, "expected.yaml"));
+    await expect(text).toMatchFileSnapshot(join(scenesFolder, scene, "expected.yaml"));
   });
 
   /** What the guard and Crossplane made of a resource: labels, annotations, name and spec where they are not as composed. */
