@@ -9,6 +9,7 @@ import type { Attribution, Writers } from "#responder/drift/audit";
 import { type Client, clientOf } from "#responder/drift/clients";
 import type { DriftException } from "#responder/drift/exception";
 import { fightOver } from "#responder/drift/fight";
+import { holdsSecret } from "#responder/drift/secret-edits";
 import { pathText } from "#responder/edit";
 import { canonical } from "#responder/exact-json";
 import { sha256 } from "#responder/finding";
@@ -108,7 +109,10 @@ export async function propose(
     ttlMs: 0,
     seenAtMs: ports.now(),
     decideBeforeMs: ports.now() + policy.spec.proposalTtl,
-    notes: allowance.reason,
+    notes:
+      plan === undefined
+        ? "for review: values that are, or look like, credentials are kept in no record, so nothing is put right"
+        : allowance.reason,
     finding,
   });
   return opened.ok;
@@ -144,9 +148,9 @@ function allowDrift(
     : allowance;
 }
 
-/** None for a Secret: its values must not stand in a record. */
+/** None for a Secret, nor for what holds a credential elsewhere: the values must not stand in a record. */
 function planOf(type: ResourceType, target: Target, drift: readonly Drift[]): Plan | undefined {
-  if (type.kind === "Secret") return undefined;
+  if (type.kind === "Secret" || holdsSecret(drift.map((one) => one.edit))) return undefined;
   const planned = planRollback(
     target,
     type,

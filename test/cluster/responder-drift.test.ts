@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { at, type JsonObject, textAt } from "#policy/json";
 import { types } from "#responder/cluster";
@@ -256,5 +258,18 @@ describe.skipIf(!isPossible)("drift of what a real Crossplane composed", () => {
     expect(proposed.cause.message).toContain("data.worse");
     expect(proposed.cause.message).not.toContain("data.debug");
     expect(proposed.cause.message).not.toContain("data.evil");
+  });
+
+  it("records that a credential was changed, and no value of it", async () => {
+    const { api } = scene.plane;
+    await api.mergePatch(note, { data: { password: "Kn4ryVogel" } }, "kubectl-edit");
+    const told = await scene.inState("default", "Observed");
+    expect(told.cause.message).toContain("data.password");
+    expect(told.cause.message).toContain("kept in no record");
+    const records = await scene.people.list(types.remediation, {});
+    const audit = readFileSync(join(scene.directory, "one-data/audit.jsonl"), "utf8");
+    expect(JSON.stringify(records)).toContain("data.password");
+    expect(audit).toContain(told.name.name);
+    expect(`${JSON.stringify(records)}${audit}`).not.toContain("Kn4ryVogel");
   });
 });
