@@ -109,9 +109,7 @@ const toStoredAlert = (stored: StoredAlert): Alert | undefined =>
 
 /** Target and cause as one short key: what is one remediation. */
 export function findingOf(policy: string, rule: string, resolved: Resolved): string {
-  const { target } = resolved;
-  const about = resolved.kind === "unresolved" ? resolved.about : "";
-  const where = target.uid === "" ? `${target.namespace}/${target.name} ${about}` : target.uid;
+  const where = resolved.kind === "unresolved" ? resolved.about : resolved.target.uid;
   return sha256(JSON.stringify([policy, rule, where])).slice(0, 32);
 }
 

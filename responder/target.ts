@@ -27,7 +27,7 @@ export type Resolved =
       readonly kind: "unresolved";
       readonly target: Target;
       readonly reason: string;
-      /** Whose doing it is and in which container: two alerts of one rule and host are not one matter where these differ. */
+      /** Where it was, whose doing it is and in which container: two alerts of one rule are not one matter where these differ. */
       readonly about: string;
     };
 
@@ -104,7 +104,8 @@ function unresolved(
     name: name === "" ? alert.hostname.slice(0, 253) : name,
     uid: "",
   };
-  const about = canonical([actorOf(alert), fieldText(alert, "container.id").slice(0, 64)]);
+  const container = fieldText(alert, "container.id").slice(0, 64);
+  const about = canonical([namespace, target.name, actorOf(alert), container]);
   return { ok: true, value: { kind: "unresolved", target, reason, about } };
 }
 
