@@ -87,7 +87,10 @@ function standing(remediation: Remediation, context: PageContext): Html {
   </section>`;
 }
 
-/** The digest that was on the page goes along: what is approved is what was seen, not what the plan became meanwhile. */
+/**
+ * The digest that was on the page goes along: what is approved is what was seen, not what the plan became meanwhile.
+ * Enter in the reason's field presses a form's first button: it is one that does nothing, so that nobody approves by it.
+ */
 function form(
   remediation: Remediation,
   context: PageContext,
@@ -98,6 +101,7 @@ function form(
     return html`<p class="soft">Your login may look, not decide.</p>`;
   }
   return html`<form method="post" action="/console/decide" class="decide">
+    <button type="submit" disabled hidden>Choose a button</button>
     <input type="hidden" name="form" value="${context.formToken}" />
     <input type="hidden" name="namespace" value="${remediation.name.namespace}" />
     <input type="hidden" name="name" value="${remediation.name.name}" />

@@ -249,6 +249,12 @@ describe.skipIf(browser === undefined)("console in a browser", () => {
 
   it("approves exactly the plan that was on the page, by keyboard alone, and says so", async () => {
     await page.focus("#reason");
+    // Enter in the field is no decision: which one would it be?
+    await page.evaluate(
+      "window.sent = 0; document.querySelector('form.decide').addEventListener('submit', () => (window.sent += 1))",
+    );
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate("window.sent")).toBe(0);
     await page.keyboard.press("Tab");
     expect(await page.evaluate(focused)).toContain("Approve");
     await page.keyboard.press("Enter");

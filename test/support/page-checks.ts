@@ -48,7 +48,7 @@ export const faintTexts = `(() => {${contrast}
 
 /** Fields and buttons that neither their edge nor their ground sets off from what is around them by 3 (criterion 1.4.11), or that are smaller than 24 pixels (2.5.8). */
 export const faintControls = `(() => {${contrast}
-  return [...document.querySelectorAll("input:not([type=hidden]), select, button")].flatMap((one) => {
+  return [...document.querySelectorAll("input:not([type=hidden]), select, button:not([hidden])")].flatMap((one) => {
     const style = getComputedStyle(one);
     const around = behind(one.parentElement);
     const best = Math.max(ratioOf(parse(style.borderTopColor), around), ratioOf(behind(one), around));
