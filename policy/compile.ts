@@ -9,6 +9,7 @@ import { isArray, isObject, textAt } from "#policy/json";
 import type { JsonObject } from "#policy/json";
 import { compileCleanupPolicy } from "#policy/kyverno/classic/cleanup-policy";
 import { compileClassicPolicy } from "#policy/kyverno/classic/compile";
+import { classicKindFields } from "#policy/kyverno/classic/rule-fields";
 import { compileDeletingPolicy } from "#policy/kyverno/cel/deleting-policy";
 import { compileGeneratingPolicy } from "#policy/kyverno/cel/generating-policy";
 import { compileMutatingPolicy } from "#policy/kyverno/cel/mutating-policy";
@@ -171,7 +172,8 @@ function entryOf(document: JsonObject, problems: Problem[]): KindEntry | undefin
 
 function hasUnknownFields(document: JsonObject, problems: Problem[]): boolean {
   const [group] = textAt(document, ["apiVersion"]).split("/", 1);
-  const fields = celKindFields.get(`${group}/${textAt(document, ["kind"])}`);
+  const key = `${group}/${textAt(document, ["kind"])}`;
+  const fields = celKindFields.get(key) ?? classicKindFields.get(key);
   const found = fields === undefined ? [] : fieldProblems(document, fields);
   problems.push(...found.map((problem) => ({ document: documentName(document), ...problem })));
   return found.length > 0;

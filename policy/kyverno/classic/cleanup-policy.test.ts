@@ -116,12 +116,15 @@ describe("a CleanupPolicy", () => {
   });
 
   it("is refused with every mistake by its path", () => {
-    const document = policyOf({ schedule: "now", match: {}, extra: 1, context: [{ name: "a" }] });
+    const document = policyOf({ schedule: "now", match: {}, context: [{ name: "a" }] });
     expect(compile([document]).problems.map(({ path }) => path)).toEqual([
-      "spec.extra",
       "spec.schedule",
       "spec.context[0]",
       "spec.match",
+    ]);
+    const misspelt = policyOf({ match: { any: [{ resources: { kind: ["Pod"] } }] } });
+    expect(compile([misspelt]).problems.map(({ path }) => path)).toEqual([
+      "spec.match.any[0].resources.kind",
     ]);
   });
 });

@@ -7,6 +7,7 @@ import { explainRules } from "#policy/kyverno/classic/explain";
 import type { ExplainedRule } from "#policy/kyverno/classic/explain";
 import { makePolicy } from "#policy/kyverno/classic/policy";
 import { findSpecProblems, findWordProblems } from "#policy/kyverno/classic/policy-check";
+import { unknownFields } from "#policy/kyverno/classic/rule-fields";
 import { compileRule } from "#policy/kyverno/classic/rule";
 import type { Rule } from "#policy/kyverno/classic/rule";
 import { findShapeProblems } from "#policy/kyverno/classic/rule-check";
@@ -97,6 +98,7 @@ function findProblems(rules: readonly unknown[]): readonly RuleProblem[] {
       problems.push({ path: `${path}.name`, message: `"${name}" names two rules` });
     }
     names.add(name);
+    problems.push(...below(path, unknownFields(rule)));
     problems.push(...below(path, findShapeProblems(rule, name)));
     problems.push(...below(path, findWordProblems(rule)));
     problems.push(...below(path, findVariableProblems(rule)));

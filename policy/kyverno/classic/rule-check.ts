@@ -11,21 +11,6 @@ const nameLengthMax = 63;
 /** Most problems that are named for one rule. */
 const problemsMax = 100;
 
-const ruleKeys = new Set([
-  "name",
-  "context",
-  "match",
-  "exclude",
-  "imageExtractors",
-  "preconditions",
-  "celPreconditions",
-  "mutate",
-  "validate",
-  "generate",
-  "verifyImages",
-  "skipBackgroundRequests",
-  "reportProperties",
-]);
 const actions = ["validate", "mutate", "generate", "verifyImages"];
 const checks = [
   "pattern",
@@ -37,21 +22,11 @@ const checks = [
   "manifests",
   "assert",
 ];
-const validateKeys = new Set([
-  ...checks,
-  "message",
-  "failureAction",
-  "failureActionOverrides",
-  "allowExistingViolations",
-]);
 const patches = ["patchStrategicMerge", "patchesJson6902", "foreach"];
 
 /** What is wrong with the shape of a rule, which no resource could make right (Kyverno, pkg/validation/policy). */
 export function findShapeProblems(rule: JsonObject, name: string): readonly RuleProblem[] {
-  const problems: RuleProblem[] = [
-    ...unknownKeys(rule, ruleKeys),
-    ...several(rule, actions, "a rule can only have one of"),
-  ];
+  const problems: RuleProblem[] = [...several(rule, actions, "a rule can only have one of")];
   if (name.length > nameLengthMax) {
     const message = `must not be longer than ${nameLengthMax} characters`;
     problems.push({ path: "name", message });
@@ -70,11 +45,6 @@ export function findShapeProblems(rule: JsonObject, name: string): readonly Rule
   return problems.slice(0, problemsMax);
 }
 
-const unknownKeys = (object: JsonObject, known: ReadonlySet<string>): readonly RuleProblem[] =>
-  Object.keys(object)
-    .filter((key) => !known.has(key))
-    .map((key) => ({ path: key, message: "unknown field" }));
-
 const isStated = (value: Json | undefined): boolean => value !== undefined && value !== null;
 
 /** A problem when an object has more than one of some fields. */
@@ -89,11 +59,7 @@ function several(
 }
 
 function validateProblems(validate: JsonObject): readonly RuleProblem[] {
-  return [
-    ...unknownKeys(validate, validateKeys),
-    ...several(validate, checks, "only one of"),
-    ...checkProblems(validate),
-  ];
+  return [...several(validate, checks, "only one of"), ...checkProblems(validate)];
 }
 
 /** Problems of the patterns of a validate block or of a foreach entry in it. */
