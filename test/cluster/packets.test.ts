@@ -29,7 +29,9 @@ const why = noNetworkNamespaces();
 if (why !== undefined) console.warn(`SKIPPED: no network namespaces for real packets: ${why}`);
 
 let plane: ControlPlane;
+/** As people write, and as the responder does: what another field manager set is not the responder's to take back. */
 let cluster: Cluster;
+let responder: Cluster;
 let node: PacketNode;
 let spaces = 0;
 
@@ -47,6 +49,7 @@ async function startPlane(): Promise<void> {
   await installCrds(plane.api, crds);
   expect(crds).toHaveLength(1);
   cluster = makeApiServer(await fromKubeconfig(plane.kubeconfig), "kubectl-edit");
+  responder = makeApiServer(await fromKubeconfig(plane.kubeconfig));
 }
 
 const engine = (): string => networkPolicyEnforcer() ?? "";
@@ -119,12 +122,12 @@ async function isolate(
   const writes = changesOf(plan).filter(
     (change): change is WriteChange => change.kind === "apply" || change.kind === "edit",
   );
-  for (const change of writes) good(await makeChange(cluster, change, remediation, false));
+  for (const change of writes) good(await makeChange(responder, change, remediation, false));
   return {
     plan,
     undo: async () => {
       for (const change of writes.toReversed()) {
-        expect(good(await takeBack(cluster, change, remediation)).left).toBeUndefined();
+        expect(good(await takeBack(responder, change, remediation)).left).toBeUndefined();
       }
     },
   };
@@ -154,6 +157,7 @@ describe.skipIf(why !== undefined)("an isolation, before real packets", () => {
   }, 1_800_000);
   afterAll(async () => {
     cluster.close();
+    responder.close();
     await plane.stop();
   });
 
