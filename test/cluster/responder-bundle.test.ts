@@ -112,7 +112,7 @@ describe.skipIf(!hasAll || program === undefined)("the bundle of the image", () 
     await child.stop("SIGTERM");
     expect(child.exitCode()).toBe(0);
     expect(child.log()).not.toContain('"level":"error"');
-  }, 120_000);
+  });
 
   it.each([
     {
