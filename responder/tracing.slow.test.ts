@@ -165,15 +165,15 @@ describe("the trace of an alert", () => {
     const decision = { decision: "Approve", by: "jane@example.org", reason: "seen" } as const;
     await writeApproval(second.people, { ...name, ...decision }, Date.now());
     await second.inState("Verified", "Realised", "Unverifiable");
-    const wanted = [
+    const wholeTrace = [
       ...["accept", "durable write", "queue wait", "decide", "plan"],
       ...["approval wait", "act", "verify"],
     ];
     const names = (): readonly string[] => collector.spans.map((span) => span.name);
-    await eventually("all spans", () => wanted.every((one) => names().includes(one)));
+    await eventually("all spans", () => wholeTrace.every((one) => names().includes(one)));
 
     const root = rootOf(proposed.cause.fingerprint);
-    expect([...new Set(names())].sort()).toEqual(wanted.sort());
+    expect([...new Set(names())].sort()).toEqual(wholeTrace.sort());
     expect(new Set(collector.spans.map((span) => span.traceId))).toEqual(new Set([root.traceId]));
     for (const span of collector.spans) {
       if (span.name === "accept") expect(span.spanId).toBe(root.spanId);
