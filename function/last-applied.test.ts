@@ -159,7 +159,6 @@ describe("with a record of everything", () => {
   });
 
   test("states no owners, also where the object came without any, as files do", () => {
-    const input = guardrails([noPublic], { recordApplied: true });
     const { recordText } = applied(input, { acl: "private" });
     const observed = { a: live({ acl: "private" }, ["acl"], { text: recordText, ours: true }) };
     const desired = { a: bucket({ acl: "public" }) };
