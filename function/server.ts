@@ -15,6 +15,7 @@ import type { Tls } from "./credentials.ts";
 import { listenTls } from "./listener.ts";
 import { traceOf, type Logger } from "./log.ts";
 import type { CallOutcome, Meter } from "./meter.ts";
+import { onFirstCall } from "./sessions.ts";
 import { widenWindows } from "./windows.ts";
 import { WireError } from "./wire/reader.ts";
 
@@ -57,15 +58,16 @@ export async function startServer(address: string, spec: ServerSpec): Promise<Ru
     credentials instanceof ServerCredentials
       ? await bind(isKnown([]) ? known : unknown, address, credentials)
       : await bindTls(address, credentials, (names) => (isKnown(names) ? known : unknown));
-  const leaveWindows = widenWindows();
-  // A client has to show its certificate again once in a while; calls under way are finished.
-  const leaveAges = endByAge(port, spec.connectionAgeMs ?? connectionAgeMs);
+  const leaveSessions = onFirstCall(port, (session) => {
+    widenWindows(session);
+    // A client has to show its certificate again once in a while; calls under way are finished.
+    endByAge(session, spec.connectionAgeMs ?? connectionAgeMs);
+  });
   return {
     port,
     drain: async (limitMs) => {
       close();
-      leaveWindows();
-      leaveAges();
+      leaveSessions();
       health.serving = false;
       for (const tell of health.watchers) tell();
       const drained = await Promise.all([shutDown(known, limitMs), shutDown(unknown, limitMs)]);

@@ -64,8 +64,8 @@ export function putVarint(writer: Writer, value: number): void {
 }
 
 /**
- * The payload of a google.protobuf.Struct, keys sorted; undefined properties are left out. An object that was read like
- * an earlier one has its keys in that one's order: the same request gets the same bytes whatever came before it.
+ * The payload of a google.protobuf.Struct, keys sorted; undefined properties are left out. What was read has sorted keys,
+ * what policies made has them in any order: the same request gets the same bytes whatever came before it.
  */
 export function putStruct(writer: Writer, object: JsonObject): void {
   const keys = Object.keys(object).sort();
