@@ -294,18 +294,19 @@ describe("connections that misbehave", () => {
     const before = rssMb();
     const socket = await openRaw();
     socket.pause();
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
     let sent = 0;
     while (sent < count && !socket.destroyed) {
       const batch = Array.from({ length: Math.min(500, count - sent) }, (_, i) => piece(sent + i));
       sent += batch.length;
-      await new Promise<void>((resolve) => {
-        socket.once("close", () => resolve());
+      const written = new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, 1000);
         socket.write(Buffer.concat(batch), () => {
           clearTimeout(timer);
           resolve();
         });
       });
+      await Promise.race([written, closed]);
     }
     await isWell();
     socket.destroy();
