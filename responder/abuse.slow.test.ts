@@ -5,7 +5,6 @@ import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
@@ -67,8 +66,10 @@ beforeAll(async () => {
   ports = shape.parse(JSON.parse(line));
 });
 afterAll(async () => {
-  for (const child of children) child.kill("SIGKILL");
-  await sleep(100);
+  for (const child of children) if (child !== server) child.kill("SIGKILL");
+  // It ends its Redis itself when it is asked to end.
+  const ended = new Promise((resolve) => server.once("exit", resolve));
+  if (server.exitCode === null && server.kill("SIGTERM")) await ended;
   rmSync(directory, { recursive: true, force: true });
 });
 
