@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { anything, listOf, named, objectWith, oneOf } from "#policy/document-fields";
+import { anything, documentWith, listOf, named, objectWith, oneOf } from "#policy/document-fields";
 import type { Fields } from "#policy/document-fields";
 
 // The fields of the policy kinds in CEL, of all their versions: Kyverno v1.19's definitions (config/crds), to which a test
@@ -121,33 +121,24 @@ const binding = {
   policyName: anything,
 };
 
-const document = (spec: Readonly<Record<string, Fields>>): Fields =>
-  objectWith({
-    apiVersion: anything,
-    kind: anything,
-    metadata: anything,
-    spec: objectWith(spec),
-    status: anything,
-  });
-
 /** By group and kind. Kinds that are not here are read by their own rules. */
 export const celKindFields: ReadonlyMap<string, Fields> = new Map([
-  ["policies.kyverno.io/ValidatingPolicy", document(validatingPolicy)],
-  ["policies.kyverno.io/NamespacedValidatingPolicy", document(validatingPolicy)],
-  ["policies.kyverno.io/MutatingPolicy", document(mutatingPolicy)],
-  ["policies.kyverno.io/NamespacedMutatingPolicy", document(mutatingPolicy)],
-  ["policies.kyverno.io/GeneratingPolicy", document(generatingPolicy)],
-  ["policies.kyverno.io/NamespacedGeneratingPolicy", document(generatingPolicy)],
-  ["policies.kyverno.io/DeletingPolicy", document(deletingPolicy)],
-  ["policies.kyverno.io/NamespacedDeletingPolicy", document(deletingPolicy)],
-  ["policies.kyverno.io/PolicyException", document(policyException)],
+  ["policies.kyverno.io/ValidatingPolicy", documentWith(validatingPolicy)],
+  ["policies.kyverno.io/NamespacedValidatingPolicy", documentWith(validatingPolicy)],
+  ["policies.kyverno.io/MutatingPolicy", documentWith(mutatingPolicy)],
+  ["policies.kyverno.io/NamespacedMutatingPolicy", documentWith(mutatingPolicy)],
+  ["policies.kyverno.io/GeneratingPolicy", documentWith(generatingPolicy)],
+  ["policies.kyverno.io/NamespacedGeneratingPolicy", documentWith(generatingPolicy)],
+  ["policies.kyverno.io/DeletingPolicy", documentWith(deletingPolicy)],
+  ["policies.kyverno.io/NamespacedDeletingPolicy", documentWith(deletingPolicy)],
+  ["policies.kyverno.io/PolicyException", documentWith(policyException)],
   [
     "admissionregistration.k8s.io/ValidatingAdmissionPolicy",
-    document({ ...admissionPolicy, auditAnnotations, validations }),
+    documentWith({ ...admissionPolicy, auditAnnotations, validations }),
   ],
   [
     "admissionregistration.k8s.io/MutatingAdmissionPolicy",
-    document({
+    documentWith({
       ...admissionPolicy,
       mutations,
       reinvocationPolicy: oneOf("Never", "IfNeeded"),
@@ -155,7 +146,7 @@ export const celKindFields: ReadonlyMap<string, Fields> = new Map([
   ],
   [
     "admissionregistration.k8s.io/ValidatingAdmissionPolicyBinding",
-    document({ ...binding, validationActions }),
+    documentWith({ ...binding, validationActions }),
   ],
-  ["admissionregistration.k8s.io/MutatingAdmissionPolicyBinding", document(binding)],
+  ["admissionregistration.k8s.io/MutatingAdmissionPolicyBinding", documentWith(binding)],
 ]);

@@ -23,6 +23,16 @@ export const named = (...names: readonly string[]): Fields =>
 export const listOf = (of: Fields): Fields => ({ is: "list", of });
 export const oneOf = (...words: readonly string[]): Fields => ({ is: "words", words });
 
+/** A Kubernetes object of which the spec is described. */
+export const documentWith = (spec: Readonly<Record<string, Fields>>): Fields =>
+  objectWith({
+    apiVersion: anything,
+    kind: anything,
+    metadata: anything,
+    spec: objectWith(spec),
+    status: anything,
+  });
+
 /** Most problems of one document that are named; more tell nobody more. */
 const problemsMax = 20;
 

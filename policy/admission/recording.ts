@@ -72,6 +72,13 @@ export function formatValue(value: CelResult): string {
   return text.length <= valueLengthMax ? text : `${text.slice(0, valueLengthMax)}...`;
 }
 
+/** What the recorded programs of a policy wrote down while it was run. */
+export function explained(run: (log: Log) => void): readonly Explanation[] {
+  const log: Log = [];
+  run(log);
+  return log.length === 0 ? [notMatched] : log;
+}
+
 /** The explanation of a policy that does not speak about a review at all. */
 export const notMatched: Explanation = {
   part: "matchConstraints",

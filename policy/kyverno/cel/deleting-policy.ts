@@ -7,7 +7,7 @@ import {
 } from "#policy/admission/expressions";
 import type { ExpressionScope, NamedProgram, Variables } from "#policy/admission/expressions";
 import { namespaceObjectOf } from "#policy/admission/request";
-import { notMatched, recordAll, recordVariables } from "#policy/admission/recording";
+import { explained, recordAll, recordVariables } from "#policy/admission/recording";
 import type { Log } from "#policy/admission/recording";
 import { makeBudget } from "#policy/cel/budget";
 import type { Activation } from "#policy/cel/compile";
@@ -62,11 +62,7 @@ export function compileDeletingPolicy(
     // JSON without a kind is looked at whatever the constraints say.
     index: plurals === "any" ? plurals : [...plurals, ""],
     deletion: (review, world) => judge(parts, review, world),
-    explain: (review, world) => {
-      const log: Log = [];
-      judge(recorded(parts, log), review, world);
-      return log.length === 0 ? [notMatched] : log;
-    },
+    explain: (review, world) => explained((log) => judge(recorded(parts, log), review, world)),
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }

@@ -10,7 +10,7 @@ import {
   unsupportedReason,
 } from "#policy/admission/expressions";
 import type { ExpressionScope, NamedProgram, Variables } from "#policy/admission/expressions";
-import { notMatched, record, recordAll, recordVariables } from "#policy/admission/recording";
+import { explained, record, recordAll, recordVariables } from "#policy/admission/recording";
 import type { Log } from "#policy/admission/recording";
 import { compileAnnotations } from "#policy/admission/validating-policy";
 import { makeBudget } from "#policy/cel/budget";
@@ -87,11 +87,7 @@ export function compileGeneratingPolicy(
     annotations: parts.meta.annotations,
     index: parts.constraints.plurals,
     generate: (review, world) => generate(parts, review, world),
-    explain: (review, world) => {
-      const log: Log = [];
-      generate(recorded(parts, log), review, world);
-      return log.length === 0 ? [notMatched] : log;
-    },
+    explain: (review, world) => explained((log) => generate(recorded(parts, log), review, world)),
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }

@@ -3,12 +3,7 @@ import { compileConditions, compileVariables } from "#policy/admission/expressio
 import type { NamedProgram } from "#policy/admission/expressions";
 import { isReinvoked } from "#policy/admission/mutating-policy";
 import { compileMutations } from "#policy/admission/mutations";
-import {
-  notMatched,
-  recordAll,
-  recordMutators,
-  recordVariables,
-} from "#policy/admission/recording";
+import { explained, recordAll, recordMutators, recordVariables } from "#policy/admission/recording";
 import type { Log } from "#policy/admission/recording";
 import { compileAnnotations } from "#policy/admission/validating-policy";
 import type { CompileContext } from "#policy/compile-context";
@@ -51,11 +46,10 @@ export function compileMutatingPolicy(
     annotations: meta.annotations,
     index: indexOf(variants.map((variant) => variant.constraints)),
     ...(isReinvoked(document) ? { reinvoked: "after others" as const } : {}),
-    explain: (review, world) => {
-      const log: Log = [];
-      for (const variant of variants) mutateVariant(recorded(variant, log), review, world);
-      return log.length === 0 ? [notMatched] : log;
-    },
+    explain: (review, world) =>
+      explained((log) => {
+        for (const variant of variants) mutateVariant(recorded(variant, log), review, world);
+      }),
     mutate: (review, world) => {
       let object = review.object ?? {};
       if (meta.ref.namespace !== "" && review.namespace !== meta.ref.namespace) {

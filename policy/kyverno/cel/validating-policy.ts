@@ -11,7 +11,7 @@ import type { ExpressionScope } from "#policy/admission/expressions";
 import { actionOf } from "#policy/admission/bindings";
 import { compileAnnotations } from "#policy/admission/validating-policy";
 import {
-  notMatched,
+  explained,
   recordAll,
   recordValidations,
   recordVariables,
@@ -71,13 +71,12 @@ export function compileValidatingPolicy(
       }
       return results;
     },
-    explain: (review, world) => {
-      const log: Log = [];
-      for (const variant of variants) {
-        evaluateValidatingPolicy(recorded(variant, log), review, world);
-      }
-      return log.length === 0 ? [notMatched] : log;
-    },
+    explain: (review, world) =>
+      explained((log) => {
+        for (const variant of variants) {
+          evaluateValidatingPolicy(recorded(variant, log), review, world);
+        }
+      }),
   };
   return { policies: [policy], problems: [], unsupported: [] };
 }

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { anything, fieldProblems, listOf, named, objectWith } from "#policy/document-fields";
+import {
+  anything,
+  documentWith,
+  fieldProblems,
+  listOf,
+  named,
+  objectWith,
+} from "#policy/document-fields";
 import type { Fields } from "#policy/document-fields";
 import type { JsonObject } from "#policy/json";
 import type { RuleProblem } from "#policy/kyverno/classic/rule-state";
@@ -174,17 +181,8 @@ const rule = objectWith({
 export const unknownFields = (stated: JsonObject): readonly RuleProblem[] =>
   fieldProblems(stated, rule);
 
-const document = (spec: Readonly<Record<string, Fields>>): Fields =>
-  objectWith({
-    apiVersion: anything,
-    kind: anything,
-    metadata: anything,
-    spec: objectWith(spec),
-    status: anything,
-  });
-
 const conditions = named("all", "any");
-const cleanup = document({
+const cleanup = documentWith({
   conditions,
   context,
   deletionPropagationPolicy: anything,
@@ -197,7 +195,7 @@ const cleanup = document({
 export const classicKindFields: ReadonlyMap<string, Fields> = new Map([
   [
     "kyverno.io/PolicyException",
-    document({
+    documentWith({
       background: anything,
       conditions,
       exceptions: listOf(named("policyName", "ruleNames")),
